@@ -1,0 +1,55 @@
+"""From drives and teacher's estimates to what a student learns from.
+
+The one place where float64 becomes float32: positions are first taken relative to each drive's
+own origin, so that a robot far from the world's origin loses nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.scenario import Scenario
+from kalmanrnn.types import Belief, Drive
+
+
+def origins(scenario: Scenario, drives: Drive) -> np.ndarray:
+    """Return each drive's own origin `[B, n]` in the world, float64; n may be 0."""
+    mean = np.asarray(drives.belief.mean)
+    if not scenario.origin:
+        return np.zeros((*mean.shape[:-1], 0))
+    return np.round(mean[..., scenario.space.state_slice(scenario.origin)])
+
+
+def shift_states(scenario: Scenario, states: Any, offset: np.ndarray) -> np.ndarray:
+    """Add an offset `[..., n]` to the origin block of states `[..., X]`."""
+    states = np.array(states)
+    if scenario.origin:
+        states[..., scenario.space.state_slice(scenario.origin)] += offset
+    return states
+
+
+def localise(scenario: Scenario, drives: Drive) -> Drive:
+    """Take drives to their own origins and to float32."""
+    origin = origins(scenario, drives)
+    columns = scenario.origin_columns
+    absolute = columns >= 0
+    z = np.array(drives.packets.z)
+    z[..., absolute] -= origin[..., None, columns[absolute]]
+    z = np.where(scenario.mask(np.asarray(drives.packets.seen)), z, 0.0)
+    mean = shift_states(scenario, drives.belief.mean, -origin)
+    truth = drives.truth
+    if truth is not None:
+        truth = shift_states(scenario, truth, -origin[..., None, :])
+    local = drives._replace(
+        packets=drives.packets._replace(z=z), belief=Belief(mean, drives.belief.cov), truth=truth
+    )
+    return jax.tree.map(_single, local)
+
+
+def _single(a: Any) -> np.ndarray:
+    a = np.asarray(a)
+    return a.astype(np.float32) if a.dtype == np.float64 else a

@@ -1,0 +1,17 @@
+"""Failures that a user can mend, told in three lines; and the exit codes."""
+
+from __future__ import annotations
+
+OK, BUG, USAGE, DATA, MISSING, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+
+class UserError(Exception):
+    """An expected failure: what happened, why, and a command or change that cures it."""
+
+    def __init__(self, what: str, *, why: str, cure: str, code: int = DATA):
+        super().__init__(what)
+        self.what, self.why, self.cure, self.code = what, why, cure, code
+
+    def __str__(self) -> str:
+        """Give the three lines a person reads."""
+        return f"error: {self.what}\nwhy:   {self.why}\ntry:   {self.cure}"

@@ -1,0 +1,1 @@
+"""Classical filters: the teachers and the baselines."""

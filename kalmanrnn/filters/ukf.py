@@ -1,0 +1,86 @@
+"""The unscented Kalman filter on a manifold, for one drive; batch it with vmap.
+
+Merwe's scaled sigma points (van der Merwe 2004, section 3.2). As filterpy >= 2.0 computes it:
+sigma points are drawn anew from the predicted covariance before a measurement is used. The
+mean is taken in the tangent space at the propagated centre point.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.filters.ekf import FilterEstimate
+from kalmanrnn.scenario import Scenario
+from kalmanrnn.types import Belief, Estimator, Packet
+
+ALPHA, BETA, KAPPA = 0.5, 2.0, 0.0
+
+
+def merwe_weights(n: int) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the squared spread n + lambda, and the mean and covariance weights `[2 n + 1]`."""
+    spread = ALPHA**2 * (n + KAPPA)
+    mean = np.full(2 * n + 1, 0.5 / spread)
+    mean[0] = 1 - n / spread
+    cov = mean.copy()
+    cov[0] += 1 - ALPHA**2 + BETA
+    return spread, mean, cov
+
+
+def ukf(scenario: Scenario) -> Estimator:
+    """Make the unscented Kalman filter of a scenario."""
+    space = scenario.space
+    spread, mean_weights, cov_weights = merwe_weights(space.tangent_dim)
+
+    def sigma_tangents(cov: jax.Array) -> jax.Array:
+        root = cholesky(spread * cov).T
+        return jnp.concatenate([jnp.zeros_like(root[:1]), root, -root])
+
+    def transform(values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        mean = mean_weights @ values
+        spread_out = values - mean
+        return mean, spread_out, (cov_weights[:, None] * spread_out).T @ spread_out
+
+    def correct(belief: Belief, packet: Packet) -> FilterEstimate:
+        x, cov = belief
+        seen = scenario.mask(packet.seen)
+        expected = scenario.measure(x)
+        tangents = sigma_tangents(cov)
+        readings = jax.vmap(
+            lambda d: scenario.innovation(scenario.measure(space.retract(x, d)), expected)
+        )(tangents)
+        mean, deviation, s = transform(jnp.where(seen, readings, 0.0))
+        s = s + jnp.diag(jnp.where(seen, jnp.asarray(scenario.sigma, x.dtype) ** 2, 1.0))
+        cross = (cov_weights[:, None] * tangents).T @ deviation
+        innovation = jnp.where(seen, scenario.innovation(packet.z, expected) - mean, 0.0)
+        gain = jnp.linalg.solve(s, cross.T).T
+        after = space.retract(x, gain @ innovation)
+        cov = cov - gain @ s @ gain.T
+        return FilterEstimate(after, cov, x, innovation, s, gain)
+
+    def predict(belief: Belief, tick: tuple[jax.Array, jax.Array]) -> tuple[Belief, None]:
+        x, cov = belief
+        u, dt = tick
+        points = jax.vmap(lambda d: scenario.process(space.retract(x, d), u, dt))(
+            sigma_tangents(cov)
+        )
+        centre = points[0]
+        tangents = jax.vmap(lambda y: space.difference(y, centre))(points)
+        mean, _, cov = transform(tangents)
+        cov = cov + jnp.diag(scenario.process_noise(x, u, dt))
+        return Belief(space.retract(centre, mean), cov), None
+
+    def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
+        estimate = correct(belief, packet)
+        carry, _ = jax.lax.scan(
+            predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt)
+        )
+        return carry, estimate
+
+    return Estimator(init=lambda belief: belief, step=step)
+
+
+def cholesky(a: jax.Array) -> jax.Array:
+    """Lower Cholesky factor of the symmetric part of `[n, n]`."""
+    return jnp.linalg.cholesky(0.5 * (a + a.T))

@@ -1,0 +1,146 @@
+"""Sensors: what they read, how often, how badly.
+
+A `Sensor` corrects the estimate at events; the `Imu` drives it at every tick. All noise is
+given as one standard deviation; IMU noise in kalibr's continuous-time terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A named number with its unit, one column of inputs or measurements."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A sensor that corrects the estimate at events.
+
+    measure: `h`, state `[X]` -> ideal reading `[z]`.
+    sigma: one standard deviation per channel, in the channel's unit (SI, radians).
+    angular: the readings are angles, so that innovations wrap at pi.
+    reads: name of the vector block that the reading is itself a value of (a GPS reads
+        "position"); readings then move with the world's origin. Empty for all others.
+    dropout: the chance that a reading is missing.
+    outage_s, outage_chance: the chance per drive of one gap of that length [s].
+    outlier, outlier_scale: the chance that a reading's noise is that many times larger.
+    """
+
+    name: str
+    channels: tuple[Channel, ...]
+    rate_hz: float
+    sigma: tuple[float, ...]
+    measure: Callable[[jax.Array], jax.Array]
+    angular: bool = False
+    reads: str = ""
+    dropout: float = 0.0
+    outage_s: float = 0.0
+    outage_chance: float = 0.0
+    outlier: float = 0.0
+    outlier_scale: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no sensor can be."""
+        if not self.rate_hz > 0:
+            raise ValueError(f"{self.name}: rate_hz must be positive, got {self.rate_hz}")
+        if len(self.sigma) != len(self.channels):
+            raise ValueError(
+                f"{self.name}: {len(self.channels)} channels but {len(self.sigma)} values in sigma"
+            )
+        if not all(s > 0 for s in self.sigma):
+            raise ValueError(f"{self.name}: every sigma must be positive, got {self.sigma}")
+        for name in ("dropout", "outage_chance", "outlier"):
+            if not 0 <= getattr(self, name) < 1 + (name == "outage_chance"):
+                raise ValueError(f"{self.name}: {name} must be a chance, got {getattr(self, name)}")
+
+    @property
+    def size(self) -> int:
+        """Numbers in a reading."""
+        return len(self.channels)
+
+
+@dataclass(frozen=True)
+class Imu:
+    """A strapdown IMU: gyroscope and accelerometer, three axes each.
+
+    gyroscope_noise_density: [rad/s/sqrt(Hz)]. gyroscope_random_walk: [rad/s^2/sqrt(Hz)].
+    accelerometer_noise_density: [m/s^2/sqrt(Hz)]. accelerometer_random_walk: [m/s^3/sqrt(Hz)].
+    gyroscope_turn_on_bias: [rad/s]. accelerometer_turn_on_bias: [m/s^2].
+    The defaults are a good MEMS unit's.
+    """
+
+    rate_hz: float = 100.0
+    gyroscope_noise_density: float = 1.0e-3
+    gyroscope_random_walk: float = 2.0e-5
+    accelerometer_noise_density: float = 1.0e-2
+    accelerometer_random_walk: float = 2.0e-4
+    gyroscope_turn_on_bias: float = 5.0e-3
+    accelerometer_turn_on_bias: float = 1.0e-1
+
+    def __post_init__(self) -> None:
+        """Refuse what no IMU can be."""
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"Imu.{name} must be positive, got {value}")
+
+    def channels(self) -> tuple[Channel, ...]:
+        """Name the six inputs: gyro x, y, z, then accel x, y, z, in body axes."""
+        gyro = [Channel(f"gyro_{axis}", "rad/s") for axis in "xyz"]
+        accel = [Channel(f"accel_{axis}", "m/s^2") for axis in "xyz"]
+        return (*gyro, *accel)
+
+    def biases(self, key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
+        """Draw gyro and accel biases `[ticks, 3]`: a turn-on value and a random walk."""
+        turn_on_key, walk_key = jax.random.split(key)
+        scale = _six(self.gyroscope_random_walk, self.accelerometer_random_walk)
+        start = _six(self.gyroscope_turn_on_bias, self.accelerometer_turn_on_bias)
+        steps = scale * self.rate_hz**-0.5 * _normal(walk_key, ticks)
+        steps = steps.at[0].set(start * jax.random.normal(turn_on_key, (6,)))
+        walk = jnp.cumsum(steps, axis=0)
+        return walk[:, :3], walk[:, 3:]
+
+    def noise(self, key: jax.Array, ticks: int) -> jax.Array:
+        """Draw white noise `[ticks, 6]` for gyro and accel."""
+        density = _six(self.gyroscope_noise_density, self.accelerometer_noise_density)
+        return density * self.rate_hz**0.5 * _normal(key, ticks)
+
+
+def _normal(key: jax.Array, ticks: int) -> jax.Array:
+    """Draw `[ticks, 6]`; in float32, which costs a third and is no worse as noise."""
+    return jax.random.normal(key, (ticks, 6), jnp.float32).astype(float)
+
+
+def _six(gyro: float, accel: float) -> np.ndarray:
+    return np.repeat([gyro, accel], 3)
+
+
+def Gps(
+    rate_hz: float = 5.0,
+    sigma_m: tuple[float, ...] = (1.0, 1.0, 1.8),
+    *,
+    measure: Callable[[jax.Array], jax.Array],
+    reads: str = "position",
+    **chances: float,
+) -> Sensor:
+    """Make a GPS that reads a position east, north (and up) [m]."""
+    names = ("east", "north", "up")[: len(sigma_m)]
+    channels = tuple(Channel(f"gps_{name}", "m") for name in names)
+    return Sensor("gps", channels, rate_hz, sigma_m, measure, reads=reads, **chances)
+
+
+def Compass(
+    rate_hz: float, sigma_rad: float, *, measure: Callable[[jax.Array], jax.Array]
+) -> Sensor:
+    """Make a compass that reads the heading [rad], from east towards north."""
+    channels = (Channel("compass", "rad"),)
+    return Sensor("compass", channels, rate_hz, (sigma_rad,), measure, angular=True)
