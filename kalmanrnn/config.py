@@ -8,18 +8,94 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """What the network is.
-
-    student: how its output becomes an estimate; see `kalmanrnn.student`.
-    every: run it once per event, or at every tick.
-    cell, hidden, layers: the recurrent core. head: width of the hidden layer behind it.
-    chrono_events: longest memory that forget gates start with (Tallec and Ollivier 2018).
-    """
+    """What the network is."""
 
     student: Literal["gain", "residual", "delta", "feedback", "direct"] = "gain"
+    """How the network's output becomes an estimate."""
     every: Literal["event", "tick"] = "event"
+    """Run the network once per event, or at every tick."""
     cell: Literal["lstm", "gru", "elman"] = "lstm"
+    """The recurrent cell."""
     hidden: int = 96
+    """Units in each recurrent layer."""
     layers: int = 1
+    """Recurrent layers, one on top of the other."""
     head: int = 64
+    """Units of the dense layer behind the recurrent ones."""
     chrono_events: int = 300
+    """Longest memory [events] that forget gates start with (Tallec and Ollivier 2018)."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which drives a student learns from, and which judge it."""
+
+    teacher: Literal["ukf", "ekf"] = "ukf"
+    """The filter to imitate."""
+    drives: int = 256
+    """Drives in one training set; sets are made anew as learning goes on."""
+    seconds: float = 60.0
+    """Length of every drive [s]."""
+    watched: int = 64
+    """Drives that choose the best checkpoint."""
+    held_out: int = 128
+    """Drives of the final report, seen by neither teacher's tuning nor student."""
+    skip_s: float = 10.0
+    """Seconds at each drive's start that no error figure counts."""
+    check_stretches: int = 2
+    """Stretches of each training set that filterpy computes again."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a student learns."""
+
+    target: Literal["teacher", "truth", "both"] = "teacher"
+    """What free run is compared with."""
+    seed: int = 0
+    """Everything random follows from it."""
+    distil_steps: int = 5760
+    """Updates along the teacher's own run."""
+    distil_batch: int = 32
+    """Drives in one such update."""
+    distil_window: int = 60
+    """Events in one such update."""
+    distil_passes: int = 12
+    """Times a training set is used before it is made anew."""
+    distil_rate: float = 1e-2
+    """Highest learning rate."""
+    free_steps: int = 640
+    """Updates with the student's own output fed back."""
+    free_batch: int = 32
+    """Drives in one such update."""
+    free_window: int = 30
+    """Events that a gradient flows back through."""
+    free_passes: int = 1
+    """Times a training set is used before it is made anew."""
+    free_rate: float = 1e-3
+    """Highest learning rate."""
+    warmup_steps: int = 50
+    """Updates over which each part's rate rises."""
+    last_rate: float = 0.02
+    """Rate at each part's end, as a share of its highest."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    anchor_sigma: float = 30.0
+    """Teacher's standard deviations beyond which a drive goes on from the teacher's state."""
+    checks: int = 12
+    """Times the student is judged on the watched drives, evenly over the updates."""
+    patience: int = 6
+    """Checks without a better student after which free run stops early."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides what a run gives."""
+
+    sim: str
+    """Name of a shipped sim, or a path to a .py file that exports SCENARIO."""
+    set: tuple[str, ...] = ()
+    """Parameters of the sim's `make`, as name=value."""
+    student: StudentConfig = StudentConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()

@@ -53,3 +53,4 @@ def localise(scenario: Scenario, drives: Drive) -> Drive:
 def _single(a: Any) -> np.ndarray:
     a = np.asarray(a)
     return a.astype(np.float32) if a.dtype == np.float64 else a
+

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 OK, BUG, USAGE, DATA, MISSING, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
@@ -11,6 +14,10 @@ class UserError(Exception):
     def __init__(self, what: str, *, why: str, cure: str, code: int = DATA):
         super().__init__(what)
         self.what, self.why, self.cure, self.code = what, why, cure, code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole."""
+        return partial(UserError, why=self.why, cure=self.cure, code=self.code), (self.what,)
 
     def __str__(self) -> str:
         """Give the three lines a person reads."""

@@ -6,23 +6,23 @@ loaded the same way. The file is code and runs as such: load only files you trus
 
 from __future__ import annotations
 
-import ast
-import difflib
-import importlib.util
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kalmanrnn.errors import UserError
 from kalmanrnn.manifold import StateSpace, wrap
 from kalmanrnn.sensors import Channel, Sensor
+from kalmanrnn.simfile import arguments, pairs, refusal, run_file
+from kalmanrnn.sims_index import find_sim, list_sims, sims_folder
+
+__all__ = ["Scenario", "check_models", "list_sims", "load", "sims_folder"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,21 @@ class Scenario:
     """One description of a robot.
 
     process: `f`, (state `[X]`, input `[U]`, dt [s]) -> state `[X]`.
-    process_noise: (state, input, dt) -> variances `[D]` added to the covariance by one tick.
+    process_noise: (state, input, dt) -> what one tick adds to the covariance: variances `[D]`,
+        or a whole covariance `[D, D]`.
     world: (key, ticks) -> (true states `[ticks + 1, X]`, inputs as measured `[ticks, U]`).
         Made finer than the filter's own `f`, or the comparison would flatter the filter.
     initial_std: `[D]` standard deviations of the first belief.
     initial: (key, true first state) -> mean `[X]` of the first belief; drawn from
         `initial_std` when not given.
     origin: the vector block that moves with the world's origin ("position"), or "".
-    frame: state `[X]` -> `[D, D]` that turns a student's correction into a tangent vector;
-        the identity when not given.
+    frame: state `[X]` -> orthogonal `[D, D]` that turns a student's correction into a tangent
+        vector; the identity when not given.
     features: (state `[X]`, mean input of the last interval `[U]`) -> `[n]`, what a student
         sees besides innovations; the inputs and the non-origin state when not given.
+    turn: (state, readings `[Z]`, angle [rad]) -> both as seen in a world turned about its
+        vertical; given where nothing depends on which way north is. Students then learn from
+        drives turned anew each time.
     constants: figures of this robot that reports and exports should name.
     """
 
@@ -58,6 +62,7 @@ class Scenario:
     origin: str = ""
     frame: Callable[[jax.Array], jax.Array] | None = None
     features: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    turn: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None
     constants: dict[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -69,8 +74,11 @@ class Scenario:
                 f"initial_std must have {self.space.tangent_dim} values, one per tangent "
                 f"dimension, got {len(self.initial_std)}"
             )
-        if not all(s > 0 for s in self.initial_std):
-            raise ValueError("every initial_std must be positive: it is a standard deviation")
+        if not all(0 < s < np.inf for s in self.initial_std):
+            raise ValueError(
+                "the first covariance is not positive definite: every initial_std must be "
+                f"positive and finite, got {self.initial_std}"
+            )
         for sensor in self.sensors:
             ratio = self.event_hz / sensor.rate_hz
             if abs(ratio - round(ratio)) > 1e-9:
@@ -125,6 +133,11 @@ class Scenario:
         d = z - expected
         return jnp.where(self.angular, wrap(d), d) if self.angular.any() else d
 
+    def noise_matrix(self, x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
+        """Return `Q`: what one tick adds to the covariance, `[D, D]`."""
+        noise = self.process_noise(x, u, dt)
+        return jnp.diag(noise) if noise.ndim == 1 else noise
+
     def mask(self, seen: jax.Array) -> jax.Array:
         """Spread `[S]` seen flags over the measurement columns `[Z]`."""
         return seen[..., self.sensor_of]
@@ -146,10 +159,52 @@ class Scenario:
         return jnp.eye(self.space.tangent_dim, dtype=x.dtype) if self.frame is None else self.frame(x)
 
 
-def sims_folder() -> Path:
-    """Where the shipped sims lie: inside an installed wheel, or beside the package."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "sims", here.parent / "sims"):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError("the folder of shipped sims is missing; reinstall kalmanrnn")
+def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) -> Scenario:
+    """Load a shipped sim by name or a file ending in .py, with parameters of its `make` set.
+
+    settings: `name=value` strings, read by the type of make's default; params: values as they
+    are, strings among them read likewise. Raises UserError.
+    """
+    path = find_sim(name_or_path)
+    module = run_file(path)
+    wanted = arguments(path, getattr(module, "make", None), {**pairs(settings), **params})
+    try:
+        scenario = module.make(**wanted) if wanted else getattr(module, "SCENARIO", None)
+        if isinstance(scenario, Scenario):
+            check_models(scenario)
+            return scenario
+    except Exception as error:
+        raise refusal(path, error) from error
+    why = f"{path.name} exports no SCENARIO made by kalmanrnn.scenario.Scenario(...)"
+    if hasattr(module, "TASK"):
+        why = f"{path.name} exports a TASK, and this version does not run sequence tasks"
+    raise UserError(
+        f"the sim {path.stem} describes no robot",
+        why=why,
+        cure=f"end it with `SCENARIO = make()`, as {sims_folder() / 'rover.py'} does",
+    )
+
+
+def check_models(scenario: Scenario) -> None:
+    """Try the models once, at the identity state; ValueError where a filter could not run."""
+    with jax.enable_x64(True):
+        x = jnp.asarray(scenario.space.identity())
+        u, dt = jnp.zeros(len(scenario.inputs)), jnp.asarray(1 / scenario.tick_hz)
+        after = jax.eval_shape(scenario.process, x, u, dt).shape
+        readings = jax.eval_shape(scenario.measure, x).shape
+        q = np.asarray(scenario.process_noise(x, u, dt))
+    d = scenario.space.tangent_dim
+    if after != x.shape:
+        raise ValueError(f"process must return the state's {x.shape}, got {after}")
+    if readings != scenario.sigma.shape:
+        raise ValueError(f"the sensors' measure must give {scenario.sigma.shape}, got {readings}")
+    if q.shape not in ((d,), (d, d)):
+        raise ValueError(f"process_noise must return [{d}] or [{d}, {d}], got {q.shape}")
+    if not np.isfinite(q).all():
+        raise ValueError("process_noise is not finite at the identity state")
+    least = q.min() if q.ndim == 1 else np.linalg.eigvalsh(0.5 * (q + q.T)).min()
+    if least < -1e-12 * np.abs(q).max() or (q.ndim == 2 and not np.allclose(q, q.T)):
+        raise ValueError(
+            f"process_noise is no covariance: its least eigenvalue is {least:.3g}, and it must "
+            "be symmetric and positive semidefinite"
+        )

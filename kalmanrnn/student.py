@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from kalmanrnn.config import StudentConfig
 from kalmanrnn.network import Memory, core, make_core
 from kalmanrnn.scenario import Scenario
-from kalmanrnn.types import Belief, Estimate, Packet
+from kalmanrnn.types import Belief, Estimate, Estimator, Packet
 
 SQUASH = 4.0
 FEATURE_LIMIT = 8.0
@@ -90,39 +90,37 @@ def output_size(student: StudentConfig, scenario: Scenario) -> int:
 
 def make_student(scenario: Scenario, config: StudentConfig, *, seed: int) -> tuple[Student, Any]:
     """Return a student and its first parameters, float32."""
-    blank = blank_normaliser(scenario, 1)
-    sizes = jax.eval_shape(
-        lambda: observe(
-            Student(scenario, config, None),
-            blank,
-            _first_carry(scenario, jnp.zeros(scenario.space.state_dim), ()),
-            jnp.zeros(scenario.sigma.size),
-            jnp.ones(len(scenario.sensors), bool),
-        )[0]
-    )
-    graph, params = make_core(
-        sizes.shape[0], output_size(config, scenario), config, seed=seed
-    )
-    return Student(scenario, config, graph), params
+    student = Student(scenario, config, None)
+    size = blank_normaliser(student).feature_mean.size
+    graph, params = make_core(size, output_size(config, scenario), config, seed=seed)
+    return student._replace(graph=graph), params
 
 
-def blank_normaliser(scenario: Scenario, features: int) -> Normaliser:
+def blank_normaliser(student: Student) -> Normaliser:
     """Return scales of one: what a normaliser is before it is fitted."""
-    return Normaliser(
-        feature_mean=jnp.zeros(features),
-        feature_std=jnp.ones(features),
+    scenario = student.scenario
+    ones = Normaliser(
+        feature_mean=jnp.zeros(0),
+        feature_std=jnp.ones(0),
         innovation_std=jnp.ones(scenario.sigma.size),
         output_std=jnp.ones(scenario.space.tangent_dim),
         reference=jnp.asarray(scenario.space.identity(), jnp.float32),
+    )
+    carry = first_carry(scenario, jnp.zeros(scenario.space.state_dim), ())
+    z, seen = jnp.zeros(scenario.sigma.size), jnp.ones(len(scenario.sensors), bool)
+    features, _ = jax.eval_shape(lambda: observe(student, ones, carry, z, seen))
+    return ones._replace(
+        feature_mean=jnp.zeros(features.shape), feature_std=jnp.ones(features.shape)
     )
 
 
 def init(student: Student, params: Any, norm: Normaliser, belief: Belief) -> Carry:
     """Start from a belief; what is remembered starts empty."""
-    return _first_carry(student.scenario, belief.mean, core(student.graph, params).start())
+    return first_carry(student.scenario, belief.mean, core(student.graph, params).start())
 
 
-def _first_carry(scenario: Scenario, x: jax.Array, memory: Memory) -> Carry:
+def first_carry(scenario: Scenario, x: jax.Array, memory: Memory) -> Carry:
+    """Return what a student holds before its first event."""
     return Carry(
         x=x,
         memory=memory,
@@ -199,3 +197,11 @@ def advance(
         )
     since = jnp.where(packet.seen, 0.0, carry.since) + interval
     return Carry(x, memory, output, u_mean, interval, since)
+
+
+def estimator(student: Student, params: Any, norm: Normaliser) -> Estimator:
+    """Make the student an estimator like any filter."""
+    return Estimator(
+        init=lambda belief: init(student, params, norm, belief),
+        step=lambda carry, packet: step(student, params, norm, carry, packet),
+    )

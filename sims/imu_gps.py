@@ -154,6 +154,7 @@ def make(
         origin="position",
         frame=frame,
         features=features,
+        turn=turn,
     )
 
 
@@ -162,6 +163,13 @@ def _initial_std(imu: Imu) -> tuple[float, ...]:
     tilt, yaw = 0.01745, 0.133
     gyro, accel = imu.gyroscope_turn_on_bias, imu.accelerometer_turn_on_bias
     return (tilt, tilt, yaw, *[0.5] * 3, *[2.0] * 3, *[gyro] * 3, *[accel] * 3)
+
+
+def turn(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """See state and fix in a world turned about its vertical: nothing here knows north."""
+    q = rotation.about(2, angle)
+    parts = [rotation.multiply(q, x[:4]), *(rotation.rotate(q, x[i : i + 3]) for i in (4, 7))]
+    return jnp.concatenate([*parts, x[10:]]), rotation.rotate(q, z)
 
 
 def frame(x: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from kalmanrnn.scenario import Scenario
-from kalmanrnn.types import Belief, Estimate, Estimator, Packet
+from kalmanrnn.types import Belief, Estimator, Packet
 
 
 class FilterEstimate(NamedTuple):
@@ -48,7 +48,7 @@ def ekf(scenario: Scenario) -> Estimator:
         innovation = jnp.where(seen, scenario.innovation(packet.z, expected), 0.0)
         cross = cov @ jacobian.T
         s = jacobian @ cross + jnp.diag(noise)
-        gain = jnp.linalg.solve(s, cross.T).T
+        gain = gain_of(cross, s)
         keep = jnp.eye(space.tangent_dim, dtype=x.dtype) - gain @ jacobian
         # Joseph form: stays positive for any gain (Bucy and Joseph 1968).
         cov = keep @ cov @ keep.T + (gain * noise) @ gain.T
@@ -63,8 +63,8 @@ def ekf(scenario: Scenario) -> Estimator:
         f = jax.jacfwd(
             lambda d: space.difference(scenario.process(space.retract(x, d), u, dt), after)
         )(zero)
-        cov = f @ cov @ f.T + jnp.diag(scenario.process_noise(x, u, dt))
-        return Belief(after, cov), None
+        grown = f @ cov @ f.T + scenario.noise_matrix(x, u, dt)
+        return unless_padding(dt, Belief(after, grown), belief), None
 
     def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
         estimate = correct(belief, packet)
@@ -76,4 +76,11 @@ def ekf(scenario: Scenario) -> Estimator:
     return Estimator(init=lambda belief: belief, step=step)
 
 
-__all__ = ["Estimate", "FilterEstimate", "ekf"]
+def gain_of(cross: jax.Array, s: jax.Array) -> jax.Array:
+    """Return the gain `[D, Z]` = cross S^-1; S is symmetric and positive definite."""
+    return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), cross.T).T
+
+
+def unless_padding(dt: jax.Array, after: Belief, before: Belief) -> Belief:
+    """Keep the belief through a padding tick, bit for bit."""
+    return jax.tree.map(lambda new, old: jnp.where(dt > 0, new, old), after, before)

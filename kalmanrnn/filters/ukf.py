@@ -7,13 +7,18 @@ mean is taken in the tangent space at the propagated centre point.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.filters.ekf import FilterEstimate
+from kalmanrnn.filters.ekf import FilterEstimate, gain_of, unless_padding
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.types import Belief, Estimator, Packet
+
+# Sigma points are columns: the innermost loop is then long, and faster on CPU.
+over_points = partial(jax.vmap, in_axes=1, out_axes=1)
 
 ALPHA, BETA, KAPPA = 0.5, 2.0, 0.0
 
@@ -34,27 +39,27 @@ def ukf(scenario: Scenario) -> Estimator:
     spread, mean_weights, cov_weights = merwe_weights(space.tangent_dim)
 
     def sigma_tangents(cov: jax.Array) -> jax.Array:
-        root = cholesky(spread * cov).T
-        return jnp.concatenate([jnp.zeros_like(root[:1]), root, -root])
+        root = cholesky(spread * cov)
+        return jnp.concatenate([jnp.zeros_like(root[:, :1]), root, -root], axis=1)
 
     def transform(values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        mean = mean_weights @ values
-        spread_out = values - mean
-        return mean, spread_out, (cov_weights[:, None] * spread_out).T @ spread_out
+        mean = values @ mean_weights
+        deviation = values - mean[:, None]
+        return mean, deviation, (cov_weights * deviation) @ deviation.T
 
     def correct(belief: Belief, packet: Packet) -> FilterEstimate:
         x, cov = belief
         seen = scenario.mask(packet.seen)
         expected = scenario.measure(x)
         tangents = sigma_tangents(cov)
-        readings = jax.vmap(
+        readings = over_points(
             lambda d: scenario.innovation(scenario.measure(space.retract(x, d)), expected)
         )(tangents)
-        mean, deviation, s = transform(jnp.where(seen, readings, 0.0))
+        mean, deviation, s = transform(jnp.where(seen[:, None], readings, 0.0))
         s = s + jnp.diag(jnp.where(seen, jnp.asarray(scenario.sigma, x.dtype) ** 2, 1.0))
-        cross = (cov_weights[:, None] * tangents).T @ deviation
+        cross = (cov_weights * tangents) @ deviation.T
         innovation = jnp.where(seen, scenario.innovation(packet.z, expected) - mean, 0.0)
-        gain = jnp.linalg.solve(s, cross.T).T
+        gain = gain_of(cross, s)
         after = space.retract(x, gain @ innovation)
         cov = cov - gain @ s @ gain.T
         return FilterEstimate(after, cov, x, innovation, s, gain)
@@ -62,14 +67,16 @@ def ukf(scenario: Scenario) -> Estimator:
     def predict(belief: Belief, tick: tuple[jax.Array, jax.Array]) -> tuple[Belief, None]:
         x, cov = belief
         u, dt = tick
-        points = jax.vmap(lambda d: scenario.process(space.retract(x, d), u, dt))(
+        points = over_points(lambda d: scenario.process(space.retract(x, d), u, dt))(
             sigma_tangents(cov)
         )
-        centre = points[0]
-        tangents = jax.vmap(lambda y: space.difference(y, centre))(points)
-        mean, _, cov = transform(tangents)
-        cov = cov + jnp.diag(scenario.process_noise(x, u, dt))
-        return Belief(space.retract(centre, mean), cov), None
+        centre = points[:, 0]
+        tangents = over_points(lambda y: space.difference(y, centre))(points)
+        mean, _, spread_out = transform(tangents)
+        after = Belief(
+            space.retract(centre, mean), spread_out + scenario.noise_matrix(x, u, dt)
+        )
+        return unless_padding(dt, after, belief), None
 
     def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
         estimate = correct(belief, packet)

@@ -1,0 +1,90 @@
+"""The command line: parse, one library call, print. Imports nothing heavy at the top."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from kalmanrnn.errors import BUG, DATA, INTERRUPTED, OK, USAGE, UserError
+
+HELP = """\
+usage: kalmanrnn COMMAND [options]        (kalmanrnn COMMAND --help lists them)
+
+Train a recurrent network to do your Kalman filter's job, and see honestly how well it does.
+
+commands:
+  train    simulate drives, run the filter, train a student, report   --sim imu_gps
+  eval     judge a trained run again: fresh drives, or a log          runs/latest
+  report   print a run's report                                       runs/latest
+  sims     list the robots that come along
+
+first steps:
+  kalmanrnn train --sim imu_gps              about eight minutes on two CPU cores
+  kalmanrnn train --sim ./my_robot.py        your own robot: start from a copy of a shipped sim
+  kalmanrnn eval runs/latest --log DIR --map map.yaml
+
+exit codes: 0 ok, 1 bug, 2 usage, 3 bad data or config, 4 missing extra, 5 diverged,
+130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return OK if args else USAGE
+    if args[0] in ("-V", "--version"):
+        from kalmanrnn import __version__
+
+        print(f"kalmanrnn {__version__}")
+        return OK
+    try:
+        return command(args[0])(args[1:])
+    except UserError as problem:
+        print(problem, file=sys.stderr)
+        return problem.code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BUG
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+            raise
+        print(
+            UserError(
+                f"cannot write {problem.filename or 'to the disk'}",
+                why=str(problem.strerror),
+                cure="free some space, or choose another folder with --out; what was saved "
+                "before is whole",
+            ),
+            file=sys.stderr,
+        )
+        return DATA
+
+
+def command(name: str) -> Callable[[Sequence[str]], int]:
+    """Find a command; UserError with the nearest one if there is none."""
+    from kalmanrnn import commands
+
+    known = {
+        "train": commands.train,
+        "eval": commands.evaluate,
+        "report": commands.report,
+        "sims": commands.sims,
+    }
+    if name in known:
+        return known[name]
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1) or ["--help"]
+    raise UserError(
+        f"there is no command {name!r}",
+        why=f"the commands are {', '.join(known)}",
+        cure=f"kalmanrnn {near[0]}",
+        code=USAGE,
+    )

@@ -1,0 +1,63 @@
+"""Judge a student on watched drives while it learns: free run, nothing re-anchored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn import metrics
+from kalmanrnn.run import over_drives
+from kalmanrnn.student import Normaliser, Student, estimator
+from kalmanrnn.teach import Taught
+
+
+class Judgement(NamedTuple):
+    """How a student does.
+
+    score: mean log accuracy ratio over state groups, the lower the better; inf when any group
+    is not finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
+    """
+
+    score: float
+    name: str
+    error: float
+    unit: str
+    ratios: dict[str, float]
+
+
+def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normaliser], Judgement]:
+    """Return a function that judges parameters on the watched drives."""
+    space = student.scenario.space
+    difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
+    stride = watched.run.mean.shape[1] // watched.drives.truth.shape[1]
+
+    def errors(mean: Any) -> np.ndarray:
+        late = np.asarray(mean)[:, ::stride]
+        return np.asarray(difference(late, watched.drives.truth))[:, skip:]
+
+    @jax.jit
+    def run(params: Any, norm: Normaliser) -> jax.Array:
+        return over_drives(estimator(student, params, norm), watched.drives).mean
+
+    def sizes(e: np.ndarray) -> dict[str, float]:
+        known = np.ones(e.shape, bool)
+        return {
+            g.name: metrics.rmse(metrics.norms(g, e, known)) for g in metrics.state_groups(space)
+        }
+
+    teacher = sizes(errors(watched.run.mean))
+    groups = metrics.state_groups(space)
+    shown = next((g for g in groups if g.name == student.scenario.origin), groups[0])
+
+    def one(params: Any, norm: Normaliser) -> Judgement:
+        own = sizes(errors(run(params, norm)))
+        ratios = {name: own[name] / teacher[name] for name in teacher}
+        logs = np.log(np.maximum(list(ratios.values()), 1e-9))
+        score = float(np.mean(logs)) if np.all(np.isfinite(logs)) else float("inf")
+        return Judgement(score, shown.name, own[shown.name], shown.unit, ratios)
+
+    return one

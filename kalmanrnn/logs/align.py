@@ -1,0 +1,72 @@
+"""From sensors on clocks of their own to events and the ticks between them; numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def thin(t: np.ndarray, min_interval_s: float) -> np.ndarray:
+    """Return indices of times at least that far apart, the first included."""
+    kept = [0]
+    for i in range(1, len(t)):
+        # Stamps in decimals: 0.30 - 0.15 must not fall short of 0.15.
+        if t[i] - t[kept[-1]] >= min_interval_s - 1e-6:
+            kept.append(i)
+    return np.array(kept)
+
+
+def snap(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Put jittery stamps onto the even clock that fits them best; return times and epochs.
+
+    A receiver measures at even moments; what wanders is when its messages were logged. The
+    clock's own rate and phase are fitted (least squares), so the mean delay stays as it was.
+    """
+    epoch = np.concatenate([[0.0], np.cumsum(np.round(np.diff(t) / period_s))])
+    for _ in range(2):
+        rate, start = np.polyfit(epoch, t - t[0], 1)
+        even = t[0] + start + rate * epoch
+        epoch = epoch + np.round((t - even) / period_s)
+    return even, epoch
+
+
+def fill(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Put unseen events into gaps of two periods or more, evenly.
+
+    Return event times `[E]` and whether each is one of `t`. Ticks per event then stay bounded,
+    and a student meets a gap as it does in simulated drives: as events at which nothing is seen.
+    """
+    parts = np.maximum(1, (np.diff(t) / period_s + 1e-6).astype(int))
+    # One piece per gap, its end left out; the last time closes the list.
+    inner = [
+        np.linspace(start, end, n, endpoint=False)
+        for start, end, n in zip(t[:-1], t[1:], parts, strict=True)
+    ]
+    times = np.concatenate([*inner, t[-1:]])
+    seen = np.zeros(len(times), bool)
+    seen[np.concatenate([[0], np.cumsum(parts)])] = True
+    return times, seen
+
+
+def cut(events: np.ndarray, t: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut readings `[n, U]` at times t into ticks; return inputs `[E, K, U]` and dt `[E, K]`.
+
+    A tick runs from one reading to the next; one that an event falls into is split there, so
+    that the ticks after an event add up to the time to the next. A tick's input is the mean of
+    the readings at its ends (linear in between: the integral is the trapezoid's). Padding has
+    dt = 0 and repeats no reading; the last event has no ticks.
+    """
+    inside = (t > events[0]) & (t < events[-1])
+    edges = np.union1d(t[inside], events)
+    ends = interpolate(edges, t, readings)
+    inputs, dt = 0.5 * (ends[1:] + ends[:-1]), np.diff(edges)
+    event = np.searchsorted(events, edges[:-1], side="right") - 1
+    place = np.arange(len(event)) - np.searchsorted(event, event)
+    shape = (len(events), place.max() + 1)
+    u_cut, dt_cut = np.zeros((*shape, readings.shape[1])), np.zeros(shape)
+    u_cut[event, place], dt_cut[event, place] = inputs, dt
+    return u_cut, dt_cut
+
+
+def interpolate(at: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Interpolate `[n, c]` linearly at other times."""
+    return np.stack([np.interp(at, t, column) for column in values.T], axis=-1)

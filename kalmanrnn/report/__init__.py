@@ -1,0 +1,50 @@
+"""Reports: a comparison as report.html, report.md, report.json and per_drive.csv."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kalmanrnn.evaluate import Comparison
+
+
+def write_report(
+    folder: str | Path, comparison: Comparison, *, info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the four files, each whole or not at all; return what report.json holds.
+
+    info, every key optional: command, versions {name: version}, seed, config, machine, notes
+    [text], reanchored, teacher_check, seconds_total, history [{step, loss, part, ratios,
+    held_out...}], outages [{start_s, seconds, rows: {estimator: (end_m, max_m)}}], reference_note.
+    """
+    # Matplotlib takes a second to import: only those who write a report pay for it.
+    from kalmanrnn.report import data, html, markdown
+
+    report = data.as_json(comparison, info)
+    files = {
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
+        "per_drive.csv": data.per_drive_csv(comparison),
+        "report.md": markdown.render(comparison, info),
+        "report.html": html.render(comparison, info),
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        write_whole(folder / name, text)
+    return report
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it there, so that no half of it is ever seen."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+__all__ = ["write_report", "write_whole"]

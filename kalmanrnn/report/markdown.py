@@ -1,0 +1,72 @@
+"""A report as markdown: the words and the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kalmanrnn.evaluate import Comparison
+from kalmanrnn.report.data import plain
+from kalmanrnn.report.tables import Table, tables
+from kalmanrnn.report.words import MEANING, number, verdict
+
+
+def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
+    """Return the whole report.md."""
+    parts = [f"# {comparison.scenario}: can the student do the filter's job?"]
+    parts += [f"**{verdict(comparison)}**"]
+    if info.get("reference_note"):
+        parts.append(f"> **Mind the reference.** {info['reference_note']}")
+    parts.append(comparison.summary + ".")
+    parts += [_table(t) for t in tables(comparison, info)]
+    parts.append("Figures: `report.html`. Every number: `report.json`, `per_drive.csv`.")
+    if remarks(info):
+        parts.append("## Notes\n\n" + "\n".join(f"- {r}" for r in remarks(info)))
+    parts.append("## What the words mean\n\n" + "\n".join(f"- {m}" for m in MEANING))
+    parts.append("## How it was made\n")
+    if info.get("command"):
+        parts.append(f"```sh\n{info['command']}\n```")
+    parts.append("\n".join(f"- {name}: {value}" for name, value in origin(comparison, info)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> str:
+    rule = ["---"] * table.texts + ["---:"] * (len(table.header) - table.texts)
+    lines = [table.header, rule, *table.rows]
+    body = "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
+    )
+    return f"## {table.title}\n\n{table.note}\n\n{body}"
+
+
+def remarks(info: Mapping[str, Any]) -> list[str]:
+    """Collect what a reader must know about this run."""
+    found = []
+    if info.get("reanchored") is not None:
+        found.append(
+            f"Drives set back onto the teacher's state during training: {info['reanchored']}. "
+            "At evaluation nothing is ever set back."
+        )
+    if info.get("teacher_check") is not None:
+        found.append(
+            "Largest relative difference between the teacher and filterpy on re-computed "
+            f"stretches: {float(info['teacher_check']):.1e}."
+        )
+    return found + [str(note) for note in info.get("notes") or ()]
+
+
+def origin(comparison: Comparison, info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List seeds, versions and settings, so that the run can be made again."""
+    found = [("seed", f"{info.get('seed', comparison.seed)}")]
+    found.append(("seed of the intervals", f"{comparison.seed}"))
+    if info.get("seconds_total") is not None:
+        found.append(("time taken in all", f"{number(float(info['seconds_total']))} s"))
+    if info.get("machine"):
+        found.append(("machine", str(info["machine"])))
+    versions = info.get("versions") or {}
+    if versions:
+        found.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    if info.get("config"):
+        found.append(("settings", json.dumps(plain(info["config"]))))
+    return found

@@ -1,0 +1,169 @@
+"""The figures of a report as SVG text: one colour per estimator, safe for the colour-blind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kalmanrnn.evaluate import Comparison
+from kalmanrnn.metrics import Group
+from kalmanrnn.outcome import QUANTILES
+from kalmanrnn.report.curve import training
+from kalmanrnn.report.drives import drives
+from kalmanrnn.report.style import STYLE, colour, frame, grid, line, logarithmic
+from kalmanrnn.report.words import group_label, label, with_unit
+
+
+class Picture(NamedTuple):
+    """A figure with what a reader needs beside it."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
+    """Draw every figure that this comparison has something for."""
+    c = comparison
+    teacher = label(c.teacher)
+    truth = "reference" if info.get("reference_note") else "truth"
+    count = "one drive" if c.drives == 1 else f"{c.drives} drives"
+    with mpl.rc_context(STYLE):
+        made = [("Single drives", _drives_caption(c), drives(c, truth=truth))]
+        if c.has_truth:
+            text = (
+                f"Root mean square over {count}. Shaded: three standard deviations as "
+                f"the {teacher} itself states them. Grey: not counted in the tables. Lines "
+                "that leave the top are too large to show."
+            )
+            made.append(("Error over time", text, over_time(c)))
+            text = (
+                "Share of events with an error below the one on the axis; further left is better."
+            )
+            made.append(("Error distribution", text, distribution(c)))
+        if any(o.nees is not None for o in c.outcomes.values()):
+            text = "Mean over drives at each event, with the 95 % chi-square band about 1."
+            student = c.outcomes[c.student]
+            if student.nees is None:
+                text += f" The {label(c.student)} has no covariance, so it has no line here."
+            made.append(("NEES of the filters", text, nees(c)))
+        if info.get("history"):
+            text = "Training loss, and what was measured on held-out drives meanwhile."
+            made.append(("Training", text, training(info["history"])))
+        return [Picture(title, text, svg(figure, title)) for title, text, figure in made]
+
+
+def svg(figure: Figure, salt: str) -> str:
+    """Return a figure as SVG; the same figure gives the same text."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _drives_caption(c: Comparison) -> str:
+    judged = "error" if c.has_truth else f"difference from the {label(c.teacher)}"
+    chosen = (
+        f"Chosen by the student's {judged} in {group_label(c.path_block)}; the number is its RMS."
+    )
+    return "The number is the RMS error." if c.drives == 1 and c.has_truth else chosen
+
+
+def over_time(c: Comparison) -> Figure:
+    """Draw RMS error over time by group, with the teacher's own 3-sigma band."""
+    groups = _shown(c)
+    figure, axes = grid(len(groups), height=2.5)
+    for ax, g in zip(axes, groups, strict=True):
+        sigma = c.outcomes[c.teacher].sigma.get(g.name)
+        if sigma is not None:
+            ax.fill_between(
+                c.t, 0, 3 * sigma, color=colour(c.teacher), alpha=0.13, lw=0,
+                label=f"{label(c.teacher)}'s 3 sigma",
+            )  # fmt: skip
+        for name, o in c.outcomes.items():
+            if g.name in o.over_time:
+                line(ax, c.t, o.over_time[g.name], name)
+        if c.skip_s > 0:
+            ax.axvspan(0, c.skip_s, color="0.5", alpha=0.12, lw=0)
+        ax.set_ylim(0, _ceiling(c, g, sigma))
+        ax.set_xlim(c.t[0], c.t[-1])
+        frame(ax, x="time [s]", y=with_unit(g))
+    _legend(figure, axes)
+    return figure
+
+
+def _ceiling(c: Comparison, g: Group, sigma: np.ndarray | None) -> float:
+    """Top of an axis that shows whoever is judged and lets dead reckoning leave."""
+    late = c.t >= c.skip_s
+    curves = [
+        o.over_time[g.name][late]
+        for name, o in c.outcomes.items()
+        if name != "dead_reckoning" and g.name in o.over_time
+    ]
+    curves += [] if sigma is None else [3 * sigma[late]]
+    values = np.concatenate(curves) if curves else np.zeros(0)
+    values = values[np.isfinite(values)]
+    return 1.1 * float(values.max()) if values.size and values.max() > 0 else 1.0
+
+
+def distribution(c: Comparison) -> Figure:
+    """Draw the cumulative distribution of the error by group."""
+    groups = _shown(c)
+    figure, axes = grid(len(groups), height=2.5)
+    for ax, g in zip(axes, groups, strict=True):
+        for name, o in c.outcomes.items():
+            if g.name in o.quantiles:
+                x = o.quantiles[g.name]
+                good = np.isfinite(x) & (x > 0)
+                line(ax, x[good], QUANTILES[good], name)
+        low, high = _span(c, g)
+        logarithmic(ax, which="x", low=low, high=high)
+        ax.set_ylim(0, 1)
+        frame(ax, x=with_unit(g), y="share of events")
+    _legend(figure, axes)
+    return figure
+
+
+def _span(c: Comparison, g: Group) -> tuple[float, float]:
+    """Smallest and largest positive finite error in a group."""
+    x = np.concatenate([o.quantiles[g.name] for o in c.outcomes.values() if g.name in o.quantiles])
+    x = x[np.isfinite(x) & (x > 0)]
+    return (float(x.min()), float(x.max())) if x.size else (0.1, 1.0)
+
+
+def nees(c: Comparison) -> Figure:
+    """Draw NEES per dimension over time with its chi-square band."""
+    figure, (ax,) = grid(1, height=3.0)
+    ax.axhspan(*c.nees_band, color="0.5", alpha=0.2, lw=0, label="95 % band")
+    tops = [2.0]
+    for name, o in c.outcomes.items():
+        if o.nees is not None:
+            line(ax, c.t, o.nees, name)
+            finite = o.nees[np.isfinite(o.nees)]
+            tops += [1.1 * float(np.quantile(finite, 0.99))] if finite.size else []
+    ax.set_ylim(0, max(tops))
+    ax.set_xlim(c.t[0], c.t[-1])
+    frame(ax, x="time [s]", y="NEES per dimension")
+    _legend(figure, [ax])
+    return figure
+
+
+def _shown(c: Comparison) -> list[Group]:
+    return [g for g in c.groups if any(g.name in o.spread for o in c.outcomes.values())]
+
+
+def _legend(figure: Figure, axes: list[Axes]) -> None:
+    """Put one legend above all panels, naming whatever any of them shows."""
+    found = {}
+    for ax in axes:
+        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(text, handle)
+    figure.legend(
+        list(found.values()), list(found), loc="outside upper left", ncols=min(len(found), 7)
+    )

@@ -1,0 +1,141 @@
+"""The tables of a report as rows of text, the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kalmanrnn.evaluate import Comparison, Outcome
+from kalmanrnn.report.words import (
+    NOTHING,
+    change,
+    consistency,
+    group_label,
+    interval,
+    label,
+    number,
+    percent,
+    seconds,
+    unit,
+    with_unit,
+)
+
+
+class Table(NamedTuple):
+    """A table: the first `texts` columns are words, the others numbers.
+
+    methods: per row, the estimator it is about, or "".
+    """
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    methods: tuple[str, ...]
+    texts: int = 1
+
+
+def tables(comparison: Comparison, info: Mapping[str, Any]) -> list[Table]:
+    """Return every table that this comparison has something for."""
+    made = []
+    if comparison.has_truth:
+        made += [overview(comparison), ratios(comparison)]
+    else:
+        made += [agreement(comparison)]
+    if info.get("outages"):
+        made.append(outages(info["outages"]))
+    if comparison.has_truth:
+        made.append(detail(comparison))
+    return [*made, trust(comparison)]
+
+
+def overview(c: Comparison) -> Table:
+    """Tabulate RMSE by state group, diverged drives and cost, one row per estimator."""
+    groups = [g for g in c.groups if any(g.name in o.spread for o in c.outcomes.values())]
+    rows = tuple(
+        (
+            label(name),
+            *(number(o.spread[g.name].rmse) if g.name in o.spread else NOTHING for g in groups),
+            _diverged(o),
+            number(o.us_per_tick, 2),
+        )
+        for name, o in c.outcomes.items()
+    )
+    header = ("RMSE", *(with_unit(g) for g in groups), "diverged", "µs per tick")
+    note = f"Root mean square error over all drives, the first {seconds(c.skip_s)} excluded."
+    return Table("Side by side", note, header, rows, tuple(c.outcomes))
+
+
+def _diverged(outcome: Outcome) -> str:
+    return NOTHING if outcome.diverged is None else percent(float(outcome.diverged.mean()))
+
+
+def ratios(c: Comparison) -> Table:
+    """Tabulate accuracy and imitation ratios with their intervals, one row per state group."""
+    rows = []
+    for g in c.groups:
+        if g.name not in c.accuracy_ratio:
+            continue
+        accuracy, imitation = c.accuracy_ratio[g.name], c.imitation_ratio[g.name]
+        apart = f"{number(c.agreement[g.name])} {unit(g)}"
+        says = (*interval(accuracy), change(accuracy))
+        rows.append((group_label(g.name), *says, *interval(imitation), apart))
+    header = ("state group", "accuracy ratio", "95 %", "that is", "imitation ratio", "95 %")
+    header = (*header, f"RMS {label(c.student)} - {label(c.teacher)}")
+    note = f"Against the {label(c.teacher)}. Intervals: paired bootstrap over {c.resampled}."
+    return Table("Ratios", note, header, tuple(rows), ("",) * len(rows))
+
+
+def agreement(c: Comparison) -> Table:
+    """Tabulate how far the student is from its teacher, where nobody knows the truth."""
+    rows = tuple(
+        (group_label(g.name), f"{number(c.agreement[g.name])} {unit(g)}") for g in c.groups
+    )
+    note = f"No truth is known here. The first {seconds(c.skip_s)} are excluded."
+    title = f"Agreement of {label(c.student)} and {label(c.teacher)}"
+    return Table(title, note, ("state group", "RMS difference"), rows, ("",) * len(rows))
+
+
+def detail(c: Comparison) -> Table:
+    """Tabulate the distribution of the error, state group by state group."""
+    rows, methods = [], []
+    for g in c.groups:
+        speaking = [(name, o) for name, o in c.outcomes.items() if g.name in o.spread]
+        for i, (name, o) in enumerate(speaking):
+            figures = (number(x) for x in o.spread[g.name])
+            rows.append((with_unit(g) if i == 0 else "", label(name), *figures))
+            methods.append(name)
+    header = ("state group", "estimator", "RMSE", "median", "95th percentile", "max")
+    note = f"Over all drives and events, the first {seconds(c.skip_s)} excluded."
+    return Table("Error in detail", note, header, tuple(rows), tuple(methods), texts=2)
+
+
+def outages(given: Any) -> Table:
+    """Tabulate errors at the end of and during each stated outage."""
+    rows, methods = [], []
+    for outage in given:
+        when = f"{seconds(outage['seconds'])} from {seconds(outage['start_s'])}"
+        for i, (name, errors) in enumerate(outage["rows"].items()):
+            pair = errors.values() if isinstance(errors, Mapping) else errors
+            rows.append((when if i == 0 else "", label(name), *(number(x) for x in pair)))
+            methods.append(name)
+    header = ("outage", "estimator", "error at its end [m]", "largest error [m]")
+    note = "What each estimator does while the GPS is taken away."
+    return Table("GPS outages", note, header, tuple(rows), tuple(methods), texts=2)
+
+
+def trust(c: Comparison) -> Table:
+    """Tabulate whether the covariances can be trusted."""
+    rows, methods = [], []
+    for name, o in c.outcomes.items():
+        if not o.sigma and name != c.student:
+            continue
+        says = consistency(o.nees_mean, c.nees_band) if o.sigma else "no covariance"
+        rows.append((label(name), number(o.nees_mean), says, number(o.nis_mean)))
+        methods.append(name)
+    low, high = (number(x) for x in c.nees_band)
+    header = ("estimator", "NEES per dimension", "its covariance is", "NIS per dimension")
+    note = f"95 % band of the mean NEES, each drive counted once: {low} to {high}."
+    if not c.has_truth:
+        note = "Without a truth only innovations can be judged: NIS is 1 in a consistent filter."
+    return Table("Can the covariance be trusted?", note, header, tuple(rows), tuple(methods))

@@ -1,0 +1,70 @@
+"""Training sets made ahead of time by a second process; which set is which follows the seed.
+
+A process and not a thread: filters run in float64, learning in float32, and jax's switch
+between them does not bear two threads that trace at the same time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from kalmanrnn.config import RunConfig
+from kalmanrnn.errors import UserError
+from kalmanrnn.scenario import load
+from kalmanrnn.teach import AGREEMENT, Taught, make_drives, teach
+
+WATCHED, HELD_OUT = -1, -2
+
+
+def make_set(config: RunConfig, index: int) -> Taught:
+    """Make a training set, or with `WATCHED` the drives that choose the best checkpoint."""
+    scenario = load(config.sim, config.set)
+    data, seed = config.data, config.train.seed
+    count = data.watched if index == WATCHED else data.drives
+    drives = make_drives(scenario, data, seed, index, count)
+    taught = teach(scenario, data, drives, every=config.student.every, seed=seed)
+    if not taught.difference <= AGREEMENT:
+        raise UserError(
+            f"the {data.teacher.upper()} differs from filterpy's by {taught.difference:.2g}",
+            why=f"the largest relative difference allowed is {AGREEMENT:g}; imitating a wrong "
+            "filter teaches nothing",
+            cure="check that process and measure give finite values all along a drive",
+        )
+    return taught
+
+
+@contextmanager
+def supply(config: RunConfig, last: int) -> Iterator[Callable[[int], Taught]]:
+    """Give a function that returns a set by number and starts on the next one."""
+    started: dict[int, Future[Taught]] = {}
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_settle)
+
+    def fetch(index: int) -> Taught:
+        for wanted in (index, index + 1):
+            if wanted not in started and wanted <= last:
+                started[wanted] = pool.submit(make_set, config, wanted)
+        for old in [i for i in started if 0 <= i < index]:
+            del started[old]
+        return started[index].result()
+
+    try:
+        yield fetch
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+
+
+def _settle() -> None:
+    """Leave Ctrl-C to the parent, and the accelerator too: filters are float64, on CPU."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")

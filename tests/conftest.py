@@ -1,0 +1,62 @@
+"""Small sets of drives, made once for all tests."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from kalmanrnn.filters import FILTERS
+from kalmanrnn.run import over_drives
+from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.simulate import simulate
+from kalmanrnn.types import Drive
+
+
+@lru_cache
+def _scenario(name: str, *settings: str) -> Scenario:
+    return load(name, settings)
+
+
+@lru_cache
+def _drives(name: str, *settings: str, count: int, seconds: float, seed: int = 0) -> Drive:
+    made = simulate(_scenario(name, *settings), jax.random.key(seed), count, seconds)
+    return jax.tree.map(np.asarray, made)
+
+
+@lru_cache
+def _compiled(kind: str, name: str, *settings: str):
+    return jax.jit(partial(over_drives, FILTERS[kind](_scenario(name, *settings))))
+
+
+def _filtered(kind: str, name: str, *settings: str, drives: Drive) -> Any:
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, _compiled(kind, name, *settings)(drives))
+
+
+@pytest.fixture(scope="session")
+def scenario():
+    """(name, *settings) -> Scenario, loaded once."""
+    return _scenario
+
+
+@pytest.fixture(scope="session")
+def drives():
+    """(name, *settings, count=, seconds=, seed=) -> a batch of drives, made once."""
+    return _drives
+
+
+@pytest.fixture(scope="session")
+def filtered():
+    """(kind, name, *settings, drives=) -> the batched filter's estimates, compiled once."""
+    return _filtered
+
+
+@pytest.fixture
+def float64():
+    """Run the test in float64."""
+    with jax.enable_x64(True):
+        yield
