@@ -174,7 +174,7 @@ def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) 
             check_models(scenario)
             return scenario
     except Exception as error:
-        raise refusal(path, error) from error
+        raise refusal(path, error, wanted) from error
     why = f"{path.name} exports no SCENARIO made by kalmanrnn.scenario.Scenario(...)"
     if hasattr(module, "TASK"):
         why = f"{path.name} exports a TASK, and this version does not run sequence tasks"

@@ -27,16 +27,17 @@ def run_file(path: Path) -> ModuleType:
     return module
 
 
-def refusal(path: Path, error: Exception) -> UserError:
-    """Tell which line of a sim's file gave rise to an exception."""
+def refusal(path: Path, error: Exception, settings: Mapping[str, Any] | None = None) -> UserError:
+    """Tell which line of a sim's file, run with these settings, gave rise to an exception."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
     at = f"{path.name}, line {line}" if line else path.name
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    given = " ".join(f"--set {name}={value}" for name, value in (settings or {}).items())
     return UserError(
         f"the sim {path.stem} cannot be used",
         why=f"{at}: {kind}{error}",
-        cure=f"mend it: {path}" + (f":{line}" if line else ""),
+        cure=f"change {given}" if given else f"mend it: {path}" + (f":{line}" if line else ""),
     )
 
 
@@ -62,7 +63,8 @@ def arguments(path: Path, make: Any, settings: Mapping[str, Any]) -> dict[str, A
             cure=f"put `def make({next(iter(settings))}=...)` into {path}",
             code=USAGE,
         )
-    known = inspect.signature(make).parameters if make is not None else {}
+    every = inspect.signature(make).parameters if make is not None else {}
+    known = {name: p for name, p in every.items() if p.default is not p.empty}
     for name in settings:
         if name not in known:
             raise UserError(
@@ -81,8 +83,12 @@ def _read(name: str, value: Any, default: Any) -> Any:
         return _convert(value, default)
     except ValueError as error:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        plain = isinstance(default, bool | int | float | str | tuple)
         raise UserError(
-            f"cannot read {name}={value}", why=str(error), cure=f"--set {name}={shown}", code=USAGE
+            f"cannot read {name}={value}",
+            why=str(error),
+            cure=f"--set {name}={shown}" if plain else f"set {name} in a sim file of your own",
+            code=USAGE,
         ) from error
 
 

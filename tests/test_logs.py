@@ -134,9 +134,9 @@ def test_without_speed_and_course_positions_give_them(scenario, folder, drive):
     (folder / "map.yaml").write_text(text)
     log = read_log(scenario, folder, folder / "map.yaml")
     assert any("no speed and course" in note for note in log.notes)
-    # Two fixes of 1 m noise 2 s apart, on a path that turns: 1 m/s is a fair start.
+    # A parabola's end slope over 2 s of ten fixes with 1 m of noise: about 2 m/s.
     found = log.drive.belief.mean[0, 4:6]
-    assert np.linalg.norm(found - drive.truth[0, 4:6]) < 3.0
+    assert np.linalg.norm(found - drive.truth[0, 4:6]) < 5.0
 
 
 def test_ticks_add_up_to_the_time_between_events():
@@ -205,7 +205,6 @@ def test_geodesy_knows_the_earth():
 
 def test_outages_hide_the_gps_and_nothing_else(scenario, drive):
     out = with_outages(drive, [2.0, 6.0], 3.0)
-    hidden = ((drive.t >= 2) & (drive.t < 5)) | ((drive.t >= 6) & (drive.t < 9))
     # Multiples of 0.2 in binary: decide by the event's number.
     number = np.round(drive.t * 5).astype(int)
     hidden = ((number >= 10) & (number < 25)) | ((number >= 30) & (number < 45))

@@ -48,6 +48,11 @@ def test_the_log_itself_is_good(folder):
     drive = read_log(load("imu_gps"), folder, folder / "map.yaml").drive
     assert drive.t.shape == (1, 50)
     np.testing.assert_allclose(drive.belief.mean[0, 4:7], [0, 5, 0], atol=1e-9)
+    text = MAP.replace("  speed: v\n  course: cog\n", "")
+    (folder / "map.yaml").write_text(text)
+    drive = read_log(load("imu_gps"), folder, folder / "map.yaml").drive
+    # 4.5e-5 degrees of latitude are 5.003 m at 47 degrees.
+    np.testing.assert_allclose(drive.belief.mean[0, 4:7], [0, 5.003, 0], atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_an_accelerometer_in_g_called_si(folder):
         ("az]", "ay]", "imu.csv: a column is named twice", ""),
         ("  time: t\n", "  time: 3\n", "gps.time: got 3", ""),
         ("cog", "cog\n  delay_s: soon", "gps.delay_s: got 'soon'", ""),
-        ("cog", "cog\n  period_s: 0.3", "does not fit an interval of 0.3 s", "period_s"),
+        ("cog", "cog\n  period_s: 0.3", "do not fit an interval of 0.3 s", "period_s"),
     ],
 )
 def test_a_wrong_map_is_refused(folder, old, new, words, cure):

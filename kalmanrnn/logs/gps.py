@@ -43,7 +43,7 @@ def read_gps(folder: Path, layout: GpsMap) -> tuple[Table, list[str]]:
             why="they must be degrees within 90 and 180",
             cure="check the columns in the map, and that they hold decimal degrees",
         )
-    if layout.period_s > 0:
+    if layout.period_s > 0 and len(table.t) >= FEWEST_FIXES:
         table, note = _snapped(table, layout.period_s)
         notes.append(note)
     return table, notes
@@ -62,7 +62,7 @@ def fixes_of(table: Table, span: tuple[float, float]) -> tuple[Fixes, geodesy.Or
         near = geodesy.geodetic_to_enu(geodesy.Origin(*values[0, :3]), values[:, :3])
         velocity = velocity_of_positions(t, near)
         notes.append(
-            f"{table.name}: no speed and course; taken from positions {DERIVED_S:g} s to each side"
+            f"{table.name}: no speed and course; taken from positions {DERIVED_S:g} s around"
         )
     first = _first_moving(table.name, velocity)
     if first:
@@ -102,19 +102,25 @@ def choose_events(
 
 
 def velocity_of_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return `[n, 2]` east, north by differences over `DERIVED_S` to both sides."""
-    after, before = np.minimum(t + DERIVED_S, t[-1]), np.maximum(t - DERIVED_S, t[0])
-    way = [np.interp(after, t, p) - np.interp(before, t, p) for p in position[:, :2].T]
-    return np.stack(way, axis=-1) / (after - before)[:, None]
+    """Return `[n, 2]` east, north: the slope of a parabola through `DERIVED_S` to each side."""
+    half = max(DERIVED_S, 2.5 * float(np.median(np.diff(t))))
+    velocity = np.zeros((len(t), 2))
+    for i, now in enumerate(t):
+        near = np.abs(t - now) <= half
+        # A gap may leave too few for a parabola, or none but the fix itself.
+        degree = min(2, int(near.sum()) - 1)
+        if degree:
+            velocity[i] = np.polyfit(t[near] - now, position[near, :2], degree)[-2]
+    return velocity
 
 
 def _snapped(table: Table, period_s: float) -> tuple[Table, str]:
     even, epoch = snap(table.t, period_s)
     jitter = np.abs(table.t - even)
-    bad = np.flatnonzero((np.diff(epoch, prepend=-np.inf) < 1) | (jitter > 0.5 * period_s))
-    if bad.size:
+    found = (even[-1] - even[0]) / (epoch[-1] - epoch[0])
+    if np.diff(epoch).min() < 1 or abs(found / period_s - 1) > 1e-3:
         raise UserError(
-            f"{table.name}: fix {bad[0] + 1} does not fit an interval of {period_s:g} s",
+            f"{table.name}: the fixes do not fit an interval of {period_s:g} s",
             why="with gps.period_s every fix must have a place of its own on an even clock",
             cure="correct gps.period_s in the map, or leave it out",
         )
