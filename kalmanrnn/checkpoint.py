@@ -25,11 +25,14 @@ def save(path: Path, tree: Any, meta: dict[str, Any]) -> None:
     arrays = {name: np.asarray(leaf) for name, leaf in _leaves(tree)}
     arrays[META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     beside = path.with_suffix(".part")
-    with open(beside, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.errors import OK, USAGE, UserError
-from kalmanrnn.runfolder import RunFolder, create, open_run
+from kalmanrnn.runfolder import create, open_run
 
 Flags = TypeVar("Flags")
 Device = Literal["auto", "cpu", "gpu", "tpu"]

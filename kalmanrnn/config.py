@@ -42,6 +42,10 @@ class DataConfig:
     """Drives of the final report, seen by neither teacher's tuning nor student."""
     skip_s: float = 10.0
     """Seconds at each drive's start that no error figure counts."""
+    outage_share: float = 0.2
+    """Share of the training drives in which a sensor falls silent for a while."""
+    longest_outage_s: float = 15.0
+    """Longest such silence [s]."""
     check_stretches: int = 2
     """Stretches of each training set that filterpy computes again."""
 
@@ -54,23 +58,23 @@ class TrainConfig:
     """What free run is compared with."""
     seed: int = 0
     """Everything random follows from it."""
-    distil_steps: int = 5760
+    distil_steps: int = 14400
     """Updates along the teacher's own run."""
     distil_batch: int = 32
     """Drives in one such update."""
     distil_window: int = 60
     """Events in one such update."""
-    distil_passes: int = 12
+    distil_passes: int = 30
     """Times a training set is used before it is made anew."""
     distil_rate: float = 1e-2
     """Highest learning rate."""
-    free_steps: int = 640
+    free_steps: int = 960
     """Updates with the student's own output fed back."""
     free_batch: int = 32
     """Drives in one such update."""
     free_window: int = 30
     """Events that a gradient flows back through."""
-    free_passes: int = 1
+    free_passes: int = 2
     """Times a training set is used before it is made anew."""
     free_rate: float = 1e-3
     """Highest learning rate."""

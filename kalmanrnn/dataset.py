@@ -6,14 +6,13 @@ own origin, so that a robot far from the world's origin loses nothing.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.scenario import Scenario
-from kalmanrnn.types import Belief, Drive
+from kalmanrnn.types import Belief, Drive, Packet
 
 
 def origins(scenario: Scenario, drives: Drive) -> np.ndarray:
@@ -54,3 +53,19 @@ def _single(a: Any) -> np.ndarray:
     a = np.asarray(a)
     return a.astype(np.float32) if a.dtype == np.float64 else a
 
+
+def every_tick(drives: Drive) -> Drive:
+    """Cut a batch of drives so that each tick is an event; most see no measurement."""
+    p = drives.packets
+    batch, events, ticks = p.dt.shape
+    first = np.arange(events * ticks) % ticks == 0
+
+    def spread(a: np.ndarray) -> np.ndarray:
+        a = np.repeat(np.asarray(a), ticks, axis=1)
+        return np.where(first.reshape(-1, *[1] * (a.ndim - 2)), a, np.zeros_like(a))
+
+    dt = np.asarray(p.dt).reshape(batch, -1, 1)
+    begin = np.cumsum(np.asarray(p.dt), axis=2) - np.asarray(p.dt)
+    t = (np.asarray(drives.t)[:, :, None] + begin).reshape(batch, -1)
+    u = np.asarray(p.u).reshape(batch, events * ticks, 1, -1)
+    return drives._replace(t=t, packets=Packet(spread(p.z), spread(p.seen), u, dt))

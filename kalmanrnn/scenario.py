@@ -138,12 +138,15 @@ class Scenario:
         noise = self.process_noise(x, u, dt)
         return jnp.diag(noise) if noise.ndim == 1 else noise
 
-    def mask(self, seen: jax.Array) -> jax.Array:
+    def mask(self, seen: Any) -> Any:
         """Spread `[S]` seen flags over the measurement columns `[Z]`."""
-        return seen[..., self.sensor_of]
+        # Slices, not an index array: jax 0.10 keeps a parsed index across its two precisions.
+        columns = [seen[..., i : i + 1] for i in self.sensor_of]
+        concatenate = np.concatenate if isinstance(seen, np.ndarray) else jnp.concatenate
+        return concatenate(columns, axis=-1)
 
     def student_features(self, x: jax.Array, u_mean: jax.Array) -> jax.Array:
-        """What a student sees of its own state and of the last inputs, `[n]`."""
+        """Return what a student sees of its own state and of the last inputs, `[n]`."""
         if self.features is not None:
             return self.features(x, u_mean)
         parts = [x[self.space.state_slice(b.name)] for b in self.space.blocks]
@@ -156,7 +159,9 @@ class Scenario:
 
     def correction_frame(self, x: jax.Array) -> jax.Array:
         """`[D, D]` that turns a student's correction into a tangent vector at x."""
-        return jnp.eye(self.space.tangent_dim, dtype=x.dtype) if self.frame is None else self.frame(x)
+        if self.frame is not None:
+            return self.frame(x)
+        return jnp.eye(self.space.tangent_dim, dtype=x.dtype)
 
 
 def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) -> Scenario:

@@ -12,21 +12,30 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 
 from kalmanrnn.config import RunConfig
 from kalmanrnn.errors import UserError
-from kalmanrnn.scenario import load
-from kalmanrnn.teach import AGREEMENT, Taught, make_drives, teach
+from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.teach import AGREEMENT, Taught, make_drives, teach, with_outages
 
 WATCHED, HELD_OUT = -1, -2
 
 
+@lru_cache(maxsize=1)
+def _loaded(sim: str, settings: tuple[str, ...]) -> Scenario:
+    """Load a sim once: what is compiled is kept with it."""
+    return load(sim, settings)
+
+
 def make_set(config: RunConfig, index: int) -> Taught:
     """Make a training set, or with `WATCHED` the drives that choose the best checkpoint."""
-    scenario = load(config.sim, config.set)
+    scenario = _loaded(config.sim, config.set)
     data, seed = config.data, config.train.seed
     count = data.watched if index == WATCHED else data.drives
     drives = make_drives(scenario, data, seed, index, count)
+    if index >= 0:
+        drives = with_outages(drives, data, [seed, index])
     taught = teach(scenario, data, drives, every=config.student.every, seed=seed)
     if not taught.difference <= AGREEMENT:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -9,17 +10,17 @@ import jax
 import numpy as np
 
 from kalmanrnn.config import DataConfig
-from kalmanrnn.dataset import localise, origins, shift_states
+from kalmanrnn.dataset import every_tick, localise, origins, shift_states
 from kalmanrnn.filters import FILTERS
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.reference import largest_difference
 from kalmanrnn.run import over_drives
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.simulate import simulate
-from kalmanrnn.types import Drive, Packet
+from kalmanrnn.types import Drive
 
 AGREEMENT = 1e-6
-CHUNK = 64
+CHUNK = 128
 
 
 class Taught(NamedTuple):
@@ -34,7 +35,7 @@ class Taught(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _compiled(scenario: Scenario, kind: str):
+def _compiled(scenario: Scenario, kind: str) -> Callable[[Drive], FilterEstimate]:
     return jax.jit(partial(over_drives, FILTERS[kind](scenario)))
 
 
@@ -43,34 +44,29 @@ def run_filter(scenario: Scenario, kind: str, drives: Drive) -> FilterEstimate:
     with jax.enable_x64(True):
         run = _compiled(scenario, kind)
         count = drives.t.shape[0]
-        pieces = [
-            jax.tree.map(np.asarray, run(jax.tree.map(lambda a: a[i : i + CHUNK], drives)))
-            for i in range(0, count, CHUNK)
-        ]
+        pieces = []
+        for i in range(0, count, CHUNK):
+            piece = jax.tree.map(lambda a, i=i: np.asarray(a)[i : i + CHUNK], drives)
+            pieces.append(jax.tree.map(np.asarray, run(piece)))
     return jax.tree.map(lambda *a: np.concatenate(a), *pieces)
-
-
-def every_tick(drives: Drive) -> Drive:
-    """Cut a batch of drives so that each tick is an event; most see no measurement."""
-    p = drives.packets
-    batch, events, ticks = p.dt.shape
-    first = np.arange(events * ticks) % ticks == 0
-
-    def spread(a: np.ndarray) -> np.ndarray:
-        a = np.repeat(np.asarray(a), ticks, axis=1)
-        return np.where(first.reshape(-1, *[1] * (a.ndim - 2)), a, np.zeros_like(a))
-
-    dt = np.asarray(p.dt).reshape(batch, -1, 1)
-    begin = np.cumsum(np.asarray(p.dt), axis=2) - np.asarray(p.dt)
-    t = (np.asarray(drives.t)[:, :, None] + begin).reshape(batch, -1)
-    u = np.asarray(p.u).reshape(batch, events * ticks, 1, -1)
-    return drives._replace(t=t, packets=Packet(spread(p.z), spread(p.seen), u, dt))
 
 
 def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, count: int) -> Drive:
     """Make drives for one purpose (a set's number, or a negative one for judging)."""
     key = jax.random.fold_in(jax.random.key(seed), purpose + 1_000_000)
     return simulate(scenario, key, count, data.seconds)
+
+
+def with_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
+    """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
+    rng = np.random.default_rng(seed)
+    seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
+    count, _, sensors = seen.shape
+    length = rng.uniform(0.0, data.longest_outage_s, (count, 1))
+    start = rng.uniform(0.0, 1.0, (count, 1)) * np.maximum(t[:, -1:] - length, 0.0)
+    hit = (t >= start) & (t < start + length) & (rng.random((count, 1)) < data.outage_share)
+    which = rng.integers(sensors, size=(count, 1, 1)) == np.arange(sensors)
+    return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
 
 
 def teach(

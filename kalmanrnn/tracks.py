@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.filters.ekf import ekf
-from kalmanrnn.filters.ukf import ukf
+from kalmanrnn.dataset import every_tick, localise, origins, shift_states
+from kalmanrnn.filters import FILTERS
 from kalmanrnn.run import over_drives
 from kalmanrnn.scenario import Scenario
+from kalmanrnn.student import Normaliser, Student, estimator
 from kalmanrnn.types import Belief, Drive, Estimate, Estimator, Packet
 
 BASELINES = ("gps", "dead_reckoning", "ekf", "ukf")
@@ -93,7 +94,7 @@ def dead_reckoning(scenario: Scenario) -> Estimator:
     return Estimator(init, step)
 
 
-MAKERS = {"dead_reckoning": dead_reckoning, "ekf": ekf, "ukf": ukf}
+MAKERS = {"dead_reckoning": dead_reckoning, **FILTERS}
 
 
 def filter_track(scenario: Scenario, drives: Drive, kind: str, *, batch: int = BATCH) -> Track:
@@ -122,6 +123,22 @@ def _run(scenario: Scenario, kind: str, drives: Drive) -> dict[str, Any]:
     fields = ("mean", "cov", "innovation", "innovation_cov")
     found = {name: getattr(estimates, name, None) for name in fields}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def student_track(student: Student, params: Any, norm: Normaliser, drives: Drive) -> Track:
+    """Run a student over drives in float32, each in its own origin."""
+    scenario = student.scenario
+    origin = origins(scenario, drives)[:, None]
+    every = student.config.every == "tick"
+    run = jax.jit(partial(over_drives, estimator(student, params, norm)))
+    local = localise(scenario, drives._replace(truth=None))
+    us = microseconds_per_tick(lambda d: run(every_tick(d) if every else d).mean, local)
+    means = []
+    for start in range(0, len(drives.t), BATCH):
+        part = jax.tree.map(lambda a, i=start: np.asarray(a)[i : i + BATCH], local)
+        mean = np.asarray(run(every_tick(part) if every else part).mean, float)
+        means.append(mean[:, :: mean.shape[1] // part.t.shape[1]])
+    return Track(shift_states(scenario, np.concatenate(means), origin), us_per_tick=us)
 
 
 def microseconds_per_tick(run: Callable[[Drive], Any], drives: Drive) -> float:

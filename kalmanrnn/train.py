@@ -125,7 +125,7 @@ def fit(
 
 
 def steps_in_drive(scenario: Scenario, config: RunConfig) -> int:
-    """Steps a student takes in one drive: its events, or its ticks."""
+    """Count the steps a student takes in one drive: its events, or its ticks."""
     events = round(config.data.seconds * scenario.event_hz)
     return events * (scenario.ticks_per_event if config.student.every == "tick" else 1)
 

@@ -1,0 +1,97 @@
+"""What every benchmark prints: machine, versions, median and spread; `--json` as its last line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "filterpy", "torch")
+
+
+class Spread(NamedTuple):
+    """The median of n figures with the least and the greatest of them."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.median:,.0f} (n = {self.n}: {self.low:,.0f} to {self.high:,.0f})"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Sum up repeated figures."""
+    return Spread(statistics.median(values), min(values), max(values), len(values))
+
+
+def rates(run: Callable[[], Any], *, count: int, repeats: int) -> Spread:
+    """Return things per second: `run` does `count` of them and blocks until they are done.
+
+    Its first call is the warm-up and is not counted.
+    """
+    run()
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begin)
+    return spread([count / s for s in seconds])
+
+
+def machine() -> str:
+    """Name the processor, its cores, how busy it is, and the system."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
+    return f"{model}, {cores} cores, {load}, {platform.system()} {platform.release()}"
+
+
+def versions() -> str:
+    """Name Python and those of the packages that are installed."""
+    found = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def peak_gib() -> float:
+    """Return the most memory this process has held [GiB]."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def arguments(question: str) -> argparse.Namespace:
+    """Read the flags that all benchmarks share, and print what is asked and where."""
+    parser = argparse.ArgumentParser(description=question)
+    parser.add_argument("--quick", action="store_true", help="less work, rougher figures")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--repeats", type=int, default=5, help="runs that are counted")
+    flags = parser.parse_args()
+    flags.machine, flags.versions = machine(), versions()
+    print(f"{question}\n{flags.machine}\n{flags.versions}\n", flush=True)
+    return flags
+
+
+def finish(flags: argparse.Namespace, question: str, ratio: float, taken_from: Any) -> None:
+    """Print the JSON object if it was asked for."""
+    if flags.json:
+        told = {"question": question, "ratio": ratio, "from": taken_from}
+        told |= {"machine": flags.machine, "versions": flags.versions}
+        print(json.dumps(told))
