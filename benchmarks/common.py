@@ -9,10 +9,12 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "filterpy", "torch")
 
@@ -26,11 +28,14 @@ class Spread(NamedTuple):
     n: int
 
     def __str__(self) -> str:
-        return f"{self.median:,.0f} (n = {self.n}: {self.low:,.0f} to {self.high:,.0f})"
+        digits = 0 if self.median >= 100 else 1 if self.median >= 10 else 2
+        figures = (f"{value:,.{digits}f}" for value in (self.median, self.low, self.high))
+        return "{1} (n = {0}: {2} to {3})".format(self.n, *figures)
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Iterable[float]) -> Spread:
     """Sum up repeated figures."""
+    values = [float(value) for value in values]
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
@@ -46,6 +51,23 @@ def rates(run: Callable[[], Any], *, count: int, repeats: int) -> Spread:
         run()
         seconds.append(time.perf_counter() - begin)
     return spread([count / s for s in seconds])
+
+
+def rounds(works: Mapping[str, Callable[[], Any]], *, repeats: int) -> dict[str, np.ndarray]:
+    """Return the seconds that each work took in each round, `[repeats]`; each blocks until done.
+
+    They take turns, so that a busy moment of the machine strikes all of them, and a ratio is
+    taken round by round. First calls are warm-ups and not counted.
+    """
+    for run in works.values():
+        run()
+    seconds = {name: np.zeros(repeats) for name in works}
+    for i in range(repeats):
+        for name, run in works.items():
+            begin = time.perf_counter()
+            run()
+            seconds[name][i] = time.perf_counter() - begin
+    return seconds
 
 
 def machine() -> str:
@@ -89,8 +111,8 @@ def arguments(question: str) -> argparse.Namespace:
     return flags
 
 
-def finish(flags: argparse.Namespace, question: str, ratio: float, taken_from: Any) -> None:
-    """Print the JSON object if it was asked for."""
+def finish(flags: argparse.Namespace, question: str, ratio: float | None, taken_from: Any) -> None:
+    """Print the JSON object if it was asked for; the ratio is None where it could not be taken."""
     if flags.json:
         told = {"question": question, "ratio": ratio, "from": taken_from}
         told |= {"machine": flags.machine, "versions": flags.versions}

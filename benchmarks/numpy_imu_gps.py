@@ -104,7 +104,11 @@ def run_ukf(x, cov, packets, sigma, variances):
         for u, dt in zip(us, dts, strict=True):
             centre = process(x, u, dt)
             kf.Q = np.diag(variances * dt)
-            kf.predict(fx=lambda d, dt, x=x, u=u, c=centre: difference(process(retract(x, d), u, dt), c), dt=dt)
+
+            def fx(d, dt, x=x, u=u, centre=centre):
+                return difference(process(retract(x, d), u, dt), centre)
+
+            kf.predict(dt=dt, fx=fx)
             x, kf.x = retract(centre, kf.x), zero
     return [np.stack(a) for a in zip(*says, strict=True)]
 

@@ -38,6 +38,10 @@ from kalmanrnn.teach import Taught
 from kalmanrnn.types import Belief, Drive, Packet
 
 
+# Laying a set out in another heading costs as much as a pass over it.
+PASSES_PER_LAYOUT = 3
+
+
 class Course(NamedTuple):
     """What free run needs of a set of drives; arrays have `[B, E]` in front.
 
@@ -90,6 +94,11 @@ def begin(
     return State(params, optimiser(config, part).init(params), memory, *counts)
 
 
+def layout_of(where: Place) -> int:
+    """Count the times a set has been laid out anew before this pass."""
+    return where.pass_index // PASSES_PER_LAYOUT
+
+
 def prepare(
     student: Student,
     norm: Normaliser,
@@ -101,7 +110,7 @@ def prepare(
     part = where.part
     drives, run = taught.drives, taught.run
     if student.scenario.turn is not None:
-        rng = np.random.default_rng([config.seed, where.set_index, where.pass_index, 1])
+        rng = np.random.default_rng([config.seed, where.set_index, layout_of(where), 1])
         angles = rng.uniform(-np.pi, np.pi, drives.t.shape[0]).astype(np.float32)
         drives, run = turned(student.scenario, drives, run, angles)
     if part.name == "distil":

@@ -29,7 +29,8 @@ def run_file(path: Path) -> ModuleType:
 
 def refusal(path: Path, error: Exception, settings: Mapping[str, Any] | None = None) -> UserError:
     """Tell which line of a sim's file, run with these settings, gave rise to an exception."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
     at = f"{path.name}, line {line}" if line else path.name
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "

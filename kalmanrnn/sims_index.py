@@ -38,7 +38,7 @@ def find_sim(name_or_path: str | Path) -> Path:
             raise UserError(
                 f"no sim file {text}",
                 why=f"nothing is there, seen from {Path.cwd()}",
-                cure=f"cp {sims_folder() / 'rover.py'} my_robot.py  # and describe your robot in it",
+                cure=f"cp {sims_folder() / 'rover.py'} my_robot.py  # and describe yours",
                 code=USAGE,
             )
         return path.resolve()

@@ -93,11 +93,11 @@ def fit(
                 update = learn.update(student, norm, config.train, part)
                 if step == part.first_step and step:
                     state = learn.begin(student, config.train, part, state.params, state)
-            if (where.set_index, where.pass_index) != laid_out:
+            if (where.set_index, learn.layout_of(where)) != laid_out:
                 taught = fetch(where.set_index)
                 data = learn.prepare(student, norm, config.train, where, taught)
                 tally = tally._replace(difference=max(tally.difference, taught.difference))
-                laid_out = (where.set_index, where.pass_index)
+                laid_out = (where.set_index, learn.layout_of(where))
             drives = order(config.train.seed, where, config.data.drives)
             first = where.window * part.window
             state, loss = update(state, data, drives, first, where.window == 0)

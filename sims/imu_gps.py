@@ -35,10 +35,10 @@ SPACE = StateSpace(
 def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
     """Integrate one IMU reading."""
     q, v, p, gyro_bias, accel_bias = x[:4], x[4:7], x[7:10], x[10:13], x[13:16]
-    turn = (u[:3] - gyro_bias) * dt
-    middle = rotation.multiply(q, rotation.exp(0.5 * turn))
+    half_turn = rotation.exp(0.5 * dt * (u[:3] - gyro_bias))
+    middle = rotation.multiply(q, half_turn)
     accel = rotation.rotate(middle, u[3:] - accel_bias) + DOWN.astype(x.dtype)
-    q = rotation.normalise(rotation.multiply(q, rotation.exp(turn)))
+    q = rotation.normalise(rotation.multiply(middle, half_turn))
     p = p + v * dt + 0.5 * accel * dt**2
     return jnp.concatenate([q, v + accel * dt, p, gyro_bias, accel_bias])
 

@@ -26,9 +26,10 @@ INPUTS = (
 
 
 def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]:
-    """Draw smooth driving: states `[ticks + 1, 3]`, and speed, turn rate, acceleration `[3, ticks]`.
+    """Draw smooth driving: states `[ticks + 1, 3]` and ideal readings `[3, ticks]`.
 
-    Speed 0 to 3 m/s with stops; the ideal readings are those in the middle of each tick.
+    Speed 0 to 3 m/s with stops; the readings are speed, turn rate and forward acceleration in
+    the middle of each tick.
     """
     fast_key, turn_key, start_key, heading_key, swing_key = jax.random.split(key, 5)
     fast, turn = curve(fast_key, ticks, dt, 4.0), curve(turn_key, ticks, dt, 3.0)

@@ -103,7 +103,8 @@ def test_impossible_robots(settings, why):
     error = refused("rover", settings)
     assert why in error.why
     assert "rover.py, line" in error.why
-    assert error.cure == f"change --set {settings[0].split('=')[0]}={float(settings[0].split('=')[1])}"
+    name, value = settings[0].split("=")
+    assert error.cure == f"change --set {name}={float(value)}"
     assert error.code == DATA
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kalmanrnn.simfile import run_file
-from kalmanrnn.simulate import simulate
 from kalmanrnn.sims_index import find_sim
+from kalmanrnn.simulate import simulate
 
 
 @pytest.mark.usefixtures("float64")

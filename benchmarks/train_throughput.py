@@ -1,0 +1,230 @@
+"""How many events per second training goes through, beside an LSTM of the same shapes in torch.
+
+Counted is what the training loop does, from choosing the drives of a batch to the new
+parameters. Drives are made by another process meanwhile: teacher_throughput.py times that.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from kalmanrnn import learn
+from kalmanrnn.config import DataConfig, RunConfig, StudentConfig
+from kalmanrnn.distil import Lesson
+from kalmanrnn.network import core
+from kalmanrnn.normalise import fit_normaliser
+from kalmanrnn.plan import Part, Place, order, parts, place
+from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.student import Normaliser, Student, make_student
+from kalmanrnn.supply import make_set
+from kalmanrnn.teach import Taught
+from kalmanrnn.train import skip_events, steps_in_drive
+
+QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
+
+
+class Learner(NamedTuple):
+    """A student, its set of drives, and how its updates go through them."""
+
+    config: RunConfig
+    student: Student
+    params: Any
+    norm: Normaliser
+    laid: list[Part]
+    taught: Taught
+
+    def at(self, part: Part, step: int) -> tuple[Place, np.ndarray, int]:
+        """Return a step's place, its drives `[B]` and its first event, as `fit` chooses them."""
+        where = place(self.laid, part.first_step + step)
+        drives = order(self.config.train.seed, where, self.config.data.drives)
+        return where, drives, where.window * part.window
+
+    def lay_out(self, part: Part) -> Any:
+        """Lay the set out for one pass, as `fit` does before each."""
+        where = place(self.laid, part.first_step)
+        data = learn.prepare(self.student, self.norm, self.config.train, where, self.taught)
+        return jax.block_until_ready(data)
+
+
+def make_learner(scenario: Scenario, config: RunConfig, taught: Taught) -> Learner:
+    """Make a student ready to learn from a set."""
+    student, params = make_student(scenario, config.student, seed=config.train.seed)
+    norm = fit_normaliser(student, taught.drives, taught.run, skip_events(scenario, config))
+    laid = parts(config.train, config.data, steps_in_drive(scenario, config))
+    return Learner(config, student, params, norm, laid, taught)
+
+
+def updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
+    """Return the package's own updates, that many from the first."""
+    update = learn.update(learner.student, learner.norm, learner.config.train, part)
+    first = learn.begin(learner.student, learner.config.train, part, learner.params)
+    data = learner.lay_out(part)
+
+    def run():
+        state = first
+        for step in range(steps):
+            where, drives, event = learner.at(part, step)
+            state, _ = update(state, data, drives, event, where.fresh)
+        return jax.block_until_ready(state)
+
+    return run
+
+
+def adam_updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
+    """Return updates that do no more than torch's below: Adam for Muon, no guard, no memory."""
+    transform = optax.chain(
+        optax.clip_by_global_norm(learner.config.train.clip), optax.adam(part.rate)
+    )
+    data: Lesson = learner.lay_out(part)
+    empty = jax.tree.map(
+        lambda a: jnp.zeros((part.batch, *a.shape)),
+        core(learner.student.graph, learner.params).start(),
+    )
+
+    @jax.jit
+    def update(params, opt, drives, event):
+        window = jax.tree.map(
+            lambda a: jax.lax.dynamic_slice_in_dim(a, event, part.window, 1)[drives].swapaxes(0, 1),
+            data,
+        )
+        loss = partial(learn.distil_loss, learner.student, learner.norm)
+        grads, _ = jax.grad(loss, has_aux=True)(params, empty, window)
+        changes, opt = transform.update(grads, opt, params)
+        return optax.apply_updates(params, changes), opt
+
+    def run():
+        params, opt = learner.params, transform.init(learner.params)
+        for step in range(steps):
+            _, drives, event = learner.at(part, step)
+            params, opt = update(params, opt, drives, event)
+        return jax.block_until_ready(params)
+
+    return run
+
+
+def torch_updates(torch: Any, learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
+    """Return the same updates in torch: the same windows of the same drives, loss and shapes."""
+    lesson: Lesson = learner.lay_out(part)
+    features, output = (torch.tensor(np.asarray(a)) for a in (lesson.features, lesson.output))
+    size = learner.config.student
+    lstm = torch.nn.LSTM(features.shape[-1], size.hidden)
+    head = torch.nn.Sequential(
+        torch.nn.Linear(size.hidden, size.head),
+        torch.nn.Tanh(),
+        torch.nn.Linear(size.head, output.shape[-1]),
+    )
+    weights = [*lstm.parameters(), *head.parameters()]
+    adam = torch.optim.Adam(weights, lr=part.rate)
+
+    def run():
+        for step in range(steps):
+            _, drives, event = learner.at(part, step)
+            x, y = (
+                a[drives, event : event + part.window].swapaxes(0, 1) for a in (features, output)
+            )
+            error = head(lstm(x)[0]) - y
+            loss = (torch.sqrt(1 + error**2) - 1).mean()
+            adam.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, learner.config.train.clip)
+            adam.step()
+        return loss.item()
+
+    return run
+
+
+def import_torch() -> tuple[Any, str]:
+    """Return torch, or None and the reason."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        return None, f"left out: {error} (pip install torch; the package does not need it)"
+    return torch, f"{torch.__version__}, {torch.get_num_threads()} threads, CPU"
+
+
+def main() -> None:
+    flags = common.arguments(QUESTION)
+    count, seconds, steps = (32, 12.0, 3) if flags.quick else (64, 60.0, 40)
+    torch, about_torch = import_torch()
+    print(f"jax on {jax.default_backend()}; torch {about_torch}\n", flush=True)
+
+    # Drives hold still here: filterpy's check of them is left to training itself.
+    data = DataConfig(drives=count, seconds=seconds, check_stretches=0)
+    config = RunConfig("imu_gps", student=StudentConfig(), data=data)
+    scenario, taught = load(config.sim), make_set(config, 0)
+    gain, direct = (
+        make_learner(
+            scenario, replace(config, student=replace(config.student, student=kind)), taught
+        )
+        for kind in ("gain", "direct")
+    )
+    distil, free = gain.laid
+    works: dict[str, tuple[Part, Callable[[], Any]]] = {
+        "gain, distillation": (distil, updates(gain, distil, steps)),
+        "gain, free run": (free, updates(gain, free, steps)),
+        "direct, distillation": (distil, updates(direct, distil, steps)),
+        "direct, with Adam": (distil, adam_updates(direct, distil, steps)),
+    }
+    if torch:
+        works["torch.nn.LSTM, Adam"] = (distil, torch_updates(torch, direct, distil, steps))
+    layouts = {
+        "gain, distillation": partial(gain.lay_out, distil),
+        "gain, free run": partial(gain.lay_out, free),
+        "direct, distillation": partial(direct.lay_out, distil),
+    }
+    took = common.rounds({name: run for name, (_, run) in works.items()}, repeats=flags.repeats)
+    laying = common.rounds(layouts, repeats=flags.repeats)
+    told = tell(works, took, laying, steps=steps, events=taught.drives.t.size)
+
+    ticks = scenario.ticks_per_event
+    sizes = (
+        f"hidden {config.student.hidden}, {count} drives of {seconds:g} s, {ticks} ticks an event"
+    )
+    print(f"\n{sizes}; n laps of {steps} updates; peak memory {common.peak_gib():.2f} GiB")
+    ratios = {}
+    if torch:
+        for name in ("direct, distillation", "direct, with Adam"):
+            times = common.spread(took["torch.nn.LSTM, Adam"] / took[name])
+            ratios[name] = times._asdict()
+            print(f"{name} : torch.nn.LSTM {times}")
+    ratio = ratios["direct, distillation"]["median"] if torch else None
+    taken_from = {"events_per_s": told, "ratio_to_torch": ratios, "torch": about_torch}
+    taken_from |= {"ticks_per_event": ticks, "drives": count, "seconds": seconds, "steps": steps}
+    common.finish(flags, QUESTION, ratio, taken_from)
+
+
+def tell(
+    works: dict[str, tuple[Part, Callable[[], Any]]],
+    took: dict[str, np.ndarray],
+    laying: dict[str, np.ndarray],
+    *,
+    steps: int,
+    events: int,
+) -> dict[str, Any]:
+    """Print events per second of the updates alone, and with the laying out of each pass."""
+    told = {}
+    for name, (part, _) in works.items():
+        each = took[name] / (steps * part.batch * part.window)
+        alone = common.spread(1 / each)
+        told[name] = {"update": alone._asdict()}
+        print(f"{name}: {alone} events/s; {1e3 * np.median(took[name]) / steps:.1f} ms an update")
+        print(f"     of {part.batch} drives x {part.window} events")
+        if name in laying:
+            whole = common.spread(1 / (each + laying[name] / events))
+            told[name]["with_layout"] = whole._asdict()
+            print(f"     with laying out each pass: {whole} events/s")
+    return told
+
+
+if __name__ == "__main__":
+    main()
