@@ -37,8 +37,10 @@ def exp(d):
 def log(q):
     x, y, z, w = q if q[3] >= 0 else -q
     s = sqrt(x * x + y * y + z * z)
-    return 2.0 * q[:3] * (1 if q[3] >= 0 else -1) if s < 1e-9 else (
-        2 * np.arctan2(s, w) / s * np.array([x, y, z])
+    return (
+        2.0 * q[:3] * (1 if q[3] >= 0 else -1)
+        if s < 1e-9
+        else (2 * np.arctan2(s, w) / s * np.array([x, y, z]))
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import common
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy_imu_gps as twin
 
@@ -73,8 +74,8 @@ def stepwise(of: Estimator, drive: Drive, *, float64: bool) -> Callable[[], list
 def filterpy_lap(scenario: Scenario, run: Callable[..., Any], drive: Drive) -> Callable[[], Any]:
     """Return a lap of filterpy's filter with numpy models over the same events."""
     with jax.enable_x64(True):
-        u = drive.packets.u[0, 0]
-        variances = np.asarray(scenario.process_noise(drive.belief.mean, u, 1.0))
+        x, u = jnp.asarray(drive.belief.mean), jnp.asarray(drive.packets.u[0, 0])
+        variances = np.asarray(scenario.process_noise(x, u, jnp.asarray(1.0)))
     mean, cov = drive.belief
     return partial(run, mean, cov, drive.packets, scenario.sigma, variances)
 

@@ -98,8 +98,11 @@ def main() -> None:
 
     ratio = rows["ukf"][0].median / rows["ukf"][1].median
     taken_from = {
-        kind: {"batched_ticks_per_s": fast._asdict(), "filterpy_ticks_per_s": slow._asdict(),
-               "ratio": fast.median / slow.median}
+        kind: {
+            "batched_ticks_per_s": fast._asdict(),
+            "filterpy_ticks_per_s": slow._asdict(),
+            "ratio": fast.median / slow.median,
+        }
         for kind, (fast, slow) in rows.items()
     }
     taken_from |= {"drives": count, "seconds": seconds, "peak_gib": common.peak_gib()}

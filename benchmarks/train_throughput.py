@@ -32,6 +32,8 @@ from kalmanrnn.train import skip_events, steps_in_drive
 
 QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
 
+TORCH = "torch.nn.LSTM, Adam"
+
 
 class Learner(NamedTuple):
     """A student, its set of drives, and how its updates go through them."""
@@ -81,7 +83,10 @@ def updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
 
 
 def adam_updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
-    """Return updates that do no more than torch's below: Adam for Muon, no guard, no memory."""
+    """Return updates that do what torch's below do: Adam for Muon, no guard, no carried memory.
+
+    A lap returns its last loss.
+    """
     transform = optax.chain(
         optax.clip_by_global_norm(learner.config.train.clip), optax.adam(part.rate)
     )
@@ -97,50 +102,93 @@ def adam_updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
             lambda a: jax.lax.dynamic_slice_in_dim(a, event, part.window, 1)[drives].swapaxes(0, 1),
             data,
         )
-        loss = partial(learn.distil_loss, learner.student, learner.norm)
-        grads, _ = jax.grad(loss, has_aux=True)(params, empty, window)
+        objective = partial(learn.distil_loss, learner.student, learner.norm)
+        (loss, _), grads = jax.value_and_grad(objective, has_aux=True)(params, empty, window)
         changes, opt = transform.update(grads, opt, params)
-        return optax.apply_updates(params, changes), opt
+        return optax.apply_updates(params, changes), opt, loss
 
     def run():
-        params, opt = learner.params, transform.init(learner.params)
+        params, opt, loss = learner.params, transform.init(learner.params), None
         for step in range(steps):
             _, drives, event = learner.at(part, step)
-            params, opt = update(params, opt, drives, event)
-        return jax.block_until_ready(params)
+            params, opt, loss = update(params, opt, drives, event)
+        jax.block_until_ready(params)
+        return loss
 
     return run
 
 
-def torch_updates(torch: Any, learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
-    """Return the same updates in torch: the same windows of the same drives, loss and shapes."""
+def torch_updates(
+    torch: Any, learner: Learner, part: Part, steps: int, threads: int
+) -> Callable[[], Any]:
+    """Return the same in torch: the same drives, windows, shapes, first weights and loss."""
     lesson: Lesson = learner.lay_out(part)
     features, output = (torch.tensor(np.asarray(a)) for a in (lesson.features, lesson.output))
-    size = learner.config.student
-    lstm = torch.nn.LSTM(features.shape[-1], size.hidden)
-    head = torch.nn.Sequential(
-        torch.nn.Linear(size.hidden, size.head),
-        torch.nn.Tanh(),
-        torch.nn.Linear(size.head, output.shape[-1]),
-    )
-    weights = [*lstm.parameters(), *head.parameters()]
+    lstm, head = torch_network(torch, learner)
+    weights = [w for w in (*lstm.parameters(), *head.parameters()) if w.requires_grad]
     adam = torch.optim.Adam(weights, lr=part.rate)
 
     def run():
+        torch.set_num_threads(threads)
+        loss = None
         for step in range(steps):
             _, drives, event = learner.at(part, step)
             x, y = (
                 a[drives, event : event + part.window].swapaxes(0, 1) for a in (features, output)
             )
-            error = head(lstm(x)[0]) - y
-            loss = (torch.sqrt(1 + error**2) - 1).mean()
+            loss = (torch.sqrt(1 + (head(lstm(x)[0]) - y) ** 2) - 1).mean()
             adam.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, learner.config.train.clip)
             adam.step()
-        return loss.item()
+        return loss.item() if loss is not None else None
 
     return run
+
+
+def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
+    """Make the student's network in torch, with the same weights."""
+    ours = core(learner.student.graph, learner.params)
+    layer = ours.layers[0]
+    inputs, hidden = layer.x_map.kernel.shape[0], layer.hidden
+    width, outputs = ours.out_map.kernel.shape
+    lstm = torch.nn.LSTM(inputs, hidden)
+    head = torch.nn.Sequential(
+        torch.nn.Linear(hidden, width), torch.nn.Tanh(), torch.nn.Linear(width, outputs)
+    )
+    pairs = [
+        (lstm.weight_ih_l0, layer.x_map.kernel),
+        (lstm.bias_ih_l0, layer.x_map.bias),
+        (lstm.weight_hh_l0, layer.h_map.kernel),
+        (head[0].weight, ours.head_map.kernel),
+        (head[0].bias, ours.head_map.bias),
+        (head[2].weight, ours.out_map.kernel),
+        (head[2].bias, ours.out_map.bias),
+    ]
+    with torch.no_grad():
+        for theirs, mine in pairs:
+            theirs.copy_(torch.tensor(np.asarray(mine[...]).T.copy()))
+        # torch has a second bias in the same sum: held at zero, or it would learn twice as fast.
+        lstm.bias_hh_l0.zero_().requires_grad_(False)
+    return lstm, head
+
+
+def check_torch(torch: Any, learner: Learner, part: Part) -> None:
+    """Hold the loss after two updates equal in both before anything is timed."""
+    ours = adam_updates(learner, part, 3)()
+    theirs = torch_updates(torch, learner, part, 3, 1)()
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3)
+
+
+def best_threads(torch: Any, learner: Learner, part: Part) -> int:
+    """Return 1 or all of torch's threads, whichever is faster in a short trial.
+
+    On a busy machine they wait for each other, and two were seen to take 100 times as long as one.
+    """
+    counts = sorted({1, torch.get_num_threads()})
+    laps = {str(count): torch_updates(torch, learner, part, 3, count) for count in counts}
+    took = common.rounds(laps, repeats=3)
+    return min(counts, key=lambda count: float(np.median(took[str(count)])))
 
 
 def import_torch() -> tuple[Any, str]:
@@ -149,12 +197,12 @@ def import_torch() -> tuple[Any, str]:
         torch = importlib.import_module("torch")
     except ImportError as error:
         return None, f"left out: {error} (pip install torch; the package does not need it)"
-    return torch, f"{torch.__version__}, {torch.get_num_threads()} threads, CPU"
+    return torch, f"{torch.__version__} on cpu"
 
 
 def main() -> None:
     flags = common.arguments(QUESTION)
-    count, seconds, steps = (32, 12.0, 3) if flags.quick else (64, 60.0, 40)
+    count, seconds, steps = (32, 12.0, 3) if flags.quick else (64, 60.0, 20)
     torch, about_torch = import_torch()
     print(f"jax on {jax.default_backend()}; torch {about_torch}\n", flush=True)
 
@@ -176,7 +224,10 @@ def main() -> None:
         "direct, with Adam": (distil, adam_updates(direct, distil, steps)),
     }
     if torch:
-        works["torch.nn.LSTM, Adam"] = (distil, torch_updates(torch, direct, distil, steps))
+        threads = best_threads(torch, direct, distil)
+        check_torch(torch, direct, distil)
+        works[TORCH] = (distil, torch_updates(torch, direct, distil, steps, threads))
+        about_torch += f", threads: {threads}"
     layouts = {
         "gain, distillation": partial(gain.lay_out, distil),
         "gain, free run": partial(gain.lay_out, free),
@@ -193,10 +244,11 @@ def main() -> None:
     print(f"\n{sizes}; n laps of {steps} updates; peak memory {common.peak_gib():.2f} GiB")
     ratios = {}
     if torch:
+        print(f"torch {about_torch}")
         for name in ("direct, distillation", "direct, with Adam"):
-            times = common.spread(took["torch.nn.LSTM, Adam"] / took[name])
+            times = common.spread(took[TORCH] / took[name])
             ratios[name] = times._asdict()
-            print(f"{name} : torch.nn.LSTM {times}")
+            print(f"{name} : {TORCH} = {times}")
     ratio = ratios["direct, distillation"]["median"] if torch else None
     taken_from = {"events_per_s": told, "ratio_to_torch": ratios, "torch": about_torch}
     taken_from |= {"ticks_per_event": ticks, "drives": count, "seconds": seconds, "steps": steps}

@@ -22,7 +22,7 @@ META = "__meta__"
 
 def save(path: Path, tree: Any, meta: dict[str, Any]) -> None:
     """Write a tree of arrays with plain facts about it."""
-    arrays = {name: np.asarray(leaf) for name, leaf in _leaves(tree)}
+    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in _leaves(tree)}
     arrays[META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     beside = path.with_suffix(".part")
     try:

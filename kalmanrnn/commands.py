@@ -10,7 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+import tyro
 
 from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.errors import OK, USAGE, UserError
@@ -69,7 +71,7 @@ def train(args: Sequence[str]) -> int:
 class EvalFlags:
     """Judge a trained run again: on fresh simulated drives, or on a log with --log and --map."""
 
-    run: Annotated[Path, "positional"]
+    run: tyro.conf.Positional[Path]
     """Folder of a trained run, such as runs/latest."""
     log: Path | None = None
     """Folder of CSV files to judge on instead of simulated drives."""
@@ -129,7 +131,7 @@ def evaluate(args: Sequence[str]) -> int:
 class ReportFlags:
     """Print a run's report."""
 
-    run: Annotated[Path, "positional"]
+    run: tyro.conf.Positional[Path]
     """Folder of a run, or of one of its reports."""
     json: bool = False
     """Print report.json instead."""
@@ -170,10 +172,8 @@ def parse(
     kind: type[Flags], args: Sequence[str], *, prog: str, default: Flags | None = None
 ) -> Flags:
     """Read flags as a dataclass says; tyro prints help and usage errors (exit code 2)."""
-    import tyro
-
     flat: Any = tyro.conf.OmitArgPrefixes[kind]
-    extra = {} if default is None else {"default": default}
+    extra: dict[str, Any] = {} if default is None else {"default": default}
     return tyro.cli(flat, prog=prog, args=list(args), **extra)
 
 

@@ -32,6 +32,7 @@ def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normal
     """Return a function that judges parameters on the watched drives."""
     space = student.scenario.space
     difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
+    assert watched.drives.truth is not None
     stride = watched.run.mean.shape[1] // watched.drives.truth.shape[1]
 
     def errors(mean: Any) -> np.ndarray:

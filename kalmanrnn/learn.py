@@ -37,7 +37,6 @@ from kalmanrnn.symmetry import turned
 from kalmanrnn.teach import Taught
 from kalmanrnn.types import Belief, Drive, Packet
 
-
 # Laying a set out in another heading costs as much as a pass over it.
 PASSES_PER_LAYOUT = 3
 

@@ -35,8 +35,11 @@ def _weights(samples: int, span_s: float) -> np.ndarray:
     at = np.arange(samples) / samples
     basis = BSpline.basis_element(np.arange(DEGREE + 2) - DEGREE, extrapolate=False)
     columns = [
-        [np.nan_to_num(basis.derivative(order)(at - i) if order else basis(at - i)) / span_s**order
-         for i in range(DEGREE + 1)]
+        [
+            np.nan_to_num(basis.derivative(order)(at - i) if order else basis(at - i))
+            / span_s**order
+            for i in range(DEGREE + 1)
+        ]
         for order in range(3)
     ]
     weights = np.moveaxis(np.array(columns), 1, 2)

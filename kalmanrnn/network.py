@@ -34,6 +34,7 @@ class Layer(nnx.Module):
             rngs=rngs,
         )
         if config.cell == "lstm":
+            assert self.x_map.bias is not None
             self.x_map.bias[...] = _chrono(rngs.params(), config)
 
     def start(self) -> tuple[jax.Array, ...]:

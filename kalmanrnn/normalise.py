@@ -22,7 +22,7 @@ def fit_normaliser(student: Student, drives: Drive, run: FilterEstimate, skip: i
     innovation = np.asarray(run.innovation)[:, skip:]
     norm = norm._replace(innovation_std=_rms(innovation, innovation != 0))
     if student.config.student in ("direct", "feedback"):
-        norm = norm._replace(reference=jnp.asarray(_middle(student, run.mean)))
+        norm = norm._replace(reference=jnp.asarray(_middle(student, np.asarray(run.mean))))
     output = np.asarray(_lessons(student, norm, drives, run).output)[:, skip:]
     norm = norm._replace(output_std=_rms(output, output != 0))
     features = np.asarray(_lessons(student, norm, drives, run).features)

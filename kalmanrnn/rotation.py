@@ -111,9 +111,7 @@ def _exp_by_sine(d: jax.Array) -> jax.Array:
     # Below this the series is exact in float64 and the division would be 0 / 0.
     small = square < 1e-6
     angle = jnp.sqrt(jnp.where(small, 1.0, square))
-    half_sinc = jnp.where(
-        small, 0.5 - square / 48 + square**2 / 3840, jnp.sin(0.5 * angle) / angle
-    )
+    half_sinc = jnp.where(small, 0.5 - square / 48 + square**2 / 3840, jnp.sin(0.5 * angle) / angle)
     w = jnp.where(small, 1 - square / 8 + square**2 / 384, jnp.cos(0.5 * angle))
     return _once(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], w]))
 

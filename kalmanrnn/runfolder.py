@@ -46,7 +46,7 @@ class RunFolder:
     def finish(self) -> None:
         """Write `metrics.csv` from the lines."""
         with open(self.path / "metrics.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, METRICS, extrasaction="ignore")
+            writer = csv.DictWriter(file, list[str](METRICS), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self.history())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -130,7 +131,7 @@ def Gps(
     *,
     measure: Callable[[jax.Array], jax.Array],
     reads: str = "position",
-    **chances: float,
+    **chances: Any,
 ) -> Sensor:
     """Make a GPS that reads a position east, north (and up) [m]."""
     names = ("east", "north", "up")[: len(sigma_m)]

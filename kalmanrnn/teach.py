@@ -69,9 +69,7 @@ def with_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
     return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
 
 
-def teach(
-    scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int
-) -> Taught:
+def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int) -> Taught:
     """Run the teacher over drives and compare a few stretches with filterpy.
 
     every: "event", or "tick" to cut the drives so that each tick is one.

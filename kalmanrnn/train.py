@@ -82,7 +82,7 @@ def fit(
             seen = look(params, norm)
             tally = tally._replace(untrained=seen.score, difference=watched.difference)
             save_best(folder, params, norm, tally)
-        part: Part | None = None
+        part = None
         laid_out = (-1, -1)
         losses: list[jax.Array] = []
         for step in range(tally.step, total):
@@ -98,13 +98,12 @@ def fit(
                 data = learn.prepare(student, norm, config.train, where, taught)
                 tally = tally._replace(difference=max(tally.difference, taught.difference))
                 laid_out = (where.set_index, learn.layout_of(where))
+            assert part is not None
             drives = order(config.train.seed, where, config.data.drives)
             first = where.window * part.window
             state, loss = update(state, data, drives, first, where.window == 0)
             losses.append(loss)
-            tally = tally._replace(
-                step=step + 1, seconds=tally.seconds + time.monotonic() - began
-            )
+            tally = tally._replace(step=step + 1, seconds=tally.seconds + time.monotonic() - began)
             check = is_check(laid, config.train.checks, tally.step)
             stopped = stop(tally.step)
             if check or tally.step % max(1, total // LOG_LINES) == 0:

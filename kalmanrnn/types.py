@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-Array = jax.Array | np.ndarray
+# A numpy or a jax array; the two are interchangeable here, and no type checker believes it.
+Array = Any
 
 
 class Belief(NamedTuple):

@@ -21,6 +21,7 @@ from kalmanrnn.sensors import Gps, Imu
 
 GRAVITY = 9.80665  # m/s^2
 DOWN = np.array([0.0, 0.0, -GRAVITY])
+IMU = Imu()
 SPACE = StateSpace(
     (
         Block("attitude", "rotation", unit="deg"),
@@ -96,13 +97,17 @@ def make(
     outage_s: float = 0.0,
     outage_chance: float = 0.0,
     outlier: float = 0.0,
-    imu: Imu = Imu(),
+    imu: Imu = IMU,
 ) -> Scenario:
     """Make the scenario; the antenna sits at `lever_arm_m` in body axes."""
     arm = jnp.asarray(lever_arm_m)
 
     def measure(x):
-        return x[7:10] if not any(lever_arm_m) else x[7:10] + rotation.rotate(x[:4], arm.astype(x.dtype))
+        return (
+            x[7:10]
+            if not any(lever_arm_m)
+            else x[7:10] + rotation.rotate(x[:4], arm.astype(x.dtype))
+        )
 
     def process_noise(x, u, dt):
         per_axis = jnp.array(
@@ -142,8 +147,15 @@ def make(
         space=SPACE,
         inputs=imu.channels(),
         sensors=(
-            Gps(gps_hz, gps_sigma_m, measure=measure, dropout=dropout, outage_s=outage_s,
-                outage_chance=outage_chance, outlier=outlier),
+            Gps(
+                gps_hz,
+                gps_sigma_m,
+                measure=measure,
+                dropout=dropout,
+                outage_s=outage_s,
+                outage_chance=outage_chance,
+                outlier=outlier,
+            ),
         ),
         tick_hz=imu.rate_hz,
         process=process,

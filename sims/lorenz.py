@@ -53,17 +53,31 @@ def sensors(observation: str, sigma: float, dropout: float) -> tuple[Sensor, ...
     if observation == "identity":
         channels = tuple(Channel(f"see_{axis}", "") for axis in "xyz")
         return (
-            Sensor("state", channels, TICK_HZ, (sigma,) * 3, lambda x: x,
-                   reads="state", dropout=dropout),
+            Sensor(
+                "state",
+                channels,
+                TICK_HZ,
+                (sigma,) * 3,
+                lambda x: x,
+                reads="state",
+                dropout=dropout,
+            ),
         )
     if observation != "spherical":
         raise ValueError(f"observation must be identity or spherical, got {observation!r}")
     angles = (Channel("azimuth", "rad"), Channel("elevation", "rad"))
     return (
-        Sensor("range", (Channel("range", ""),), TICK_HZ, (sigma,),
-               lambda x: jnp.sqrt(x @ x + 1e-12)[None], dropout=dropout),
-        Sensor("direction", angles, TICK_HZ, (sigma,) * 2, spherical, angular=True,
-               dropout=dropout),
+        Sensor(
+            "range",
+            (Channel("range", ""),),
+            TICK_HZ,
+            (sigma,),
+            lambda x: jnp.sqrt(x @ x + 1e-12)[None],
+            dropout=dropout,
+        ),
+        Sensor(
+            "direction", angles, TICK_HZ, (sigma,) * 2, spherical, angular=True, dropout=dropout
+        ),
     )
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+
+# Before jax is imported, and for the processes that tests start: what one has compiled, all have.
+_COMPILED = tempfile.TemporaryDirectory(prefix="kalmanrnn-tests-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# ruff: noqa: E402
 from functools import lru_cache, partial
 from typing import Any
 

@@ -37,7 +37,9 @@ def trained(tmp_path_factory):
 
 
 def test_help_is_quick_and_imports_no_jax():
-    code = "import sys; from kalmanrnn.cli import main; main(['--help']); print('jax' in sys.modules)"
+    code = (
+        "import sys; from kalmanrnn.cli import main; main(['--help']); print('jax' in sys.modules)"
+    )
     taken = []
     for _ in range(3):
         began = time.perf_counter()

@@ -156,9 +156,7 @@ def test_what_is_not_seen_is_not_heard(kind, drives, filtered):
     d = drives(*sim, count=4, seconds=10.0)
     hidden = ~d.packets.seen[..., [0, 1, 1]]
     loud = d.packets._replace(z=np.where(hidden, 1e6, d.packets.z))
-    run, same = (
-        filtered(kind, *sim, drives=d._replace(packets=p)) for p in (d.packets, loud)
-    )
+    run, same = (filtered(kind, *sim, drives=d._replace(packets=p)) for p in (d.packets, loud))
     np.testing.assert_array_equal(run.mean, same.mean)
     np.testing.assert_array_equal(run.cov, same.cov)
 

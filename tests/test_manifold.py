@@ -55,8 +55,9 @@ def test_the_tangent_at_no_error_is_the_identity():
 
 
 def test_angles_go_round():
-    np.testing.assert_allclose(wrap(np.array([3.5, -3.5, np.pi])),
-                               [3.5 - 2 * np.pi, 2 * np.pi - 3.5, -np.pi])
+    np.testing.assert_allclose(
+        wrap(np.array([3.5, -3.5, np.pi])), [3.5 - 2 * np.pi, 2 * np.pi - 3.5, -np.pi]
+    )
     x, y = SPACE.identity(), SPACE.identity()
     x[2], y[2] = 3.1, -3.1
     assert SPACE.difference(y, x)[2] == pytest.approx(2 * np.pi - 6.2)

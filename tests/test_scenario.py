@@ -50,8 +50,10 @@ def test_every_shipped_sim_loads(name):
 
 
 def test_listing_sims_is_light():
-    code = "import sys; from kalmanrnn.sims_index import list_sims; list_sims()" \
-           "; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    code = (
+        "import sys; from kalmanrnn.sims_index import list_sims; list_sims()"
+        "; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 

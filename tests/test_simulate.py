@@ -67,9 +67,7 @@ def test_dropouts_and_outages(scenario, drives):
 
 
 def test_same_key_same_drive(scenario):
-    one, same, other = (
-        simulate(scenario("linear"), jax.random.key(k), 2, 5.0) for k in (0, 0, 1)
-    )
+    one, same, other = (simulate(scenario("linear"), jax.random.key(k), 2, 5.0) for k in (0, 0, 1))
     for a, b, c in zip(*map(jax.tree.leaves, (one, same, other)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.shape == c.shape

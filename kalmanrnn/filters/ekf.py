@@ -68,9 +68,7 @@ def ekf(scenario: Scenario) -> Estimator:
 
     def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
         estimate = correct(belief, packet)
-        carry, _ = jax.lax.scan(
-            predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt)
-        )
+        carry, _ = jax.lax.scan(predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt))
         return carry, estimate
 
     return Estimator(init=lambda belief: belief, step=step)

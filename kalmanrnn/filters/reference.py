@@ -225,13 +225,13 @@ def largest_difference(
     """
     rng = np.random.default_rng(seed)
     batch, total, ticks = np.shape(drives.packets.dt)
-    events = min(total, events or max(2, -(-150 // ticks) + 1))
+    length = min(total, events or max(2, -(-150 // ticks) + 1))
     worst = 0.0
     for stretch in range(stretches):
         b = int(rng.integers(batch))
-        start = 0 if stretch == 0 else int(rng.integers(total - events + 1))
-        own = jax.tree.map(lambda a, b=b, s=start: np.asarray(a[b])[s : s + events], taught)
-        part = _stretch(drives, own, b, start, events)
+        start = 0 if stretch == 0 else int(rng.integers(total - length + 1))
+        own = jax.tree.map(lambda a, b=b, s=start: np.asarray(a[b])[s : s + length], taught)
+        part = _stretch(drives, own, b, start, length)
         worst = max(worst, relative_difference(scenario, own, REFERENCES[kind](scenario, part)))
     return worst
 

@@ -8,6 +8,7 @@ mean is taken in the tangent space at the propagated centre point.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ over_points = partial(jax.vmap, in_axes=1, out_axes=1)
 ALPHA, BETA, KAPPA = 0.5, 2.0, 0.0
 
 
-def merwe_weights(n: int) -> tuple[float, np.ndarray, np.ndarray]:
+def merwe_weights(n: int) -> tuple[float, Any, Any]:
     """Return the squared spread n + lambda, and the mean and covariance weights `[2 n + 1]`."""
     spread = ALPHA**2 * (n + KAPPA)
     mean = np.full(2 * n + 1, 0.5 / spread)
@@ -73,16 +74,12 @@ def ukf(scenario: Scenario) -> Estimator:
         centre = points[:, 0]
         tangents = over_points(lambda y: space.difference(y, centre))(points)
         mean, _, spread_out = transform(tangents)
-        after = Belief(
-            space.retract(centre, mean), spread_out + scenario.noise_matrix(x, u, dt)
-        )
+        after = Belief(space.retract(centre, mean), spread_out + scenario.noise_matrix(x, u, dt))
         return unless_padding(dt, after, belief), None
 
     def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
         estimate = correct(belief, packet)
-        carry, _ = jax.lax.scan(
-            predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt)
-        )
+        carry, _ = jax.lax.scan(predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt))
         return carry, estimate
 
     return Estimator(init=lambda belief: belief, step=step)
