@@ -10,7 +10,7 @@ import numpy as np
 
 from kalmanrnn.distil import Lesson, lesson
 from kalmanrnn.filters.ekf import FilterEstimate
-from kalmanrnn.student import Normaliser, Student, blank_normaliser
+from kalmanrnn.student import Normaliser, Student, blank_normaliser, clock_size
 from kalmanrnn.types import Drive
 
 SMALLEST = 1e-6
@@ -27,11 +27,13 @@ def fit_normaliser(student: Student, drives: Drive, run: FilterEstimate, skip: i
     norm = norm._replace(output_std=_rms(output, output != 0))
     features = np.asarray(_lessons(student, norm, drives, run).features)
     features = features.reshape(-1, features.shape[-1])
-    std = features.std(axis=0)
-    # A feature that never changes carries nothing; a scale of one keeps its noise out.
+    mean, std = features.mean(axis=0), features.std(axis=0)
+    # The clock keeps its seconds: it hardly varies in simulation, but does on a log.
+    clock = clock_size(student.scenario)
+    mean[-clock:], std[-clock:] = 0.0, 1.0
     return norm._replace(
-        feature_mean=jnp.asarray(features.mean(axis=0)),
-        feature_std=jnp.asarray(np.where(std > 1e-3 * SMALLEST, std, 1.0)),
+        feature_mean=jnp.asarray(mean),
+        feature_std=jnp.asarray(np.where(std > SMALLEST, std, 1.0)),
     )
 
 

@@ -146,7 +146,16 @@ def observe(
         own = carry.output if kind == "feedback" else jnp.zeros(0, z.dtype)
         return jnp.concatenate([reading, carry.u_mean, own, clock]), innovation
     own = scenario.student_features(carry.x, carry.u_mean)
+    if kind == "gain":
+        # A filter's gain follows from motion alone. A network shown the innovations reads noise
+        # into it: closer on drives it has seen, worse on others and on real ones.
+        return jnp.concatenate([own, clock]), innovation
     return jnp.concatenate([innovation, own, carry.output, clock]), innovation
+
+
+def clock_size(scenario: Scenario) -> int:
+    """Count the last features: seen, seconds since seen (of each sensor), interval [s]."""
+    return 2 * len(scenario.sensors) + 1
 
 
 def normalise(norm: Normaliser, features: jax.Array) -> jax.Array:
