@@ -14,7 +14,7 @@ from kalmanrnn.dataset import every_tick, localise, origins, shift_states
 from kalmanrnn.filters import FILTERS
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.reference import largest_difference
-from kalmanrnn.run import over_drives
+from kalmanrnn.run import in_batches, over_drives
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.simulate import simulate
 from kalmanrnn.types import Drive
@@ -42,13 +42,7 @@ def _compiled(scenario: Scenario, kind: str) -> Callable[[Drive], FilterEstimate
 def run_filter(scenario: Scenario, kind: str, drives: Drive) -> FilterEstimate:
     """Run a filter over a batch of drives in float64, a bounded number at a time."""
     with jax.enable_x64(True):
-        run = _compiled(scenario, kind)
-        count = drives.t.shape[0]
-        pieces = []
-        for i in range(0, count, CHUNK):
-            piece = jax.tree.map(lambda a, i=i: np.asarray(a)[i : i + CHUNK], drives)
-            pieces.append(jax.tree.map(np.asarray, run(piece)))
-    return jax.tree.map(lambda *a: np.concatenate(a), *pieces)
+        return in_batches(_compiled(scenario, kind), drives, CHUNK)
 
 
 def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, count: int) -> Drive:

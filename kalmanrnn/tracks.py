@@ -15,7 +15,7 @@ import numpy as np
 
 from kalmanrnn.dataset import every_tick, localise, origins, shift_states
 from kalmanrnn.filters import FILTERS
-from kalmanrnn.run import over_drives
+from kalmanrnn.run import in_batches, over_drives
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.student import Normaliser, Student, estimator
 from kalmanrnn.types import Belief, Drive, Estimate, Estimator, Packet
@@ -103,15 +103,7 @@ def filter_track(scenario: Scenario, drives: Drive, kind: str, *, batch: int = B
         raise ValueError(f"kind must be one of {sorted(MAKERS)}, got {kind!r}")
     with jax.enable_x64(True):
         drives = jax.tree.map(np.asarray, drives._replace(truth=None))
-        count = len(drives.t)
-        size = min(batch, count)
-        parts = []
-        for start in range(0, count, size):
-            # A last short batch is filled up with drives from the front: one shape, one compile.
-            rows = np.arange(start, start + size) % count
-            part = _run(scenario, kind, jax.tree.map(lambda a, rows=rows: a[rows], drives))
-            parts.append(jax.tree.map(np.asarray, part))
-        whole = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+        whole = in_batches(partial(_run, scenario, kind), drives, batch)
         us = microseconds_per_tick(partial(_run, scenario, kind), drives)
     return Track(us_per_tick=us, **whole)  # pyright: ignore[reportArgumentType]
 
@@ -133,12 +125,9 @@ def student_track(student: Student, params: Any, norm: Normaliser, drives: Drive
     run = jax.jit(partial(over_drives, estimator(student, params, norm)))
     local = localise(scenario, drives._replace(truth=None))
     us = microseconds_per_tick(lambda d: run(every_tick(d) if every else d).mean, local)
-    means = []
-    for start in range(0, len(drives.t), BATCH):
-        part = jax.tree.map(lambda a, i=start: np.asarray(a)[i : i + BATCH], local)
-        mean = np.asarray(run(every_tick(part) if every else part).mean, float)
-        means.append(mean[:, :: mean.shape[1] // part.t.shape[1]])
-    return Track(shift_states(scenario, np.concatenate(means), origin), us_per_tick=us)
+    mean = in_batches(lambda d: run(every_tick(d) if every else d).mean, local, BATCH)
+    mean = mean[:, :: mean.shape[1] // local.t.shape[1]].astype(float)
+    return Track(shift_states(scenario, mean, origin), us_per_tick=us)
 
 
 def microseconds_per_tick(run: Callable[[Drive], Any], drives: Drive) -> float:
