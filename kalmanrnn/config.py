@@ -16,9 +16,9 @@ class StudentConfig:
     """Run the network once per event, or at every tick."""
     cell: Literal["lstm", "gru", "elman"] = "lstm"
     """The recurrent cell."""
-    hidden: int = 96
+    hidden: int = 64
     """Units in each recurrent layer."""
-    layers: int = 1
+    layers: int = 2
     """Recurrent layers, one on top of the other."""
     head: int = 64
     """Units of the dense layer behind the recurrent ones."""
@@ -68,13 +68,13 @@ class TrainConfig:
     """Times a training set is used before it is made anew."""
     distil_rate: float = 1e-2
     """Highest learning rate."""
-    free_steps: int = 960
+    free_steps: int = 1600
     """Updates with the student's own output fed back."""
     free_batch: int = 32
     """Drives in one such update."""
     free_window: int = 30
     """Events that a gradient flows back through."""
-    free_passes: int = 2
+    free_passes: int = 4
     """Times a training set is used before it is made anew."""
     free_rate: float = 1e-3
     """Highest learning rate."""
