@@ -26,8 +26,9 @@ from kalmanrnn.student import estimator, make_student
 from kalmanrnn.teach import Taught, teach
 from kalmanrnn.types import Drive, Estimator
 
-QUESTION = "Cost of one event of imu_gps called from Python, the student (hidden 96) : the JAX UKF"
-HIDDEN = (64, 96)
+QUESTION = "Cost of one event of imu_gps called from Python, the default student : the JAX UKF"
+SIZES = {"1 x 64": (64, 1), "2 x 64": (64, 2), "1 x 128": (128, 1)}
+DEFAULT = "{0.layers} x {0.hidden}".format(StudentConfig())
 
 
 def one_drive(drives: Drive, events: int) -> Drive:
@@ -40,9 +41,9 @@ def one_drive(drives: Drive, events: int) -> Drive:
     )
 
 
-def student_of(scenario: Scenario, taught: Taught, hidden: int) -> Estimator:
+def student_of(scenario: Scenario, taught: Taught, hidden: int, layers: int) -> Estimator:
     """Make a `gain` student of that size, its scales fitted; it has learnt nothing."""
-    student, params = make_student(scenario, StudentConfig(hidden=hidden), seed=0)
+    student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)
     norm = fit_normaliser(student, taught.drives, taught.run, 0)
     # Weights that are all zero, as the last layer's are at first, could be compiled away.
     rng = np.random.default_rng(0)
@@ -105,10 +106,8 @@ def main() -> None:
     single = one_drive(localise(scenario, drives), events)
 
     laps: dict[str, Callable[[], Any]] = {
-        f"student, hidden {hidden}": stepwise(
-            student_of(scenario, taught, hidden), single, float64=False
-        )
-        for hidden in HIDDEN
+        f"student, {size}": stepwise(student_of(scenario, taught, *shape), single, float64=False)
+        for size, shape in SIZES.items()
     }
     for kind, run in (("EKF", twin.run_ekf), ("UKF", twin.run_ukf)):
         of = FILTERS[kind.lower()](scenario)
@@ -130,15 +129,15 @@ def main() -> None:
     laps_of = f"n laps of {events} events, of {slow_events} for filterpy"
     print(f"students float32, filters float64; {ticks} ticks an event; {laps_of}\n")
     ratios = {}
-    for hidden in HIDDEN:
+    for size in SIZES:
         for other in ("UKF, JAX", "EKF, JAX", "UKF, filterpy", "EKF, filterpy"):
-            name = f"student, hidden {hidden}"
+            name = f"student, {size}"
             ratio = common.spread(us[name] / us[other])
             ratios[f"{name} : {other}"] = ratio._asdict()
             print(f"{name} : {other} {ratio.median:.2g} (1 : {1 / ratio.median:,.1f})")
     taken_from = {"cost": told, "ratios": ratios, "ticks_per_event": ticks}
     taken_from |= {"events": events, "filterpy_events": slow_events}
-    common.finish(flags, QUESTION, ratios["student, hidden 96 : UKF, JAX"]["median"], taken_from)
+    common.finish(flags, QUESTION, ratios[f"student, {DEFAULT} : UKF, JAX"]["median"], taken_from)
 
 
 if __name__ == "__main__":

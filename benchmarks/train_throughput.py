@@ -149,17 +149,22 @@ def torch_updates(
 def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
     """Make the student's network in torch, with the same weights."""
     ours = core(learner.student.graph, learner.params)
-    layer = ours.layers[0]
-    inputs, hidden = layer.x_map.kernel.shape[0], layer.hidden
+    inputs, hidden = ours.layers[0].x_map.kernel.shape[0], ours.layers[0].hidden
     width, outputs = ours.out_map.kernel.shape
-    lstm = torch.nn.LSTM(inputs, hidden)
+    lstm = torch.nn.LSTM(inputs, hidden, num_layers=len(ours.layers))
     head = torch.nn.Sequential(
         torch.nn.Linear(hidden, width), torch.nn.Tanh(), torch.nn.Linear(width, outputs)
     )
     pairs = [
-        (lstm.weight_ih_l0, layer.x_map.kernel),
-        (lstm.bias_ih_l0, layer.x_map.bias),
-        (lstm.weight_hh_l0, layer.h_map.kernel),
+        pair
+        for i, layer in enumerate(ours.layers)
+        for pair in (
+            (getattr(lstm, f"weight_ih_l{i}"), layer.x_map.kernel),
+            (getattr(lstm, f"bias_ih_l{i}"), layer.x_map.bias),
+            (getattr(lstm, f"weight_hh_l{i}"), layer.h_map.kernel),
+        )
+    ]
+    pairs += [
         (head[0].weight, ours.head_map.kernel),
         (head[0].bias, ours.head_map.bias),
         (head[2].weight, ours.out_map.kernel),
@@ -169,7 +174,8 @@ def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
         for theirs, mine in pairs:
             theirs.copy_(torch.tensor(np.asarray(mine[...]).T.copy()))
         # torch has a second bias in the same sum: held at zero, or it would learn twice as fast.
-        lstm.bias_hh_l0.zero_().requires_grad_(False)
+        for i in range(len(ours.layers)):
+            getattr(lstm, f"bias_hh_l{i}").zero_().requires_grad_(False)
     return lstm, head
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from kalmanrnn import checkpoint, learn
 from kalmanrnn.config import RunConfig
-from kalmanrnn.errors import DIVERGED, INTERRUPTED, UserError
+from kalmanrnn.errors import DIVERGED, INTERRUPTED, USAGE, UserError
 from kalmanrnn.judge import Judgement, judge
 from kalmanrnn.normalise import fit_normaliser
 from kalmanrnn.plan import Part, order, parts, place
@@ -69,6 +69,7 @@ def fit(
     `stop(steps done)` true ends the run there as an interruption does: UserError with exit code
     INTERRUPTED, after everything has been saved.
     """
+    check_target(config)
     student, params = make_student(scenario, config.student, seed=config.train.seed)
     laid = parts(config.train, config.data, steps_in_drive(scenario, config))
     total = laid[-1].first_step + laid[-1].steps
@@ -121,6 +122,17 @@ def fit(
                 break
     (params, norm), _ = checkpoint.load(folder.best, (params, norm))
     return Trained(student, params, norm, tally)
+
+
+def check_target(config: RunConfig) -> None:
+    """Refuse to compare every tick with a truth that is kept at events only."""
+    if config.student.every == "tick" and config.train.target != "teacher":
+        raise UserError(
+            f"--every tick does not go with --target {config.train.target}",
+            why="drives keep the truth at events, not at every tick",
+            cure="--target teacher, or --every event",
+            code=USAGE,
+        )
 
 
 def steps_in_drive(scenario: Scenario, config: RunConfig) -> int:

@@ -203,3 +203,31 @@ def test_the_schedule_warms_up_and_cools_down():
     assert sizes[0] == 0
     assert np.argmax(sizes) == SMALL.train.warmup_steps
     assert sizes[-1] < 0.05 * max(sizes)
+
+
+def test_every_tick_does_not_go_with_the_truth(tmp_path):
+    config = replace(
+        SMALL,
+        student=replace(SMALL.student, every="tick"),
+        train=replace(SMALL.train, target="truth"),
+    )
+    with pytest.raises(UserError, match="--every tick"):
+        fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("student", "target"),
+    [
+        (StudentConfig(hidden=8, head=8, every="tick"), "teacher"),
+        (StudentConfig(hidden=8, head=8, student="residual", cell="gru"), "truth"),
+        (StudentConfig(hidden=8, head=8, student="delta", cell="elman", layers=2), "both"),
+        (StudentConfig(hidden=8, head=8, student="feedback"), "teacher"),
+    ],
+)
+def test_every_choice_of_student_trains(student, target, tmp_path):
+    train = replace(SMALL.train, distil_steps=20, free_steps=10, target=target)
+    config = replace(SMALL, student=student, train=train)
+    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.tally.step == 30
+    assert np.isfinite(trained.tally.score)
