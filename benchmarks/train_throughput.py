@@ -155,7 +155,7 @@ def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
     head = torch.nn.Sequential(
         torch.nn.Linear(hidden, width), torch.nn.Tanh(), torch.nn.Linear(width, outputs)
     )
-    pairs = [
+    pairs: list[tuple[Any, Any]] = [
         pair
         for i, layer in enumerate(ours.layers)
         for pair in (
