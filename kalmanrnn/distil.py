@@ -38,13 +38,13 @@ def answers(
     """Return outputs `[E, D]`, gains `[E, D, Z]` and states at the events `[E, X]`."""
     scenario, kind = student.scenario, student.config.student
     space = scenario.space
-    if kind in ("direct", "feedback"):
-        x = jnp.broadcast_to(norm.reference, taught.mean.shape)
-        move = jax.vmap(space.difference)(taught.mean, x)
-        return move / norm.output_std, taught.gain, taught.mean
     before = taught.prior
-    if kind == "delta":
+    if not student.predicts:
         before = jnp.concatenate([drive.belief.mean[None], taught.mean[:-1]])
+    if kind in ("direct", "feedback"):
+        reference = jnp.broadcast_to(norm.reference, taught.mean.shape)
+        move = jax.vmap(space.difference)(taught.mean, reference)
+        return move / norm.output_std, taught.gain, before
     frames = jax.vmap(scenario.correction_frame)(before)
     move = jax.vmap(space.difference)(taught.mean, before)
     output = jnp.einsum("eij,ei->ej", frames, move) / norm.output_std

@@ -17,7 +17,7 @@ from functools import lru_cache
 from kalmanrnn.config import RunConfig
 from kalmanrnn.errors import UserError
 from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.teach import AGREEMENT, Taught, make_drives, teach, with_outages
+from kalmanrnn.teach import AGREEMENT, Taught, make_drives, random_outages, teach
 
 WATCHED, HELD_OUT = -1, -2
 
@@ -35,7 +35,7 @@ def make_set(config: RunConfig, index: int) -> Taught:
     count = data.watched if index == WATCHED else data.drives
     drives = make_drives(scenario, data, seed, index, count)
     if index >= 0:
-        drives = with_outages(drives, data, [seed, index])
+        drives = random_outages(drives, data, [seed, index])
     taught = teach(scenario, data, drives, every=config.student.every, seed=seed)
     if not taught.difference <= AGREEMENT:
         raise UserError(

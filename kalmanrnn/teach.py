@@ -51,7 +51,7 @@ def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, c
     return simulate(scenario, key, count, data.seconds)
 
 
-def with_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
+def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
     """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
     rng = np.random.default_rng(seed)
     seen, t = np.array(drives.packets.seen), np.asarray(drives.t)

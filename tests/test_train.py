@@ -231,3 +231,25 @@ def test_every_choice_of_student_trains(student, target, tmp_path):
     trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
     assert trained.tally.step == 30
     assert np.isfinite(trained.tally.score)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_nothing_leaks_from_one_drive_into_the_next(index):
+    scenario = load("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    taught = make_set(SMALL, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+    state = learn.begin(student, SMALL.train, part, params)
+    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
+    update = learn.update(student, norm, SMALL.train, part)
+    dirty = state._replace(memory=jax.tree.map(lambda a: a + 1.0, state.memory))
+    clean, _ = update(state, data, np.arange(8), 0, True)
+    after, _ = update(dirty, data, np.arange(8), 0, True)
+    for a, b in zip(arrays(clean.memory), arrays(after.memory), strict=True):
+        np.testing.assert_array_equal(a, b)
+    carried, _ = update(dirty, data, np.arange(8), 0, False)
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(arrays(clean.memory), arrays(carried.memory), strict=True)
+    )
