@@ -103,7 +103,8 @@ def test_the_last_output_is_fed_back_and_its_gradient_flows(kind):
         carry = carry._replace(x=carry.x + push, output=carry.output + push)
         return students.step(student, params, norm, carry, second)[1].mean[4]
 
-    assert abs(float(jax.grad(next_estimate)(0.0))) > 1e-6
+    # Without feedback it is exactly zero; small weights and scales make it small.
+    assert abs(float(jax.grad(next_estimate)(0.0))) > 1e-9
 
 
 def test_without_feedback_the_last_estimate_has_no_effect():
