@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import tyro
 
-from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig
+from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig, check_config
 from kalmanrnn.errors import OK, USAGE, UserError
 from kalmanrnn.runfolder import create, open_run
 
@@ -60,6 +60,7 @@ def train(args: Sequence[str]) -> int:
     else:
         from kalmanrnn.scenario import load
 
+        check_config(config)
         load(config.sim, config.set)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
     report = train_and_report(config, folder, stop=stop_on_signal(), quiet=flags.quiet)

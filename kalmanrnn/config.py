@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
+
+from kalmanrnn.errors import USAGE, UserError
+
+MAY_BE_ZERO = {
+    *("seed", "distil_steps", "free_steps", "warmup_steps", "last_rate"),
+    *("skip_s", "outage_share", "longest_outage_s", "check_stretches"),
+}
 
 
 @dataclass(frozen=True)
@@ -103,3 +110,26 @@ class RunConfig:
     student: StudentConfig = StudentConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+
+
+def check_config(config: RunConfig) -> None:
+    """Refuse figures that no run can have: UserError."""
+    for part in (config.student, config.data, config.train):
+        for name, value in asdict(part).items():
+            if isinstance(value, str) or value > 0 or (value == 0 and name in MAY_BE_ZERO):
+                continue
+            least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{flag} {value} cannot be",
+                why=f"it must be {least}",
+                cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
+                code=USAGE,
+            )
+    if not config.train.distil_steps + config.train.free_steps:
+        raise UserError(
+            "there is nothing to do",
+            why="--distil-steps and --free-steps are both 0",
+            cure="leave one of them out",
+            code=USAGE,
+        )

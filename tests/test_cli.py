@@ -105,6 +105,10 @@ def test_a_config_file_comes_first_and_flags_over_it(trained, tmp_path):
         (("report", "nowhere"), USAGE, "nowhere"),
         (("sims", "extra"), USAGE, "extra"),
         (("train", "--config", "nowhere.json"), DATA, "nowhere.json"),
+        (("train", "--hidden", "0"), USAGE, "--hidden"),
+        (("train", "--seconds", "-1"), USAGE, "--seconds"),
+        (("train", "--distil-rate", "nan"), USAGE, "--distil-rate"),
+        (("train", "--distil-steps", "0", "--free-steps", "0"), USAGE, "nothing to do"),
     ],
 )
 def test_wrong_words_get_three_lines(args, code, says, capsys):
