@@ -34,7 +34,8 @@ class Tally(NamedTuple):
     """How far a run is; plain numbers, kept in its checkpoints.
 
     score: the best so far. untrained: before the first update. waited: checks since the best.
-    difference: the teacher's largest from filterpy. seconds: spent learning.
+    difference: the teacher's largest from filterpy. seconds: spent learning. held_out: the last
+    check's error, in words. told_s: what `seconds` was when progress was last told.
     """
 
     step: int = 0
@@ -45,6 +46,8 @@ class Tally(NamedTuple):
     seconds: float = 0.0
     skipped: int = 0
     anchored: int = 0
+    held_out: str = "not judged yet"
+    told_s: float = 0.0
 
 
 class Trained(NamedTuple):
@@ -73,6 +76,7 @@ def fit(
     student, params = make_student(scenario, config.student, seed=config.train.seed)
     laid = parts(config.train, config.data, steps_in_drive(scenario, config))
     total = laid[-1].first_step + laid[-1].steps
+    ticks = 1 if config.student.every == "tick" else scenario.ticks_per_event
     last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
     with supply(config, last_set) as fetch, Meter(total, quiet=quiet) as meter:
         meter.note(f"making drives and running the {config.data.teacher.upper()} over them")
@@ -108,7 +112,7 @@ def fit(
             check = is_check(laid, config.train.checks, tally.step)
             stopped = stop(tally.step)
             if check or tally.step % max(1, total // LOG_LINES) == 0:
-                tally = tell(folder, meter, where.part, state, losses, tally)
+                tally = tell(folder, meter, where.part, state, losses, tally, ticks)
                 losses = []
             if check:
                 seen = look(state.params, norm)
@@ -185,14 +189,19 @@ def tell(
     state: learn.State,
     losses: list[jax.Array],
     tally: Tally,
+    ticks: int,
 ) -> Tally:
-    """Log a line and move the bar."""
+    """Log a line and move the bar; `ticks` are those in one step of the student."""
     loss = float(np.mean(jax.device_get(losses)))
     tally = tally._replace(skipped=int(state.skipped), anchored=int(state.anchored))
-    rate = part.batch * part.window * tally.step / max(tally.seconds, 1e-9)
+    taken = max(tally.seconds - tally.told_s, 1e-9)
+    rate = ticks * part.batch * part.window * len(losses) / taken
+    tally = tally._replace(told_s=tally.seconds)
     record = {"step": tally.step, "part": part.name, "loss": loss, "seconds": tally.seconds}
     folder.log(record | {"skipped": tally.skipped, "anchored": tally.anchored})
-    meter.step(tally.step, part.name, f"loss {loss:.4f}  {rate:,.0f} events/s")
+    meter.step(
+        tally.step, part.name, f"loss {loss:.4f}  held-out {tally.held_out}  {rate:,.0f} ticks/s"
+    )
     return tally
 
 
@@ -207,7 +216,9 @@ def note_check(
     """Keep the best student, and say how this one does."""
     better = seen.score < tally.score
     tally = tally._replace(
-        score=min(seen.score, tally.score), waited=0 if better else tally.waited + 1
+        score=min(seen.score, tally.score),
+        waited=0 if better else tally.waited + 1,
+        held_out=f"{seen.error:.3g} {seen.unit}",
     )
     if better:
         save_best(folder, state.params, norm, tally)
