@@ -1,13 +1,7 @@
-"""Save and load trees of arrays as plain `.npz`: portable, checked, never executing anything.
-
-Written beside its final place and renamed, so that a cut-off write leaves the old file whole.
-"""
+"""Trees of arrays in one file: a student, or all that going on with training needs."""
 
 from __future__ import annotations
 
-import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.errors import UserError
-
-META = "__meta__"
+from kalmanrnn.npz import read_npz, write_npz
 
 
 def save(path: Path, tree: Any, meta: dict[str, Any]) -> None:
     """Write a tree of arrays with plain facts about it."""
-    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in _leaves(tree)}
-    arrays[META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    beside = path.with_suffix(".part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_npz(path, dict(_leaves(tree)), meta)
 
 
 def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
@@ -57,22 +40,12 @@ def meta_of(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return arrays, json.loads(arrays.pop(META).tobytes())
-    except FileNotFoundError:
-        raise UserError(
-            f"there is no {path.name} in {path.parent}",
-            why="the run was stopped before it first saved, or this is not a run's folder",
-            cure="kalmanrnn train --sim imu_gps",
-        ) from None
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as problem:
-        raise UserError(
-            f"{path} is damaged",
-            why=f"{type(problem).__name__}: {problem}".splitlines()[0][:160],
-            cure="train again, or restore the file from a copy",
-        ) from None
+    missing = UserError(
+        f"there is no {path.name} in {path.parent}",
+        why="the run was stopped before it first saved, or this is not a run's folder",
+        cure="kalmanrnn train --sim imu_gps",
+    )
+    return read_npz(path, missing=missing, cure="train again, or restore the file from a copy")
 
 
 def _leaves(tree: Any) -> list[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,14 @@ first steps:
 exit codes: 0 ok, 1 bug, 2 usage, 3 bad data or config, 4 missing extra, 5 diverged,
 130 interrupted
 """
+
+# Each command's module in kalmanrnn.commands, and its function there.
+COMMANDS = {
+    "train": ("train", "train"),
+    "eval": ("evaluate", "evaluate"),
+    "report": ("report", "report"),
+    "sims": ("sims", "sims"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,22 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(name: str) -> Callable[[Sequence[str]], int]:
     """Find a command; UserError with the nearest one if there is none."""
-    from kalmanrnn import commands
-
-    known = {
-        "train": commands.train,
-        "eval": commands.evaluate,
-        "report": commands.report,
-        "sims": commands.sims,
-    }
-    if name in known:
-        return known[name]
+    if name in COMMANDS:
+        module, function = COMMANDS[name]
+        return getattr(importlib.import_module(f"kalmanrnn.commands.{module}"), function)
     import difflib
 
-    near = difflib.get_close_matches(name, known, 1) or ["--help"]
+    near = difflib.get_close_matches(name, COMMANDS, 1) or ["--help"]
     raise UserError(
         f"there is no command {name!r}",
-        why=f"the commands are {', '.join(known)}",
+        why=f"the commands are {', '.join(COMMANDS)}",
         cure=f"kalmanrnn {near[0]}",
         code=USAGE,
     )

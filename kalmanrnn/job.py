@@ -25,7 +25,7 @@ from kalmanrnn.tracks import student_track
 from kalmanrnn.train import Tally, Trained, check_learnt, fit
 
 if TYPE_CHECKING:
-    from kalmanrnn.commands import EvalFlags
+    from kalmanrnn.commands.evaluate import EvalFlags
     from kalmanrnn.types import Drive
 
 

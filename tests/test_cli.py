@@ -207,7 +207,8 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
 
 
 def test_resume_finishes_a_run(tmp_path):
-    from kalmanrnn.commands import TrainFlags, parse
+    from kalmanrnn.commands.common import parse
+    from kalmanrnn.commands.train import TrainFlags
     from kalmanrnn.config import RunConfig
     from kalmanrnn.errors import UserError
     from kalmanrnn.runfolder import create
