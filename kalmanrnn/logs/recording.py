@@ -135,10 +135,15 @@ def _recording(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> Recordin
     described = [*facts["streams"], *([facts["reference"]] if facts["reference"] else [])]
     streams = []
     for i, d in enumerate(described):
-        parts = (arrays[f"{i}/t"], arrays[f"{i}/values"], arrays.get(f"{i}/variance"))
-        t, values, variance = (None if a is None else a.astype(float) for a in parts)
-        assert t is not None
-        stream = Stream(d["name"], t, values, tuple(d["channels"]), tuple(d["units"]), variance)
+        variance = arrays.get(f"{i}/variance")
+        stream = Stream(
+            name=d["name"],
+            t=arrays[f"{i}/t"].astype(float),
+            values=arrays[f"{i}/values"].astype(float),
+            channels=tuple(d["channels"]),
+            units=tuple(d["units"]),
+            variance=None if variance is None else variance.astype(float),
+        )
         check_stream(stream)
         streams.append(stream)
     count = len(facts["streams"])
