@@ -26,13 +26,14 @@ class Readings(NamedTuple):
     log_t: `[n]` seconds at which each was recorded. stamp_t: `[n]` seconds in its header, or
     None for a type without one; both in the order of the file, as they were.
     fields: number fields by flat name (`angular_velocity.x`, `gyro_rad[0]`, a CSV's column)
-    `[n]`, or `[n, k]` for arrays (`position_covariance`).
+    `[n]`, or `[n, k]` for arrays (`position_covariance`). frame: the first header's frame id.
     """
 
     topic: Topic
     log_t: np.ndarray
     stamp_t: np.ndarray | None
     fields: dict[str, np.ndarray]
+    frame: str = ""
 
 
 class Source(NamedTuple):
