@@ -36,21 +36,38 @@ def snap(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fill(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Put unseen events into gaps of two periods or more, evenly.
+    """Put unseen events into gaps of two periods or more, a period apart, looking at no later one.
 
     Return event times `[E]` and whether each is one of `t`. Ticks per event then stay bounded,
     and a student meets a gap as it does in simulated drives: as events at which nothing is seen.
+    The last stretch of a gap is left between one and two periods long.
     """
-    parts = np.maximum(1, (np.diff(t) / period_s + 1e-6).astype(int))
-    # One piece per gap, its end left out; the last time closes the list.
-    inner = [
-        np.linspace(start, end, n, endpoint=False)
-        for start, end, n in zip(t[:-1], t[1:], parts, strict=True)
-    ]
+    extra = np.maximum(0, (np.diff(t) / period_s + 1e-6).astype(int) - 1)
+    inner = [start + period_s * np.arange(n + 1) for start, n in zip(t[:-1], extra, strict=True)]
     times = np.concatenate([*inner, t[-1:]])
     seen = np.zeros(len(times), bool)
-    seen[np.concatenate([[0], np.cumsum(parts)])] = True
+    seen[np.concatenate([[0], np.cumsum(extra + 1)])] = True
     return times, seen
+
+
+def merge(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Merge sensors' times: return event times `[E]`, and the event of each sensor's readings.
+
+    A reading belongs to the event that began at most `tolerance_s` before it, else it begins
+    one; of two readings of one sensor the later begins its own.
+    """
+    every = np.concatenate(times)
+    sensor = np.repeat(np.arange(len(times)), [len(t) for t in times])
+    events: list[float] = []
+    inside: set[int] = set()
+    index = np.zeros(len(every), int)
+    for i in np.argsort(every, kind="stable"):
+        if not events or every[i] - events[-1] > tolerance_s or sensor[i] in inside:
+            events.append(float(every[i]))
+            inside = set()
+        inside.add(int(sensor[i]))
+        index[i] = len(events) - 1
+    return np.array(events), [index[sensor == s] for s in range(len(times))]
 
 
 def cut(events: np.ndarray, t: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,32 @@
+"""Pieces that several test files share."""
+
+import jax
+import numpy as np
+
+from kalmanrnn.logs.recording import Recording, Stream
+
+
+def one(drives, index=0):
+    return jax.tree.map(lambda a: np.asarray(a)[index], drives)
+
+
+def recording_of(scenario, drive, **more):
+    """Say a simulated drive in streams: readings whose means over ticks are its inputs."""
+    u = drive.packets.u[:-1]
+    u = u.reshape(u.shape[0] * u.shape[1], u.shape[2])
+    readings = [u[0]]
+    for row in u:
+        readings.append(2 * row - readings[-1])
+    t = np.arange(len(readings)) / scenario.tick_hz
+    names = tuple(c.name for c in scenario.inputs)
+    units = tuple(c.unit for c in scenario.inputs)
+    streams = [Stream("inputs", t, np.array(readings), names, units)] if names else []
+    for i, sensor in enumerate(scenario.sensors):
+        seen = drive.packets.seen[:, i]
+        z = drive.packets.z[seen][:, scenario.sensor_of == i]
+        channels = tuple(c.name for c in sensor.channels)
+        units = tuple(c.unit for c in sensor.channels)
+        streams.append(Stream(sensor.name, drive.t[seen], z, channels, units))
+    names = [f"{b.name}_{i}" for b in scenario.space.blocks for i in range(b.state_size)]
+    reference = Stream("truth", drive.t, drive.truth, tuple(names), ("",) * len(names))
+    return Recording(1.7e9, tuple(streams), reference, **more)

@@ -1,0 +1,125 @@
+"""A recording bound to a scenario is the drive it came from; every scenario goes the same way."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import one, recording_of
+
+from kalmanrnn.errors import DATA, UserError
+from kalmanrnn.logs.align import fill, merge
+from kalmanrnn.logs.bind import bind
+from kalmanrnn.logs.heading import find_heading
+from kalmanrnn.logs.recording import load_recording, save_recording
+
+
+@pytest.mark.parametrize("name", ["imu_gps", "rover", "linear", "lorenz"])
+def test_a_simulated_drive_comes_back(scenario, drives, name):
+    sim = scenario(name)
+    drive = one(drives(name, count=4, seconds=12.0))
+    first = {
+        b.name: tuple(drive.belief.mean[sim.space.state_slice(b.name)]) for b in sim.space.blocks
+    }
+    recording = recording_of(sim, drive, first=first)
+    log = bind(sim, recording)
+    back = one(log.drive)
+    # imu_gps may start later, once it is fast enough for a course.
+    skipped = len(drive.t) - len(back.t)
+    assert skipped == 0 or name == "imu_gps"
+    np.testing.assert_allclose(back.t, drive.t[skipped:] - drive.t[skipped], atol=1e-9)
+    np.testing.assert_array_equal(back.packets.seen, drive.packets.seen[skipped:])
+    np.testing.assert_allclose(back.packets.z, drive.packets.z[skipped:], atol=1e-12)
+    k = sim.ticks_per_event
+    np.testing.assert_allclose(back.packets.u[:-1, :k], drive.packets.u[skipped:-1], atol=1e-8)
+    np.testing.assert_allclose(back.packets.dt[:-1].sum(axis=1), 1 / sim.event_hz)
+    np.testing.assert_allclose(back.truth, drive.truth[skipped:], atol=1e-9)
+    np.testing.assert_allclose(back.belief.mean, drive.belief.mean)
+    assert log.start == pytest.approx(1.7e9 + drive.t[skipped])
+
+
+def test_a_drive_file_keeps_everything(scenario, drives, tmp_path):
+    sim = scenario("rover")
+    recording = recording_of(sim, one(drives("rover", count=4, seconds=12.0)))
+    recording = recording._replace(
+        notes=("a", "b"), first={"heading": (0.1,)}, map="imu: {}\n", lever_arm_m=(0.1, 0.2, 0.3)
+    )
+    save_recording(tmp_path / "d.npz", recording)
+    back = load_recording(tmp_path / "d.npz")
+    assert back._replace(streams=(), reference=None) == recording._replace(
+        streams=(), reference=None
+    )
+    for a, b in zip(
+        [*back.streams, back.reference], [*recording.streams, recording.reference], strict=True
+    ):
+        assert (a.name, a.channels, a.units) == (b.name, b.channels, b.units)
+        np.testing.assert_array_equal(a.t, b.t)
+        np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_a_slow_robots_heading_is_found(scenario, drives):
+    """The first heading of a rover without compass, whichever it was, to a few degrees."""
+    sim = scenario("rover")
+    drive = one(drives("rover", count=4, seconds=60.0), 1)
+    seen = drive.packets.seen & [False, True]
+    drive = drive._replace(packets=drive.packets._replace(seen=seen))
+    mean = np.array([*drive.truth[0, :2], 0.0])
+    found = find_heading(sim, mean, ("position",), drive)
+    off = np.degrees(found.mean[2] - drive.truth[0, 2])
+    # The compass's own sigma is 3 degrees; GPS over a minute gives about as much.
+    assert abs((off + 180) % 360 - 180) < 6.0
+    assert found.margin > 5.0
+
+
+def test_events_are_known_without_looking_ahead():
+    """Cutting the end off never changes an event that came before it."""
+    rng = np.random.default_rng(0)
+    t = np.cumsum(rng.exponential(0.3, 60))
+    for end in (10, 30, 59):
+        whole, _ = fill(t, 0.2)
+        part, _ = fill(t[:end], 0.2)
+        np.testing.assert_array_equal(whole[: len(part)], part)
+
+
+def test_readings_near_each_other_share_an_event():
+    t, index = merge([np.array([0.0, 0.1, 0.2]), np.array([0.004, 0.15, 0.152])], 0.005)
+    np.testing.assert_allclose(t, [0.0, 0.1, 0.15, 0.152, 0.2])
+    np.testing.assert_array_equal(index[0], [0, 1, 4])
+    np.testing.assert_array_equal(index[1], [0, 2, 3])
+
+
+def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
+    sim = scenario("linear")
+    drive = one(drives("linear", count=4, seconds=12.0))
+    recording = recording_of(sim, drive)
+    stream = recording.streams[-1]
+    variance = np.full(stream.values.shape, 4.0)
+    variance[0] = np.nan
+    named = recording._replace(
+        streams=(*recording.streams[:-1], stream._replace(variance=variance))
+    )
+    log = bind(sim, named)
+    assert log.scenario.sensors[0].sigma == (2.0, 2.0)
+    assert any("as the log's messages state" in n for n in log.notes)
+    unknown = stream._replace(variance=np.full(stream.values.shape, np.nan))
+    same = bind(sim, recording._replace(streams=(*others, unknown)))
+    assert same.scenario.sensors == sim.sensors
+
+
+def test_what_a_log_lacks_is_named(scenario, drives):
+    sim = scenario("rover")
+    drive = one(drives("rover", count=4, seconds=12.0))
+    recording = recording_of(sim, drive)
+    with pytest.raises(UserError, match="no wheel_left, wheel_right") as caught:
+        bind(sim, recording._replace(streams=recording.streams[1:]))
+    assert caught.value.code == DATA
+    log = bind(sim, recording._replace(streams=recording.streams[:1] + recording.streams[2:]))
+    assert any("compass: not in this log" in n for n in log.notes)
+    assert not log.drive.packets.seen[..., 0].any()
+    silent = recording._replace(streams=recording.streams[:1])
+    with pytest.raises(UserError, match="too few readings"):
+        bind(sim, silent)
+    deaf = replace(sim, turn=None)
+    with pytest.raises(UserError, match="which way"):
+        bind(deaf, recording)
+    with pytest.raises(UserError, match="heading: 2 numbers"):
+        bind(sim, recording._replace(first={"heading": (0.0, 1.0)}))
