@@ -17,14 +17,21 @@ Train a recurrent network to do your Kalman filter's job, and see honestly how w
 
 commands:
   train    simulate drives, run the filter, train a student, report   --sim imu_gps
-  eval     judge a trained run again: fresh drives, or a log          runs/latest
+  eval     judge a trained run again: fresh drives, or logs           runs/latest
+  predict  run a trained student over a log, write its estimates      runs/latest LOG
   report   print a run's report                                       runs/latest
-  sims     list the robots that come along
+  sims     list the robots that come along; copy one; check yours     copy imu_gps mine.py
+  inspect  say what is in a log, and what is odd about it             LOG
+  import   turn a log into a drive file                               LOG --out drive.npz
+  allan    measure an IMU's noise from a standing log                 LOG --out imu.yaml
+
+LOG is a ROS 1 or ROS 2 bag, an .mcap, a PX4 .ulg, a folder of CSV files, or a drive file.
 
 first steps:
-  kalmanrnn train --sim imu_gps              about eight minutes on two CPU cores
-  kalmanrnn train --sim ./my_robot.py        your own robot: start from a copy of a shipped sim
-  kalmanrnn eval runs/latest --log DIR --map map.yaml
+  kalmanrnn train --sim imu_gps              about six minutes on two CPU cores
+  kalmanrnn sims copy rover my_robot.py      your own robot: describe it in a copy
+  kalmanrnn train --sim ./my_robot.py
+  kalmanrnn eval runs/latest --log LOG
 
 exit codes: 0 ok, 1 bug, 2 usage, 3 bad data or config, 4 missing extra, 5 diverged,
 130 interrupted
@@ -34,7 +41,11 @@ exit codes: 0 ok, 1 bug, 2 usage, 3 bad data or config, 4 missing extra, 5 diver
 COMMANDS = {
     "train": ("train", "train"),
     "eval": ("evaluate", "evaluate"),
+    "predict": ("predict", "predict"),
     "report": ("report", "report"),
+    "inspect": ("inspect", "inspect"),
+    "import": ("import_", "import_"),
+    "allan": ("allan", "allan"),
     "sims": ("sims", "sims"),
 }
 

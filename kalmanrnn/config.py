@@ -10,6 +10,7 @@ from kalmanrnn.errors import USAGE, UserError
 MAY_BE_ZERO = {
     *("seed", "distil_steps", "free_steps", "warmup_steps", "last_rate"),
     *("skip_s", "outage_share", "longest_outage_s", "check_stretches"),
+    *("mix", "held_gap_s"),
 }
 
 
@@ -99,6 +100,28 @@ class TrainConfig:
     """Checks without a better student after which free run stops early."""
 
 
+# What `--init` changes: short and gentle, so that what a student knows is not lost.
+FINE_TUNING = TrainConfig(distil_steps=1500, distil_rate=2e-3, free_steps=400, free_rate=3e-4)
+
+
+@dataclass(frozen=True)
+class LogsConfig:
+    """Which logs a student learns from beside simulated drives, and which judge it then."""
+
+    log: tuple[str, ...] = ()
+    """Logs to learn from; several: the last quarter of them is held out; one: its last part."""
+    map: str = ""
+    """YAML that says what the logs' topics and columns mean; guessed if not given."""
+    mix: float = 0.5
+    """Share of simulated drives in each training set; 0 for logs alone."""
+    held_share: float = 0.25
+    """Share of the logs, or of a single log, that is held out and judged on."""
+    held_gap_s: float = 10.0
+    """Gap between what is learnt from and what is held out of a single log [s]."""
+    init: str = ""
+    """Folder of a run whose student to start from."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that decides what a run gives."""
@@ -110,13 +133,14 @@ class RunConfig:
     student: StudentConfig = StudentConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+    logs: LogsConfig = LogsConfig()
 
 
 def check_config(config: RunConfig) -> None:
     """Refuse figures that no run can have: UserError."""
-    for part in (config.student, config.data, config.train):
+    for part in (config.student, config.data, config.train, config.logs):
         for name, value in asdict(part).items():
-            if isinstance(value, str) or value > 0 or (value == 0 and name in MAY_BE_ZERO):
+            if isinstance(value, str | tuple) or value > 0 or (value == 0 and name in MAY_BE_ZERO):
                 continue
             least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
             flag = "--" + name.replace("_", "-")
@@ -124,6 +148,15 @@ def check_config(config: RunConfig) -> None:
                 f"{flag} {value} cannot be",
                 why=f"it must be {least}",
                 cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
+                code=USAGE,
+            )
+    for name, share in (("mix", config.logs.mix), ("held-share", config.logs.held_share)):
+        if not share < 1:
+            raise UserError(
+                f"--{name} {share} cannot be",
+                why="it is a share, below 1",
+                cure=f"leave --{name} out: its default is "
+                f"{getattr(LogsConfig(), name.replace('-', '_'))}",
                 code=USAGE,
             )
     if not config.train.distil_steps + config.train.free_steps:

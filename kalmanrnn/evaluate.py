@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn import metrics
+from kalmanrnn.innovations import Innovations, innovations_of
 from kalmanrnn.metrics import Group, Interval
 from kalmanrnn.outcome import Errors, Outcome, errors_of, judge, tangent_errors
 from kalmanrnn.paths import Path, first_vector, pick_paths
@@ -26,6 +27,7 @@ class Comparison(NamedTuple):
     accuracy_ratio, imitation_ratio: by group, as DESIGN.md's words define them.
     resampled: what the intervals were drawn from. nees_band: 95 % band of `Outcome.nees` at one
     event; of its mean over time too, each drive counted once, for events are not independent.
+    innovations: of a drive that is alone.
     """
 
     scenario: str
@@ -47,6 +49,7 @@ class Comparison(NamedTuple):
     nees_band: tuple[float, float]
     paths: tuple[Path, ...]
     path_block: str
+    innovations: Innovations | None
 
 
 def compare(
@@ -63,14 +66,16 @@ def compare(
     """Judge tracks of the same drives; drives without truth get agreement and NIS only.
 
     skip_s: seconds at the start of each drive that no figure but those over time counts.
-    horizontal: also judge the first two components of the origin block by themselves.
+    horizontal: also judge the first two components of the origin block by themselves, if it
+    has three.
     """
     _check(scenario, drives, tracks, teacher, student)
     t = np.asarray(drives.t, float)
     late = t - t[:, :1] >= skip_s
     if not late.any(axis=1).all():
         raise ValueError(f"skip_s must leave a part of every drive, got {skip_s:g}")
-    groups = metrics.state_groups(scenario.space, horizontal=scenario.origin if horizontal else "")
+    flat = scenario.origin if horizontal and scenario.space.has_height(scenario.origin) else ""
+    groups = metrics.state_groups(scenario.space, horizontal=flat)
     against: dict[str, Errors] = {}
     if drives.truth is not None:
         truth = np.asarray(drives.truth, float)
@@ -106,6 +111,7 @@ def compare(
         nees_band=metrics.chi_square_band(_known_dims(scenario, taught), len(t)),
         paths=pick_paths(scenario, drives, tracks, block, score.size[block], late),
         path_block=block,
+        innovations=innovations_of(scenario, drives, tracks) if len(t) == 1 else None,
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 
 from kalmanrnn import checkpoint
 from kalmanrnn.config import RunConfig
@@ -71,7 +70,7 @@ def report_on(
         teacher=config.data.teacher,
         skip_s=config.data.skip_s if skip_s is None else skip_s,
         seed=config.train.seed,
-        horizontal=bool(info.get("reference_note")),
+        horizontal=bool(info.get("log")),
     )
     settled = {"seed": config.train.seed, "versions": versions(), "config": config_of(config)}
     settled["seconds_total"] = time.monotonic() - began
@@ -138,49 +137,3 @@ def scenario_and_student(
         )
     trained = load_trained(folder, own, config)
     return scenario, trained._replace(student=trained.student._replace(scenario=scenario))
-
-
-def evaluate_log(folder: RunFolder, flags: EvalFlags, out: Path, command: str) -> dict[str, Any]:
-    """Judge a run on a log, with GPS outages at stated times as well as without."""
-    from kalmanrnn.logs.csv import read_log
-
-    config = folder.config()
-    scenario, trained = scenario_and_student(folder, config, flags.sim)
-    assert flags.log is not None
-    assert flags.map is not None
-    log = read_log(scenario, flags.log, flags.map)
-    info = {
-        "command": command,
-        "notes": list(log.notes),
-        "reference_note": log.reference_note,
-        "outages": outages(scenario, trained, log.drive, flags),
-        "history": folder.history(),
-    }
-    skip_s = 5.0 if flags.skip_s is None else flags.skip_s
-    return report_on(scenario, config, trained, log.drive, out, info, skip_s=skip_s)
-
-
-def outages(
-    scenario: Scenario, trained: Trained, drive: Drive, flags: EvalFlags
-) -> list[dict[str, Any]]:
-    """Cut GPS outages into a log's drive; 2-D error at the end of each, and the largest in it."""
-    from kalmanrnn.logs.csv import with_outages
-
-    if drive.truth is None or not scenario.origin:
-        return []
-    cut = with_outages(drive, flags.outage_at, flags.outage_s)
-    t = np.asarray(cut.t)[0] - np.asarray(cut.t)[0, 0]
-    place = scenario.space.state_slice(scenario.origin)
-    plane = slice(place.start, place.start + 2)
-    rows: list[dict[str, Any]] = []
-    sizes = {
-        name: np.linalg.norm((track.mean - cut.truth)[0, :, plane], axis=-1)
-        for name, track in all_tracks(scenario, trained, cut).items()
-        if name != "dead_reckoning"
-    }
-    for start in flags.outage_at:
-        inside = (t >= start) & (t < start + flags.outage_s)
-        if inside.any():
-            found = {n: (float(s[inside][-1]), float(s[inside].max())) for n, s in sizes.items()}
-            rows.append({"start_s": start, "seconds": flags.outage_s, "rows": found})
-    return rows

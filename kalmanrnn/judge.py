@@ -1,4 +1,8 @@
-"""Judge a student on watched drives while it learns: free run, nothing re-anchored."""
+"""Judge a student on watched drives while it learns: free run, nothing re-anchored.
+
+Against the truth and the teacher's own error where the truth is known; on logs without one,
+against the teacher, in units of the standard deviations that the teacher states.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from kalmanrnn.teach import Taught
 class Judgement(NamedTuple):
     """How a student does.
 
-    score: mean log accuracy ratio over state groups, the lower the better; inf when any group
-    is not finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
+    score: mean log ratio over state groups, the lower the better; inf when any group is not
+    finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
     """
 
     score: float
@@ -32,12 +36,17 @@ def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normal
     """Return a function that judges parameters on the watched drives."""
     space = student.scenario.space
     difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
-    assert watched.drives.truth is not None
-    stride = watched.run.mean.shape[1] // watched.drives.truth.shape[1]
+    groups = metrics.state_groups(space)
+    goal, truth = watched.run.mean, watched.drives.truth
+    blind = truth is None or not np.isfinite(truth).all()
+    if not blind:
+        goal = truth
+    assert goal is not None
+    stride = watched.run.mean.shape[1] // goal.shape[1]
 
     def errors(mean: Any) -> np.ndarray:
         late = np.asarray(mean)[:, ::stride]
-        return np.asarray(difference(late, watched.drives.truth))[:, skip:]
+        return np.asarray(difference(late, goal))[:, skip:]
 
     @jax.jit
     def run(params: Any, norm: Normaliser) -> jax.Array:
@@ -45,12 +54,13 @@ def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normal
 
     def sizes(e: np.ndarray) -> dict[str, float]:
         known = np.ones(e.shape, bool)
-        return {
-            g.name: metrics.rmse(metrics.norms(g, e, known)) for g in metrics.state_groups(space)
-        }
+        return {g.name: metrics.rmse(metrics.norms(g, e, known)) for g in groups}
 
-    teacher = sizes(errors(watched.run.mean))
-    groups = metrics.state_groups(space)
+    if blind:
+        stated = np.sqrt(np.diagonal(watched.run.cov, axis1=-2, axis2=-1))[:, skip:]
+        teacher = sizes(stated)
+    else:
+        teacher = sizes(errors(watched.run.mean))
     shown = next((g for g in groups if g.name == student.scenario.origin), groups[0])
 
     def one(params: Any, norm: Normaliser) -> Judgement:

@@ -75,6 +75,10 @@ class StateSpace:
                 return block
         raise KeyError(f"no block {name!r} in {[block.name for block in self.blocks]}")
 
+    def has_height(self, name: str) -> bool:
+        """Whether there is a vector block of that name with three components."""
+        return any(b.name == name and b.kind == "vector" and b.size == 3 for b in self.blocks)
+
     def state_slice(self, name: str) -> slice:
         """Where a block lies in a state."""
         return self._slices("state_size")[self.blocks.index(self.block(name))]

@@ -21,7 +21,7 @@ LINE_EVERY_S = 10.0
 class Meter:
     """Tell a person about the steps of one job; use as a context."""
 
-    def __init__(self, total: int, done: int = 0, *, quiet: bool = False):
+    def __init__(self, total: int, done: int = 0, *, what: str = "train", quiet: bool = False):
         self.total, self.quiet = total, quiet
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.live = self.console.is_terminal and not quiet
@@ -38,7 +38,8 @@ class Meter:
             console=self.console,
             disable=not self.live,
         )
-        self.task = self.bar.add_task("train", total=total, completed=done, figures="")
+        self.what = what
+        self.task = self.bar.add_task(what, total=total, completed=done, figures="")
 
     def __enter__(self) -> Meter:
         """Show the bar."""
@@ -66,3 +67,9 @@ class Meter:
             file=sys.stderr,
             flush=True,
         )
+
+    def count(self, done: int, total: int) -> None:
+        """Show how far a job is whose length is only known on the way."""
+        self.total = total
+        self.bar.update(self.task, total=total)
+        self.step(done, self.what, "")

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig
+from kalmanrnn.config import DataConfig, LogsConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.errors import USAGE, UserError
 
 PACKAGES = ("kalmanrnn", "jax", "jaxlib", "flax", "optax", "filterpy", "numpy", "scipy")
@@ -28,6 +28,7 @@ class RunFolder:
         self.last = path / "checkpoints" / "last.npz"
         self.best = path / "model.npz"
         self.report = path / "report"
+        self.logs = path / "logs"
 
     def log(self, record: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
@@ -60,6 +61,7 @@ class RunFolder:
                 student=StudentConfig(**raw["student"]),
                 data=DataConfig(**raw["data"]),
                 train=TrainConfig(**raw["train"]),
+                logs=LogsConfig(**_tuples(raw.get("logs", {}))),
             )
         except FileNotFoundError:
             raise UserError(
@@ -119,6 +121,10 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}
 
 
 def _point_latest(path: Path) -> None:

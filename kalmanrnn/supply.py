@@ -13,11 +13,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
 
 from kalmanrnn.config import RunConfig
 from kalmanrnn.errors import UserError
+from kalmanrnn.logset import load_set
 from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.stretches import consecutive, draw, joined
 from kalmanrnn.teach import AGREEMENT, Taught, make_drives, random_outages, teach
+from kalmanrnn.types import Drive
 
 WATCHED, HELD_OUT = -1, -2
 
@@ -28,12 +34,20 @@ def _loaded(sim: str, settings: tuple[str, ...]) -> Scenario:
     return load(sim, settings)
 
 
-def make_set(config: RunConfig, index: int) -> Taught:
-    """Make a training set, or with `WATCHED` the drives that choose the best checkpoint."""
-    scenario = _loaded(config.sim, config.set)
+def make_set(config: RunConfig, index: int, logs: Path | None = None) -> Taught:
+    """Make a training set, or with `WATCHED` the drives that choose the best checkpoint.
+
+    logs: folder of the run's own copies, where it learns from logs. Sets then hold stretches of
+    them beside simulated drives; what is watched is held-out log alone.
+    """
     data, seed = config.data, config.train.seed
-    count = data.watched if index == WATCHED else data.drives
-    drives = make_drives(scenario, data, seed, index, count)
+    if logs is None:
+        scenario = _loaded(config.sim, config.set)
+        count = data.watched if index == WATCHED else data.drives
+        drives = make_drives(scenario, data, seed, index, count)
+    else:
+        scenario = load_set(config, logs).scenario
+        drives = _with_logs(config, index, logs)
     if index >= 0:
         drives = random_outages(drives, data, [seed, index])
     taught = teach(scenario, data, drives, every=config.student.every, seed=seed)
@@ -47,8 +61,27 @@ def make_set(config: RunConfig, index: int) -> Taught:
     return taught
 
 
+def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
+    """Draw stretches of the logs, and simulate the rest; watched ones are the same each time."""
+    found = load_set(config, logs)
+    scenario = found.scenario
+    events = round(config.data.seconds * scenario.event_hz)
+    rng = np.random.default_rng([config.train.seed, index + 1_000_000])
+    if index == WATCHED:
+        events = min(events, max(len(part.drive.t) for part in found.held))
+        return consecutive(scenario, found.held, events, config.data.watched, rng)
+    simulated = min(round(config.logs.mix * config.data.drives), config.data.drives - 1)
+    drives = draw(scenario, found.learnt, events, config.data.drives - simulated, rng)
+    if not simulated:
+        return drives
+    made = make_drives(scenario, config.data, config.train.seed, index, simulated)
+    return joined(made, drives)
+
+
 @contextmanager
-def supply(config: RunConfig, last: int) -> Iterator[Callable[[int], Taught]]:
+def supply(
+    config: RunConfig, last: int, logs: Path | None = None
+) -> Iterator[Callable[[int], Taught]]:
     """Give a function that returns a set by number and starts on the next one."""
     started: dict[int, Future[Taught]] = {}
     spawn = multiprocessing.get_context("spawn")
@@ -57,7 +90,7 @@ def supply(config: RunConfig, last: int) -> Iterator[Callable[[int], Taught]]:
     def fetch(index: int) -> Taught:
         for wanted in (index, index + 1):
             if wanted not in started and wanted <= last:
-                started[wanted] = pool.submit(make_set, config, wanted)
+                started[wanted] = pool.submit(make_set, config, wanted, logs)
         for old in [i for i in started if 0 <= i < index]:
             del started[old]
         return started[index].result()

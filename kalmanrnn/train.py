@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from kalmanrnn.judge import Judgement, judge
 from kalmanrnn.normalise import fit_normaliser
 from kalmanrnn.plan import Part, order, parts, place
 from kalmanrnn.progress import Meter
-from kalmanrnn.runfolder import RunFolder
+from kalmanrnn.runfolder import RunFolder, open_run
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.student import Normaliser, Student, blank_normaliser, make_student
 from kalmanrnn.supply import WATCHED, supply
@@ -78,11 +79,13 @@ def fit(
     total = laid[-1].first_step + laid[-1].steps
     ticks = 1 if config.student.every == "tick" else scenario.ticks_per_event
     last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
-    with supply(config, last_set) as fetch, Meter(total, quiet=quiet) as meter:
+    logs = folder.logs if config.logs.log else None
+    with supply(config, last_set, logs) as fetch, Meter(total, quiet=quiet) as meter:
         meter.note(f"making drives and running the {config.data.teacher.upper()} over them")
         watched = fetch(WATCHED)
         state, norm, tally = start(student, config, folder, laid, params, fetch)
-        look = judge(student, watched, skip_events(scenario, config))
+        skip = min(skip_events(scenario, config), watched.run.mean.shape[1] // 2)
+        look = judge(student, watched, skip)
         if tally.step == 0:
             seen = look(params, norm)
             tally = tally._replace(untrained=seen.score, difference=watched.difference)
@@ -129,7 +132,14 @@ def fit(
 
 
 def check_target(config: RunConfig) -> None:
-    """Refuse to compare every tick with a truth that is kept at events only."""
+    """Refuse to compare with a truth that is not there: at ticks, or of logs."""
+    if config.logs.log and config.train.target != "teacher":
+        raise UserError(
+            f"--target {config.train.target} does not go with --log",
+            why="logs have no truth to learn from",
+            cure="--target teacher",
+            code=USAGE,
+        )
     if config.student.every == "tick" and config.train.target != "teacher":
         raise UserError(
             f"--every tick does not go with --target {config.train.target}",
@@ -165,7 +175,10 @@ def start(
         skip = skip_events(student.scenario, config)
         if config.student.every == "tick":
             skip *= student.scenario.ticks_per_event
-        norm = fit_normaliser(student, first.drives, first.run, skip)
+        if config.logs.init:
+            params, norm = initial(student, config, params)
+        else:
+            norm = fit_normaliser(student, first.drives, first.run, skip)
         return learn.begin(student, config.train, laid[0], params), norm, Tally()
     tally = Tally(**checkpoint.meta_of(folder.last))
     # The memory on disk is that of the step before: the next one may begin another part.
@@ -173,6 +186,14 @@ def start(
     like = (learn.begin(student, config.train, part, params), blank_normaliser(student))
     (state, norm), _ = checkpoint.load(folder.last, like)
     return state, norm, tally
+
+
+def initial(student: Student, config: RunConfig, params: Any) -> tuple[Any, Normaliser]:
+    """Take parameters and scales from the run named by `--init`; UserError where they differ."""
+    from_run = open_run(Path(config.logs.init))
+    like = (params, blank_normaliser(student))
+    (params, norm), _ = checkpoint.load(from_run.best, like)
+    return params, norm
 
 
 def is_check(laid: list[Part], checks: int, done: int) -> bool:
@@ -244,9 +265,12 @@ def save_last(folder: RunFolder, state: learn.State, norm: Normaliser, tally: Ta
 
 
 def check_learnt(trained: Trained, folder: RunFolder) -> None:
-    """Refuse a student that is no better than before its first update: UserError, DIVERGED."""
+    """Refuse a student that is no better than before its first update: UserError, DIVERGED.
+
+    One that began as another run's best may stay that.
+    """
     tally = trained.tally
-    if tally.score < tally.untrained:
+    if tally.score < tally.untrained or folder.config().logs.init:
         return
     raise UserError(
         "the network did not learn",

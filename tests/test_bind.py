@@ -94,10 +94,8 @@ def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
     stream = recording.streams[-1]
     variance = np.full(stream.values.shape, 4.0)
     variance[0] = np.nan
-    named = recording._replace(
-        streams=(*recording.streams[:-1], stream._replace(variance=variance))
-    )
-    log = bind(sim, named)
+    others = recording.streams[:-1]
+    log = bind(sim, recording._replace(streams=(*others, stream._replace(variance=variance))))
     assert log.scenario.sensors[0].sigma == (2.0, 2.0)
     assert any("as the log's messages state" in n for n in log.notes)
     unknown = stream._replace(variance=np.full(stream.values.shape, np.nan))

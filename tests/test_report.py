@@ -33,7 +33,13 @@ INFO = {
         {"step": 20, "part": "free", "loss": float("nan")},
         {},
     ],
-    "outages": [{"start_s": 20.0, "seconds": 10.0, "rows": {"ukf": (3.1, 3.3)}}],
+    "outages": [
+        {
+            "start_s": 20.0,
+            "seconds": 10.0,
+            "rows": {"ukf": {"first_fix": 2.9, "end": 3.1, "largest": 3.3}},
+        }
+    ],
     "reference_note": "The reference is not independent.",
 }
 FILES = ["per_drive.csv", "report.html", "report.json", "report.md"]

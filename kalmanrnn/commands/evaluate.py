@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from kalmanrnn.runfolder import open_run
 
 @dataclass(frozen=True)
 class EvalFlags:
-    """Judge a trained run again: on fresh simulated drives, or on a log with --log and --map."""
+    """Judge a trained run again: on fresh simulated drives, or on logs with --log."""
 
     run: tyro.conf.Positional[Path]
     """Folder of a trained run, such as runs/latest."""
-    log: Path | None = None
-    """Folder of CSV files to judge on instead of simulated drives."""
+    log: tuple[Path, ...] = ()
+    """Logs to judge on instead of simulated drives: drive files, bags, ULogs, CSV folders."""
     map: Path | None = None
-    """YAML that says which files and columns of the log mean what."""
+    """YAML that says what the log's topics and columns mean; guessed if not given."""
     sim: str | None = None
     """Another sim to judge on; the run's own if not given."""
     drives: int | None = None
@@ -32,10 +33,10 @@ class EvalFlags:
     """Length of each simulated drive [s]; as in training if not given."""
     seed: int | None = None
     """Seed of the simulated drives; the run's own if not given."""
-    outage_s: float = 10.0
-    """Length of the GPS outages tried on a log [s]."""
-    outage_at: tuple[float, ...] = (15.0, 35.0)
-    """When they begin, in seconds after the log's first event."""
+    outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
+    """Lengths of the outages tried on a log [s]."""
+    outage_at: tuple[float, ...] = ()
+    """When they begin, in seconds after the log's first event; at each quarter if not given."""
     skip_s: float | None = None
     """Start of each drive that no figure counts [s]; 5 for a log, as in training else."""
     out: Path | None = None
@@ -49,16 +50,14 @@ class EvalFlags:
 def evaluate(args: Sequence[str]) -> int:
     """Judge a trained run again."""
     flags = parse(EvalFlags, args, prog="kalmanrnn eval")
-    if (flags.log is None) != (flags.map is None):
+    if flags.map is not None and not flags.log:
         raise UserError(
-            "--log and --map go together",
-            why="a folder of CSV files means nothing without the map that names its columns",
+            "--map without --log",
+            why="a map says what a log's columns mean",
             cure="kalmanrnn eval RUN --log DIR --map DIR/map.yaml",
             code=USAGE,
         )
     choose_device(flags.device)
-    from kalmanrnn.job import evaluate_log, evaluate_simulated
-
     folder = open_run(flags.run)
     out = flags.out or folder.path / f"eval-{time.strftime('%Y%m%d-%H%M%S')}"
     if out.exists():
@@ -69,6 +68,13 @@ def evaluate(args: Sequence[str]) -> int:
             code=USAGE,
         )
     line = " ".join(["kalmanrnn", "eval", *args])
-    run = evaluate_simulated if flags.log is None else evaluate_log
-    show(run(folder, flags, out, line), out, as_json=flags.json)
+    if not flags.log:
+        from kalmanrnn.job import evaluate_simulated
+
+        show(evaluate_simulated(folder, flags, out, line), out, as_json=flags.json)
+        return OK
+    from kalmanrnn.onlog import evaluate_logs
+
+    for place in evaluate_logs(folder, flags, out, line):
+        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from kalmanrnn.commands.common import Device, choose_device, parse, show
-from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig, check_config
+from kalmanrnn.config import (
+    FINE_TUNING,
+    DataConfig,
+    LogsConfig,
+    RunConfig,
+    StudentConfig,
+    TrainConfig,
+    check_config,
+)
 from kalmanrnn.errors import OK, UserError
 from kalmanrnn.runfolder import create, open_run
 
@@ -38,15 +47,14 @@ class TrainFlags:
     student: StudentConfig = StudentConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+    logs: LogsConfig = LogsConfig()
 
 
 def train(args: Sequence[str]) -> int:
     """Train a student and report."""
-    flags = parse(TrainFlags, args, prog="kalmanrnn train", default=_from_file(args))
+    flags = parse(TrainFlags, args, prog="kalmanrnn train", default=_defaults(args))
     choose_device(flags.device)
-    from kalmanrnn.job import train_and_report
-
-    config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train)
+    config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
     if flags.resume is not None:
         folder = open_run(flags.resume)
         config = folder.config()
@@ -56,8 +64,17 @@ def train(args: Sequence[str]) -> int:
         check_config(config)
         load(config.sim, config.set)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
-    report = train_and_report(config, folder, stop=stop_on_signal(), quiet=flags.quiet)
-    show(report, folder.report, as_json=flags.json)
+    stop = stop_on_signal()
+    if not config.logs.log:
+        from kalmanrnn.job import train_and_report
+
+        found = train_and_report(config, folder, stop=stop, quiet=flags.quiet)
+        show(found, folder.report, as_json=flags.json)
+        return OK
+    from kalmanrnn.onlog import train_on_logs
+
+    for place in train_on_logs(config, folder, stop=stop, quiet=flags.quiet):
+        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK
 
 
@@ -76,13 +93,30 @@ def stop_on_signal() -> Any:
     return lambda step: bool(asked)
 
 
+def _defaults(args: Sequence[str]) -> TrainFlags:
+    """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
+    flags = _from_file(args)
+    run = _value(args, "--init")
+    if run is None:
+        return flags
+    student = open_run(Path(run)).config().student
+    return replace(flags, student=student, train=FINE_TUNING)
+
+
+def _value(args: Sequence[str], flag: str) -> str | None:
+    """Return what a flag is given, before the flags are parsed."""
+    for i, text in enumerate(args):
+        if text.startswith(f"{flag}="):
+            return text.split("=", 1)[1]
+        if text == flag and i + 1 < len(args):
+            return args[i + 1]
+    return None
+
+
 def _from_file(args: Sequence[str]) -> TrainFlags:
     """Read the defaults that `--config FILE` gives, under the flags."""
     flags = TrainFlags()
-    names = [a.split("=", 1) for a in args]
-    path = next((n[1] for n in names if n[0] == "--config" and len(n) == 2), None)
-    if path is None and "--config" in args[:-1]:
-        path = args[list(args).index("--config") + 1]
+    path = _value(args, "--config")
     if path is None:
         return flags
     import yaml
@@ -91,9 +125,10 @@ def _from_file(args: Sequence[str]) -> TrainFlags:
         raw = yaml.safe_load(Path(path).read_text()) or {}
         parts = {
             name: replace(getattr(flags, name), **raw.pop(name, {}))
-            for name in ("student", "data", "train")
+            for name in ("student", "data", "train", "logs")
         }
         raw["set"] = tuple(raw.get("set", ()))
+        parts["logs"] = replace(parts["logs"], log=tuple(parts["logs"].log))
         return replace(flags, **raw, **parts)
     except (OSError, yaml.YAMLError, TypeError, ValueError, AttributeError) as problem:
         raise UserError(

@@ -184,10 +184,7 @@ def _events(
         raise UserError(
             f"too few readings for {scenario.name}: {len(times)} events, "
             f"{FEWEST_EVENTS} are needed",
-            why="only those count that lie within the inputs' time, after the start; sensors: "
-            + ", ".join(
-                f"{s.name} {len(f.t)}" for s, f in zip(scenario.sensors, used, strict=True)
-            ),
+            why=f"only those count that lie within the inputs' time, after the start: {counts}",
             cure="use a longer log; kalmanrnn inspect LOG shows rates and clocks",
         )
     filled, known = fill(times, 1 / scenario.event_hz)

@@ -18,7 +18,7 @@ def write_report(
 
     info, every key optional: command, versions {name: version}, seed, config, machine, notes
     [text], reanchored, teacher_check, seconds_total, history [{step, loss, part, ratios,
-    held_out...}], outages [{start_s, seconds, rows: {estimator: (end_m, max_m)}}], reference_note.
+    held_out...}], outages (see `withheld.Outage`), reference_note.
     """
     # Matplotlib takes a second to import: only those who write a report pay for it.
     from kalmanrnn.report import data, html, markdown

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kalmanrnn.evaluate import Comparison
@@ -16,7 +15,8 @@ from kalmanrnn.metrics import Group
 from kalmanrnn.outcome import QUANTILES
 from kalmanrnn.report.curve import training
 from kalmanrnn.report.drives import drives
-from kalmanrnn.report.style import STYLE, colour, frame, grid, line, logarithmic
+from kalmanrnn.report.innovations import innovations
+from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
 from kalmanrnn.report.words import group_label, label, with_unit
 
 
@@ -47,6 +47,12 @@ def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
                 "Share of events with an error below the one on the axis; further left is better."
             )
             made.append(("Error distribution", text, distribution(c)))
+        if c.innovations is not None:
+            text = (
+                "Reading less what was expected, before it was used. Shaded: three standard "
+                f"deviations as the {teacher} states them."
+            )
+            made.append(("Innovations over time", text, innovations(c)))
         if any(o.nees is not None for o in c.outcomes.values()):
             text = "Mean over drives at each event, with the 95 % chi-square band about 1."
             student = c.outcomes[c.student]
@@ -94,7 +100,7 @@ def over_time(c: Comparison) -> Figure:
         ax.set_ylim(0, _ceiling(c, g, sigma))
         ax.set_xlim(c.t[0], c.t[-1])
         frame(ax, x="time [s]", y=with_unit(g))
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -126,7 +132,7 @@ def distribution(c: Comparison) -> Figure:
         logarithmic(ax, which="x", low=low, high=high)
         ax.set_ylim(0, 1)
         frame(ax, x=with_unit(g), y="share of events")
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -150,20 +156,9 @@ def nees(c: Comparison) -> Figure:
     ax.set_ylim(0, max(tops))
     ax.set_xlim(c.t[0], c.t[-1])
     frame(ax, x="time [s]", y="NEES per dimension")
-    _legend(figure, [ax])
+    legend(figure, [ax])
     return figure
 
 
 def _shown(c: Comparison) -> list[Group]:
     return [g for g in c.groups if any(g.name in o.spread for o in c.outcomes.values())]
-
-
-def _legend(figure: Figure, axes: list[Axes]) -> None:
-    """Put one legend above all panels, naming whatever any of them shows."""
-    found = {}
-    for ax in axes:
-        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(text, handle)
-    figure.legend(
-        list(found.values()), list(found), loc="outside upper left", ncols=min(len(found), 7)
-    )

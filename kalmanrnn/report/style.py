@@ -91,3 +91,14 @@ def logarithmic(ax: Axes, *, which: str, low: float, high: float) -> None:
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def legend(figure: Figure, axes: list[Axes]) -> None:
+    """Put one legend above all panels, naming whatever any of them shows."""
+    found = {}
+    for ax in axes:
+        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(text, handle)
+    figure.legend(
+        list(found.values()), list(found), loc="outside upper left", ncols=min(len(found), 7)
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kalmanrnn.evaluate import Comparison, Outcome
+from kalmanrnn.innovations import figures
 from kalmanrnn.report.words import (
     NOTHING,
     change,
@@ -43,10 +44,11 @@ def tables(comparison: Comparison, info: Mapping[str, Any]) -> list[Table]:
     else:
         made += [agreement(comparison)]
     if info.get("outages"):
-        made.append(outages(info["outages"]))
+        made += outages(info["outages"])
     if comparison.has_truth:
         made.append(detail(comparison))
-    return [*made, trust(comparison)]
+    made.append(trust(comparison))
+    return made if comparison.innovations is None else [*made, innovations(comparison)]
 
 
 def overview(c: Comparison) -> Table:
@@ -110,18 +112,52 @@ def detail(c: Comparison) -> Table:
     return Table("Error in detail", note, header, tuple(rows), tuple(methods), texts=2)
 
 
-def outages(given: Any) -> Table:
-    """Tabulate errors at the end of and during each stated outage."""
+def outages(given: Any) -> list[Table]:
+    """Tabulate errors against withheld fixes and, where there is a truth, against it."""
+    header = ("outage", "estimator", "off the first fix after it [m]")
+    note = (
+        "What each estimator does while all correcting sensors are taken away: how far it then "
+        "is from the first fix after, which it has not seen. The fix's own error is in it."
+    )
+    made = [_outages(given, "Against withheld fixes", note, header, ("first_fix",))]
+    if any(e.get("end") is not None for o in given for e in o["rows"].values()):
+        header = ("outage", "estimator", "error at its end [m]", "largest error [m]")
+        note = "The same outages, judged against the truth."
+        made.append(_outages(given, "Outages", note, header, ("end", "largest")))
+    return made
+
+
+def _outages(
+    given: Any, title: str, note: str, header: tuple[str, ...], keys: tuple[str, ...]
+) -> Table:
     rows, methods = [], []
     for outage in given:
         when = f"{seconds(outage['seconds'])} from {seconds(outage['start_s'])}"
         for i, (name, errors) in enumerate(outage["rows"].items()):
-            pair = errors.values() if isinstance(errors, Mapping) else errors
-            rows.append((when if i == 0 else "", label(name), *(number(x) for x in pair)))
+            figures_ = (number(errors.get(key)) for key in keys)
+            rows.append((when if i == 0 else "", label(name), *figures_))
             methods.append(name)
-    header = ("outage", "estimator", "error at its end [m]", "largest error [m]")
-    note = "What each estimator does while the GPS is taken away."
-    return Table("GPS outages", note, header, tuple(rows), tuple(methods), texts=2)
+    return Table(title, note, header, tuple(rows), tuple(methods), texts=2)
+
+
+def innovations(c: Comparison) -> Table:
+    """Tabulate innovations channel by channel: what the measurements say without a truth."""
+    found = c.innovations
+    assert found is not None
+    rows, methods = [], []
+    for z, (channel, unit_) in enumerate(zip(found.channels, found.units, strict=True)):
+        said = [(name, figures(found, name, z, c.skip_s)) for name in found.value]
+        for i, (name, f) in enumerate((n, f) for n, f in said if f is not None):
+            inside = NOTHING if f.inside is None else percent(f.inside)
+            first = f"{channel} [{unit_}]" if i == 0 else ""
+            rows.append((first, label(name), number(f.rms), number(f.mean), inside))
+            methods.append(name)
+    header = ("measurement", "estimator", "RMS", "mean", "within 3 sigma")
+    note = (
+        "Reading less what was expected of it, before it was used. The sensor's own noise is in "
+        "every row; in a consistent filter the mean is near 0 and 99.7 % lie within 3 sigma."
+    )
+    return Table("Innovations", note, header, tuple(rows), tuple(methods), texts=2)
 
 
 def trust(c: Comparison) -> Table:

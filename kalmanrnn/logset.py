@@ -1,0 +1,80 @@
+"""The logs of one run: kept in its folder as drive files, divided into learnt and held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.config import RunConfig
+from kalmanrnn.errors import UserError
+from kalmanrnn.logs.bind import Log, bind, with_log_noise
+from kalmanrnn.logs.recording import Recording, load_recording, save_recording
+from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.stretches import Stretch, divide, filtered
+
+
+class LogSet(NamedTuple):
+    """Logs bound to a scenario and filtered.
+
+    scenario: the run's, with the noise and the antenna that the first log states.
+    logs: each bound as a whole, by name.
+    """
+
+    scenario: Scenario
+    logs: dict[str, Log]
+    learnt: tuple[Stretch, ...]
+    held: tuple[Stretch, ...]
+
+
+def keep(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Write recordings into a run's folder, so that it can be resumed whatever becomes of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (name, recording) in enumerate(recordings):
+        save_recording(folder / f"{i:03d}-{name}.npz", recording)
+
+
+@lru_cache(maxsize=1)
+def load_set(config: RunConfig, folder: Path) -> LogSet:
+    """Load what `keep` kept; the same in every process, once in each."""
+    recordings = [(f.stem[4:], load_recording(f)) for f in sorted(folder.glob("*.npz"))]
+    if not recordings:
+        raise UserError(
+            f"there are no logs in {folder}",
+            why="the run was begun with --log, and its copies are gone",
+            cure="start a new run with --log",
+        )
+    first = recordings[0][1]
+    scenario, _ = with_log_noise(scenario_of(config.sim, config.set, first), first)
+    whole, logs = [], {}
+    for name, recording in recordings:
+        logs[name] = log = bind(scenario, recording)
+        drive = jax.tree.map(lambda a: np.asarray(a)[0], log.drive)
+        whole.append(filtered(log.scenario, filter_of(config), name, drive))
+    learnt, held = divide(whole, config.logs)
+    return LogSet(scenario, logs, tuple(learnt), tuple(held))
+
+
+def filter_of(config: RunConfig) -> str:
+    """Name the filter that says where stretches start."""
+    return config.data.teacher if config.data.teacher in ("ukf", "ekf") else "ukf"
+
+
+def scenario_of(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:
+    """Load a scenario, its antenna where the log has it, if the sim can be told."""
+    arm = recording.lever_arm_m
+    given = any(text.startswith("lever_arm_m=") for text in settings)
+    if not any(arm) or given:
+        return load(sim, settings)
+    try:
+        return load(sim, settings, lever_arm_m=arm)
+    except UserError as problem:
+        raise UserError(
+            f"the log's GPS antenna sits {arm} m from the IMU, and {sim} cannot be told",
+            why=problem.why,
+            cure="give the sim's make() a lever_arm_m, or leave gps.lever_arm_m out of the map",
+        ) from None

@@ -1,0 +1,180 @@
+"""Logs as drives for whole jobs: open any of them, judge a run on them, write its estimates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.config import RunConfig
+from kalmanrnn.errors import USAGE, UserError
+from kalmanrnn.job import all_tracks, load_trained, report_on, scenario_and_student
+from kalmanrnn.logs.bind import Log, bind
+from kalmanrnn.logs.recording import Recording, load_recording
+from kalmanrnn.logset import keep, load_set, scenario_of
+from kalmanrnn.progress import Meter
+from kalmanrnn.runfolder import RunFolder
+from kalmanrnn.tracks import Track, filter_track, student_track
+from kalmanrnn.train import Trained, check_learnt, fit
+from kalmanrnn.withheld import withheld
+
+if TYPE_CHECKING:
+    from kalmanrnn.commands.evaluate import EvalFlags
+
+SKIP_S = 5.0
+
+
+class Judged(NamedTuple):
+    """A run's student on one log: what it is called, the log, its student on that log's noise."""
+
+    name: str
+    log: Log
+    trained: Trained
+
+
+def open_recording(path: Path, map_file: Path | None) -> Recording:
+    """Read a drive file, or import any log as its map says or can be guessed."""
+    if path.suffix == ".npz":
+        if map_file is not None:
+            raise UserError(
+                f"--map does not go with the drive file {path}",
+                why="it was read when the log was imported and is kept inside",
+                cure="leave --map out, or import the log again with it",
+                code=USAGE,
+            )
+        return load_recording(path)
+    from kalmanrnn.logs.importer import import_log
+
+    with Meter(0, what=f"reading {path.name}") as meter:
+        return import_log(path, map_file, progress=meter.count)
+
+
+def trained_on_log(folder: RunFolder, path: Path, map_file: Path | None, sim: str | None) -> Judged:
+    """Open a log for a run: its drive, and the run's student in the log's own noise."""
+    config = folder.config()
+    recording = open_recording(path, map_file)
+    if sim:
+        _, trained = scenario_and_student(folder, config, sim)
+        scenario = trained.student.scenario
+    else:
+        scenario = scenario_of(config.sim, config.set, recording)
+        trained = load_trained(folder, scenario, config)
+    log = bind(scenario, recording)
+    student = trained.student._replace(scenario=log.scenario)
+    return Judged(path.stem, log, trained._replace(student=student))
+
+
+def evaluate_logs(folder: RunFolder, flags: EvalFlags, out: Path, command: str) -> list[Path]:
+    """Judge a run on logs; return the folders of the reports, one per log."""
+    opened = [trained_on_log(folder, path, flags.map, flags.sim) for path in flags.log]
+    names = distinct([one.name for one in opened])
+    places = [out] if len(opened) == 1 else [out / name for name in names]
+    for one, place in zip(opened, places, strict=True):
+        info = {"command": command, "history": folder.history(), "log": one.name}
+        trial = LogTrial(flags.outage_at, flags.outage_s, flags.skip_s)
+        judge_on_log(folder.config(), one, place, info, trial)
+    return places
+
+
+def train_on_logs(
+    config: RunConfig, folder: RunFolder, *, stop: Callable[[int], bool], quiet: bool
+) -> list[Path]:
+    """Train on logs, judge on what is held out of them; return the folders of the reports."""
+    if not folder.logs.is_dir():
+        map_file = Path(config.logs.map) if config.logs.map else None
+        paths = [Path(p) for p in config.logs.log]
+        recordings = [open_recording(path, map_file) for path in paths]
+        keep(folder.logs, list(zip(distinct([p.stem for p in paths]), recordings, strict=True)))
+    found = load_set(config, folder.logs)
+    trained = fit(found.scenario, config, folder, stop=stop, quiet=quiet)
+    folder.finish()
+    check_learnt(trained, folder)
+    places = [folder.report]
+    if len(found.held) > 1:
+        places = [folder.report / part.name for part in found.held]
+    for part, place in zip(found.held, places, strict=True):
+        whole = found.logs[part.name]
+        drive = jax.tree.map(lambda a: np.asarray(a)[None], part.drive)
+        seconds = whole.drive.seconds
+        note = f"held out: the last {drive.seconds:.0f} s of {seconds:.0f} s of {part.name}"
+        log = whole._replace(drive=drive, notes=(*whole.notes, note))
+        info = {
+            "command": (folder.path / "command.txt").read_text().strip(),
+            "history": folder.history(),
+            "reanchored": trained.tally.anchored,
+            "teacher_check": trained.tally.difference,
+            "log": part.name,
+        }
+        judge_on_log(config, Judged(part.name, log, trained), place, info, LogTrial())
+    return places
+
+
+class LogTrial(NamedTuple):
+    """How a log is judged: outages `s` after its start and how long, the start not counted."""
+
+    outage_at: tuple[float, ...] = ()
+    outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
+    skip_s: float | None = None
+
+
+def judge_on_log(
+    config: RunConfig, one: Judged, out: Path, info: dict[str, Any], trial: LogTrial
+) -> None:
+    """Run filters and student over a log, with and without outages, and write the report."""
+    log = one.log
+    student = one.trained.student._replace(scenario=log.scenario)
+    trained = one.trained._replace(student=student)
+    seconds = log.drive.seconds
+    skip_s = min(SKIP_S, 0.25 * seconds) if trial.skip_s is None else trial.skip_s
+    if skip_s >= seconds:
+        raise UserError(
+            f"--skip-s {skip_s:g} leaves nothing of {one.name}",
+            why=f"the drive lasts {seconds:.1f} s",
+            cure=f"--skip-s {seconds / 4:.0f}, or leave it out",
+            code=USAGE,
+        )
+
+    def run(drive: Any) -> dict[str, Track]:
+        tracks = all_tracks(log.scenario, trained, drive)
+        return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
+
+    info["notes"] = [*log.notes, *_map_note(log)]
+    info["reference_note"] = log.recording.reference_note
+    info["outages"] = withheld(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
+    report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s)
+
+
+def _map_note(log: Log) -> list[str]:
+    text = log.recording.map.strip()
+    return [f"map used: {json.dumps(text)}"] if text else []
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Tell names that are the same apart by a number behind them."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        found.append(f"{name}-{i + 1}" if name in names[:i] else name)
+    return found
+
+
+def predict(one: Judged, kind: str) -> Track:
+    """Run one estimator over a log: "student", or a filter by name."""
+    if kind == "student":
+        trained, drive = one.trained, one.log.drive
+        return student_track(trained.student, trained.params, trained.norm, drive)
+    return filter_track(one.log.scenario, one.log.drive, kind)
+
+
+def write_predictions(one: Judged, track: Track, path: Path) -> int:
+    """Write a track's estimates as the file's ending says; return how many."""
+    from kalmanrnn.logs.write import write_estimates
+
+    log = one.log
+    t = log.start + np.asarray(log.drive.t)[0]
+    cov = None if track.cov is None else track.cov[0]
+    write_estimates(path, t, track.mean[0], log.scenario, cov=cov)
+    return len(t)

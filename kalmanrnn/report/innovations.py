@@ -1,0 +1,43 @@
+"""The figure of innovations over time, a panel for each measurement."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kalmanrnn.evaluate import Comparison
+from kalmanrnn.report.style import colour, frame, grid, legend
+from kalmanrnn.report.words import label
+
+MOST_PANELS = 6
+
+
+def innovations(c: Comparison) -> Figure:
+    """Draw teacher's and student's innovations, with the teacher's own 3-sigma band."""
+    found = c.innovations
+    assert found is not None
+    seen = [
+        z for z in range(len(found.channels)) if np.isfinite(found.value[c.teacher][:, z]).any()
+    ]
+    figure, axes = grid(min(len(seen), MOST_PANELS), height=2.5)
+    for ax, z in zip(axes, seen, strict=False):
+        band = found.sigma.get(c.teacher)
+        if band is not None:
+            known = np.isfinite(band[:, z])
+            edge = 3 * band[known, z]
+            ax.fill_between(
+                found.t[known], -edge, edge, color=colour(c.teacher), alpha=0.13, lw=0,
+                label=f"{label(c.teacher)}'s 3 sigma",
+            )  # fmt: skip
+        for name, size in ((c.teacher, 3.5), (c.student, 2.0)):
+            value = found.value[name][:, z]
+            ax.plot(found.t, value, ".", ms=size, color=colour(name), label=label(name))
+        late = found.t >= c.skip_s
+        tops = [np.nanquantile(np.abs(found.value[c.teacher][late, z]), 0.995)]
+        tops += [] if band is None else [3 * np.nanmedian(band[late, z])]
+        top = 1.3 * max(float(np.nanmax(tops)), 1e-9)
+        ax.set_ylim(-top, top)
+        ax.set_xlim(found.t[0], found.t[-1])
+        frame(ax, x="time [s]", y=f"{found.channels[z]} [{found.units[z]}]")
+    legend(figure, axes)
+    return figure
