@@ -101,8 +101,7 @@ def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> tuple[np.ndarra
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
     yaw = np.arctan2(north, east) if moving else 0.0
     blocks = {
-        # Nose up is a negative turn about the left-pointing y axis.
-        "attitude": Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_quat(),
+        "attitude": levelled(force, float(yaw)),
         "velocity": np.array([east, north, 0.0]),
         "position": _position(fixes, drive),
     }
@@ -122,6 +121,13 @@ def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> tuple[np.ndarra
     if fixes.derived:
         notes.append(f"gps: no velocity; taken from positions {DERIVED_S:g} s around")
     return mean, notes
+
+
+def levelled(force: np.ndarray, heading_rad: float) -> np.ndarray:
+    """Return the attitude x, y, z, w of a body that feels gravity's reaction `force` `[3]`."""
+    roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
+    # Nose up is a negative turn about the left-pointing y axis.
+    return Rotation.from_euler("ZYX", [heading_rad, pitch, roll]).as_quat()
 
 
 def _searched(
