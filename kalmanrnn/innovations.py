@@ -37,14 +37,14 @@ class Figures(NamedTuple):
 
 
 def innovations_of(scenario: Scenario, drives: Drive, tracks: dict[str, Track]) -> Innovations:
-    """Collect the innovations of the first drive from every track of a whole state."""
+    """Collect the innovations of the first drive from every estimator that uses measurements."""
     seen = scenario.mask(np.asarray(drives.packets.seen)[0])
     channels = [c for s in scenario.sensors for c in s.channels]
     factor = np.array([DEGREES if c.unit.startswith("rad") else 1.0 for c in channels])
     value, sigma = {}, {}
     first = jax.tree.map(lambda a: np.asarray(a)[0], drives._replace(truth=None))
     for name, track in tracks.items():
-        if track.blocks is not None:
+        if track.blocks is not None or name == "dead_reckoning":
             continue
         found = track.innovation
         found = _expected(scenario, first, track.mean[0]) if found is None else found[0]

@@ -18,7 +18,7 @@ from kalmanrnn.run import over_drive
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.types import Belief, Drive, Packet
 
-COARSE_DEG, FINE_DEG = 10.0, 1.0
+STEP_DEG = 10.0
 LOOK_S = 60.0
 SURE = 5.0
 
@@ -44,12 +44,13 @@ def find_heading(
     """
     late = int(np.searchsorted(drive.t, drive.t[0] + LOOK_S))
     packets = jax.tree.map(lambda a: np.asarray(a)[: max(late, 2)], drive.packets)
-    coarse = np.radians(np.arange(-180.0, 180.0, COARSE_DEG))
+    coarse = np.radians(np.arange(-180.0, 180.0, STEP_DEG))
     with jax.enable_x64(True):
         run = partial(_likelihoods, scenario, keep, np.asarray(mean), packets)
         found = np.asarray(run(coarse))
         best = coarse[int(found.argmax())]
-        fine = best + np.radians(np.arange(-COARSE_DEG, COARSE_DEG + 0.5, FINE_DEG))
+        # As many as before: one shape, one compilation.
+        fine = best + np.radians(np.linspace(-STEP_DEG, STEP_DEG, coarse.size))
         closer = np.asarray(run(fine))
         angle = float(fine[int(closer.argmax())])
         state = np.asarray(_turned(scenario, keep, jnp.asarray(mean), jnp.asarray(angle)))
