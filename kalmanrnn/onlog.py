@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -142,15 +141,10 @@ def judge_on_log(
         tracks = all_tracks(log.scenario, trained, drive)
         return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
 
-    info["notes"] = [*log.notes, *_map_note(log)]
+    info["notes"], info["map"] = list(log.notes), log.recording.map.strip()
     info["reference_note"] = log.recording.reference_note
     info["outages"] = withheld(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
     report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s)
-
-
-def _map_note(log: Log) -> list[str]:
-    text = log.recording.map.strip()
-    return [f"map used: {json.dumps(text)}"] if text else []
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -18,7 +18,8 @@ def write_report(
 
     info, every key optional: command, versions {name: version}, seed, config, machine, notes
     [text], reanchored, teacher_check, seconds_total, history [{step, loss, part, ratios,
-    held_out...}], outages (see `withheld.Outage`), reference_note.
+    held_out...}], outages (see `withheld.Outage`), reference_note, log (its
+    name), map (the YAML it was read with).
     """
     # Matplotlib takes a second to import: only those who write a report pay for it.
     from kalmanrnn.report import data, html, markdown

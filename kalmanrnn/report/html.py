@@ -139,6 +139,8 @@ def _list(title: str, items: Any) -> str:
 
 def _origin(comparison: Comparison, info: Mapping[str, Any]) -> str:
     command = f"<pre>{escape(str(info['command']))}</pre>" if info.get("command") else ""
+    if info.get("map"):
+        command += f"<p>The map it was read with:</p><pre>{escape(str(info['map']))}</pre>"
     rows = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
         for name, value in origin(comparison, info)

@@ -27,6 +27,8 @@ def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
     parts.append("## How it was made\n")
     if info.get("command"):
         parts.append(f"```sh\n{info['command']}\n```")
+    if info.get("map"):
+        parts.append(f"The map it was read with:\n\n```yaml\n{info['map']}\n```")
     parts.append("\n".join(f"- {name}: {value}" for name, value in origin(comparison, info)))
     return "\n\n".join(parts) + "\n"
 
