@@ -99,7 +99,11 @@ class Stepper:
         self._answer = jax.jit(partial(_answer, student, params, norm))
         self._ahead = jax.jit(partial(_ahead, student))
         self._memory = core(student.graph, params).start()
-        self._size = 1 << max(scenario.ticks_per_event - 1, 1).bit_length()
+        # One more than in simulation: jitter splits a tick at either end.
+        self._size = scenario.ticks_per_event + 1
+        self._place = slice(0, 0)
+        if scenario.origin:
+            self._place = scenario.space.state_slice(scenario.origin)
         self._t, self._u = np.zeros(ROOM), np.zeros((ROOM, len(scenario.inputs)))
         self._count = 0
         self._first: np.ndarray | None = None
@@ -123,7 +127,8 @@ class Stepper:
     def start(self, mean: np.ndarray | None = None, **blocks: Any) -> None:
         """Say where the robot is at the first measurement: a state `[X]`, or blocks by name.
 
-        Blocks not named are zero, rotations none. ValueError for one that is not there.
+        Whatever came before is forgotten: a new drive begins, its clock may begin anew. Blocks
+        not named are zero, rotations none. ValueError for one that is not there.
         """
         space = self.scenario.space
         state = space.identity() if mean is None else np.array(mean, float)
@@ -131,14 +136,11 @@ class Stepper:
             if name not in [b.name for b in space.blocks]:
                 raise ValueError(f"no block {name!r} in {[b.name for b in space.blocks]}")
             state[space.state_slice(name)] = value
-        self._origin = np.zeros(0)
-        if self.scenario.origin:
-            place = space.state_slice(self.scenario.origin)
-            self._origin = np.round(state[place])
-            state[place] -= self._origin
+        self._origin = np.round(state[self._place])
+        state[self._place] -= self._origin
         self._first = state.astype(np.float32)
         self._events, self._readings, self._waiting = [], [], []
-        self._thinned = set()
+        self._thinned, self._count, self._newest = set(), 0, -np.inf
         self._live = None
 
     def start_level(
@@ -352,10 +354,8 @@ class Stepper:
         return z.astype(np.float32)
 
     def _world(self, x: Any) -> np.ndarray:
-        state = np.asarray(x, float)
-        if self.scenario.origin:
-            state = state.copy()
-            state[self.scenario.space.state_slice(self.scenario.origin)] += self._origin
+        state = np.array(x, float)
+        state[self._place] += self._origin
         return state
 
     def _now(self) -> Newest | None:
