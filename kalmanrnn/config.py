@@ -7,10 +7,11 @@ from typing import Literal
 
 from kalmanrnn.errors import USAGE, UserError
 
+FILTER_NAMES = ("ukf", "ekf")
 MAY_BE_ZERO = {
     *("seed", "distil_steps", "free_steps", "warmup_steps", "last_rate"),
     *("skip_s", "outage_share", "longest_outage_s", "check_stretches"),
-    *("mix", "held_gap_s"),
+    *("mix", "held_gap_s", "teacher_workers"),
 }
 
 
@@ -38,8 +39,10 @@ class StudentConfig:
 class DataConfig:
     """Which drives a student learns from, and which judge it."""
 
-    teacher: Literal["ukf", "ekf"] = "ukf"
-    """The filter to imitate."""
+    teacher: str = "ukf"
+    """The filter to imitate: ukf, ekf, or your own as my_filter.py:make_filter."""
+    teacher_workers: int = 0
+    """Processes that run a filter of your own; 0 for one per core."""
     drives: int = 256
     """Drives in one training set; sets are made anew as learning goes on."""
     seconds: float = 60.0
@@ -136,8 +139,20 @@ class RunConfig:
     logs: LogsConfig = LogsConfig()
 
 
+def is_own(teacher: str) -> bool:
+    """Whether a teacher is the user's own filter, not one of ours."""
+    return teacher not in FILTER_NAMES
+
+
 def check_config(config: RunConfig) -> None:
     """Refuse figures that no run can have: UserError."""
+    if is_own(config.data.teacher) and ".py" not in config.data.teacher:
+        raise UserError(
+            f"there is no teacher {config.data.teacher!r}",
+            why=f"ours are {' and '.join(FILTER_NAMES)}; your own is a file and a function in it",
+            cure="--teacher ukf, or --teacher my_filter.py:make_filter",
+            code=USAGE,
+        )
     for part in (config.student, config.data, config.train, config.logs):
         for name, value in asdict(part).items():
             if isinstance(value, str | tuple) or value > 0 or (value == 0 and name in MAY_BE_ZERO):

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+import numpy as np
 
 from kalmanrnn import checkpoint
-from kalmanrnn.config import RunConfig
+from kalmanrnn.config import RunConfig, is_own
 from kalmanrnn.errors import UserError
 from kalmanrnn.evaluate import Track, baseline_tracks, compare
 from kalmanrnn.progress import Meter
@@ -18,7 +20,7 @@ from kalmanrnn.report import write_report
 from kalmanrnn.runfolder import RunFolder, versions
 from kalmanrnn.scenario import Scenario, load
 from kalmanrnn.student import blank_normaliser, make_student
-from kalmanrnn.supply import HELD_OUT
+from kalmanrnn.supply import HELD_OUT, label_drives
 from kalmanrnn.teach import make_drives
 from kalmanrnn.tracks import student_track
 from kalmanrnn.train import Tally, Trained, check_learnt, fit
@@ -26,6 +28,8 @@ from kalmanrnn.train import Tally, Trained, check_learnt, fit
 if TYPE_CHECKING:
     from kalmanrnn.commands.evaluate import EvalFlags
     from kalmanrnn.types import Drive
+
+OWN = "own_filter"
 
 
 def train_and_report(
@@ -47,7 +51,7 @@ def train_and_report(
         "teacher_check": trained.tally.difference,
         "began": began,
     }
-    return report_on(scenario, config, trained, drives, folder.report, info)
+    return report_on(scenario, config, trained, drives, folder.report, info, folder=folder.path)
 
 
 def report_on(
@@ -58,16 +62,25 @@ def report_on(
     out: Path,
     info: dict[str, Any],
     *,
+    folder: Path | None = None,
     skip_s: float | None = None,
 ) -> dict[str, Any]:
-    """Run all estimators over the same drives, compare, write the report."""
+    """Run all estimators over the same drives, compare, write the report.
+
+    folder: the run's, where the estimates of a filter of the user's own are kept.
+    """
     began = info.pop("began", time.monotonic())
-    tracks = all_tracks(scenario, trained, drives)
+    teacher, own = config.data.teacher, {}
+    if is_own(config.data.teacher):
+        teacher = OWN
+        own, drives, lost = own_track(scenario, config, drives, folder)
+        info["notes"] = [*info.get("notes", ()), *lost]
+    tracks = all_tracks(scenario, trained, drives, own)
     comparison = compare(
         scenario,
         drives,
         tracks,
-        teacher=config.data.teacher,
+        teacher=teacher,
         skip_s=config.data.skip_s if skip_s is None else skip_s,
         seed=config.train.seed,
         horizontal=bool(info.get("log")),
@@ -78,11 +91,32 @@ def report_on(
     return json.loads((out / "report.json").read_text())
 
 
-def all_tracks(scenario: Scenario, trained: Trained, drives: Drive) -> dict[str, Track]:
-    """Run the baselines and the student over the same drives."""
-    tracks = baseline_tracks(scenario, drives)
+def all_tracks(
+    scenario: Scenario, trained: Trained, drives: Drive, own: dict[str, Track]
+) -> dict[str, Track]:
+    """Run the baselines and the student over the same drives; `own` stands between them."""
+    tracks = baseline_tracks(scenario, drives) | own
     tracks["student"] = student_track(trained.student, trained.params, trained.norm, drives)
     return tracks
+
+
+def own_track(
+    scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None
+) -> tuple[dict[str, Track], Drive, list[str]]:
+    """Run the user's own filter over drives; return its track, and the drives it managed.
+
+    A sentence tells of those it did not.
+    """
+    labels = label_drives(scenario, config, drives, folder, quiet=False)
+    kept = jax.tree.map(lambda a: np.asarray(a)[labels.kept], drives)
+    cov = None if labels.cov is None else labels.cov[labels.kept]
+    said = []
+    if labels.failures:
+        said.append(
+            f"{config.data.teacher} failed on {labels.failures} of {len(labels.kept)} drives, "
+            f"which are left out for everybody: {labels.first_message}"
+        )
+    return {OWN: Track(labels.mean[labels.kept], cov)}, kept, said
 
 
 def config_of(config: RunConfig) -> dict[str, Any]:
@@ -119,7 +153,7 @@ def evaluate_simulated(
     drives = make_drives(scenario, data, seed, HELD_OUT, data.held_out)
     config = replace(config, data=data)
     info = {"command": command, "history": folder.history()}
-    return report_on(scenario, config, trained, drives, out, info)
+    return report_on(scenario, config, trained, drives, out, info, folder=folder.path)
 
 
 def scenario_and_student(

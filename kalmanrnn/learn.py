@@ -137,10 +137,15 @@ def lay_out(
     return lessons._replace(features=normalise(norm, lessons.features))
 
 
-def update(student: Student, norm: Normaliser, config: TrainConfig, part: Part) -> Callable:
-    """Return the jitted update: (state, set, drives `[B]`, first event, fresh) -> (state, loss)."""
+def update(
+    student: Student, norm: Normaliser, config: TrainConfig, part: Part, *, moves: bool = False
+) -> Callable:
+    """Return the jitted update: (state, set, drives `[B]`, first event, fresh) -> (state, loss).
+
+    moves: distil the teacher's corrections, because nobody knows its gains.
+    """
     transform = optimiser(config, part)
-    loss_of = distil_loss if part.name == "distil" else free_loss
+    loss_of = partial(distil_loss, moves=moves) if part.name == "distil" else free_loss
 
     def cut(a: jax.Array, start: jax.Array, drives: jax.Array) -> jax.Array:
         a = jax.lax.dynamic_slice_in_dim(a, start, part.window, axis=1)
@@ -179,14 +184,27 @@ def update(student: Student, norm: Normaliser, config: TrainConfig, part: Part) 
 
 
 def distil_loss(
-    student: Student, norm: Normaliser, params: Any, memory: Any, window: Lesson
+    student: Student,
+    norm: Normaliser,
+    params: Any,
+    memory: Any,
+    window: Lesson,
+    *,
+    moves: bool = False,
 ) -> tuple[jax.Array, Any]:
-    """Mean squared error of the gain; for students without one, robust error of the output."""
+    """Mean squared error of the gain; for students without one, robust error of the output.
+
+    moves: robust error of what the gain makes of the innovation, in the teacher's standard
+    deviations, where the teacher is a filter whose gain nobody knows.
+    """
     memory, raw = core(student.graph, params).sequence(memory, window.features)
-    if student.config.student == "gain":
-        error = raw.reshape(window.gain.shape) - window.gain
-        return jnp.mean(error**2), memory
-    return jnp.mean(robust(raw - window.output)), memory
+    if student.config.student != "gain":
+        return jnp.mean(robust(raw - window.output)), memory
+    gain = raw.reshape(window.gain.shape)
+    if moves:
+        made = jnp.einsum("...dz,...z->...d", gain, window.innovation)
+        return jnp.mean(robust((made - window.output) / window.spread)), memory
+    return jnp.mean((gain - window.gain) ** 2), memory
 
 
 def free_loss(

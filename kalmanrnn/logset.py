@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.config import RunConfig
+from kalmanrnn.config import FILTER_NAMES, RunConfig, is_own
 from kalmanrnn.errors import UserError
 from kalmanrnn.logs.bind import Log, bind, with_log_noise
 from kalmanrnn.logs.recording import Recording, load_recording, save_recording
@@ -61,7 +61,7 @@ def load_set(config: RunConfig, folder: Path) -> LogSet:
 
 def filter_of(config: RunConfig) -> str:
     """Name the filter that says where stretches start."""
-    return config.data.teacher if config.data.teacher in ("ukf", "ekf") else "ukf"
+    return FILTER_NAMES[0] if is_own(config.data.teacher) else config.data.teacher
 
 
 def scenario_of(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.config import RunConfig
+from kalmanrnn.config import RunConfig, is_own
 from kalmanrnn.errors import USAGE, UserError
-from kalmanrnn.job import all_tracks, load_trained, report_on, scenario_and_student
+from kalmanrnn.job import (
+    all_tracks,
+    load_trained,
+    own_track,
+    report_on,
+    scenario_and_student,
+)
 from kalmanrnn.logs.bind import Log, bind
 from kalmanrnn.logs.recording import Recording, load_recording
 from kalmanrnn.logset import keep, load_set, scenario_of
@@ -19,6 +25,7 @@ from kalmanrnn.progress import Meter
 from kalmanrnn.runfolder import RunFolder
 from kalmanrnn.tracks import Track, filter_track, student_track
 from kalmanrnn.train import Trained, check_learnt, fit
+from kalmanrnn.types import Drive
 from kalmanrnn.withheld import withheld
 
 if TYPE_CHECKING:
@@ -137,8 +144,11 @@ def judge_on_log(
             code=USAGE,
         )
 
-    def run(drive: Any) -> dict[str, Track]:
-        tracks = all_tracks(log.scenario, trained, drive)
+    def run(drive: Drive) -> dict[str, Track]:
+        own = {}
+        if is_own(config.data.teacher):
+            own, drive, _ = own_track(log.scenario, config, drive, None)
+        tracks = all_tracks(log.scenario, trained, drive, own)
         return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
 
     info["notes"], info["map"] = list(log.notes), log.recording.map.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import (
@@ -73,3 +74,21 @@ class Meter:
         self.total = total
         self.bar.update(self.task, total=total)
         self.step(done, self.what, "")
+
+
+def lines(what: str, unit: str, *, quiet: bool = False) -> Callable[[int, int], None]:
+    """Return a `progress(done, total)` that says a plain line at most every ten seconds.
+
+    For work beside a job that has a bar of its own.
+    """
+    spoke = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal spoke
+        now = time.monotonic()
+        if quiet or now - spoke < LINE_EVERY_S:
+            return
+        spoke = now
+        print(f"{what}: {done}/{total} {unit}", file=sys.stderr, flush=True)
+
+    return progress

@@ -18,7 +18,7 @@ import numpy as np
 
 from kalmanrnn.errors import UserError
 from kalmanrnn.manifold import StateSpace, wrap
-from kalmanrnn.sensors import Channel, Sensor
+from kalmanrnn.sensors import Channel, Sensor, common_clock
 from kalmanrnn.simfile import arguments, pairs, refusal, run_file
 from kalmanrnn.sims_index import find_sim, list_sims, sims_folder
 
@@ -37,6 +37,8 @@ class Scenario:
     initial_std: `[D]` standard deviations of the first belief.
     initial: (key, true first state) -> mean `[X]` of the first belief; drawn from
         `initial_std` when not given.
+    start: (readings `[Z]`, seen `[S]`) of a log's first event -> mean `[X]` of the first belief,
+        where a log's owner does not give one; `initial` should draw what resembles it.
     origin: the vector block that moves with the world's origin ("position"), or "".
     frame: state `[X]` -> orthogonal `[D, D]` that turns a student's correction into a tangent
         vector; the identity when not given.
@@ -59,6 +61,7 @@ class Scenario:
     world: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
     initial_std: tuple[float, ...]
     initial: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    start: Callable[[jax.Array, jax.Array], jax.Array] | None = None
     origin: str = ""
     frame: Callable[[jax.Array], jax.Array] | None = None
     features: Callable[[jax.Array, jax.Array], jax.Array] | None = None
@@ -79,21 +82,25 @@ class Scenario:
                 "the first covariance is not positive definite: every initial_std must be "
                 f"positive and finite, got {self.initial_std}"
             )
+        fastest = max(sensor.rate_hz for sensor in self.sensors)
         for sensor in self.sensors:
-            ratio = self.event_hz / sensor.rate_hz
+            ratio = fastest / sensor.rate_hz
             if abs(ratio - round(ratio)) > 1e-9:
                 raise ValueError(
                     f"{sensor.name}: rate_hz {sensor.rate_hz} must divide the fastest "
-                    f"correcting sensor's rate {self.event_hz}"
+                    f"correcting sensor's rate {fastest}"
                 )
         ratio = self.tick_hz / self.event_hz
         if abs(ratio - round(ratio)) > 1e-9:
             raise ValueError(f"event rate {self.event_hz} Hz must divide tick_hz {self.tick_hz}")
 
-    @property
+    @cached_property
     def event_hz(self) -> float:
-        """Events per second: the rate of the fastest correcting sensor."""
-        return max(sensor.rate_hz for sensor in self.sensors)
+        """Events per second: the slowest clock that every sensor's period and offset fall on.
+
+        Without offsets that is the fastest sensor's rate.
+        """
+        return common_clock(self.sensors, self.tick_hz)
 
     @property
     def ticks_per_event(self) -> int:
@@ -113,7 +120,7 @@ class Scenario:
     @cached_property
     def angular(self) -> np.ndarray:
         """`[Z]` whether each measurement is an angle."""
-        return np.repeat([s.angular for s in self.sensors], [s.size for s in self.sensors])
+        return np.concatenate([np.broadcast_to(s.angular, s.size) for s in self.sensors])
 
     @cached_property
     def origin_columns(self) -> np.ndarray:

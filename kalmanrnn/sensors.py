@@ -6,7 +6,7 @@ given as one standard deviation; IMU noise in kalibr's continuous-time terms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,11 @@ class Sensor:
 
     measure: `h`, state `[X]` -> ideal reading `[z]`.
     sigma: one standard deviation per channel, in the channel's unit (SI, radians).
-    angular: the readings are angles, so that innovations wrap at pi.
+    angular: the readings are angles, so that innovations wrap at pi; one flag for all channels,
+        or one each.
     reads: name of the vector block that the reading is itself a value of (a GPS reads
         "position"); readings then move with the world's origin. Empty for all others.
+    offset_s: when in its period it reports, in [0, 1 / rate_hz) [s]; sensors can so take turns.
     dropout: the chance that a reading is missing.
     outage_s, outage_chance: the chance per drive of one gap of that length [s].
     outlier, outlier_scale: the chance that a reading's noise is that many times larger.
@@ -42,8 +44,9 @@ class Sensor:
     rate_hz: float
     sigma: tuple[float, ...]
     measure: Callable[[jax.Array], jax.Array]
-    angular: bool = False
+    angular: bool | tuple[bool, ...] = False
     reads: str = ""
+    offset_s: float = 0.0
     dropout: float = 0.0
     outage_s: float = 0.0
     outage_chance: float = 0.0
@@ -60,6 +63,16 @@ class Sensor:
             )
         if not all(s > 0 for s in self.sigma):
             raise ValueError(f"{self.name}: every sigma must be positive, got {self.sigma}")
+        if isinstance(self.angular, tuple) and len(self.angular) != len(self.channels):
+            raise ValueError(
+                f"{self.name}: {len(self.channels)} channels but {len(self.angular)} values in "
+                "angular"
+            )
+        if not 0 <= self.offset_s < 1 / self.rate_hz:
+            raise ValueError(
+                f"{self.name}: offset_s must be 0 or more and less than the period "
+                f"{1 / self.rate_hz:g} s, got {self.offset_s}"
+            )
         for name in ("dropout", "outage_chance", "outlier"):
             if not 0 <= getattr(self, name) < 1 + (name == "outage_chance"):
                 raise ValueError(f"{self.name}: {name} must be a chance, got {getattr(self, name)}")
@@ -68,6 +81,32 @@ class Sensor:
     def size(self) -> int:
         """Numbers in a reading."""
         return len(self.channels)
+
+
+def common_clock(sensors: Sequence[Sensor], tick_hz: float) -> float:
+    """Return the slowest rate [Hz] on which every sensor's period and offset falls.
+
+    Looked for among multiples of the fastest sensor's rate, up to tick_hz; without offsets it
+    is that rate, and also where that does not divide tick_hz, which the scenario refuses.
+    ValueError where an offset falls on none.
+    """
+    fastest = max(sensor.rate_hz for sensor in sensors)
+    for n in range(1, round(tick_hz / fastest) + 1):
+        if all(_is_whole(n * fastest * sensor.offset_s) for sensor in sensors):
+            return n * fastest
+    for sensor in sensors:
+        if not _is_whole(tick_hz * sensor.offset_s):
+            raise ValueError(
+                f"{sensor.name}: offset_s {sensor.offset_s:g} falls on no clock of events up to "
+                f"tick_hz {tick_hz:g}; it must be a whole number of ticks, such as "
+                f"{round(sensor.offset_s * tick_hz) / tick_hz:.9g}"
+            )
+    return fastest
+
+
+def _is_whole(steps: float) -> bool:
+    """Tell whether decimals such as 0.0333333 s fall on a step, to a millionth of it."""
+    return abs(steps - round(steps)) < 1e-6
 
 
 @dataclass(frozen=True)

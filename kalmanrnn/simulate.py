@@ -69,7 +69,8 @@ def _readings(
     noise = jnp.asarray(sensor.sigma) * jax.random.normal(noise_key, (events, sensor.size))
     wild = jax.random.bernoulli(outlier_key, sensor.outlier, (events, 1))
     z = jax.vmap(sensor.measure)(truth) + jnp.where(wild, sensor.outlier_scale, 1.0) * noise
-    due = np.arange(events) % round(scenario.event_hz / sensor.rate_hz) == 0
+    first, every = scenario.event_hz * np.array([sensor.offset_s, 1 / sensor.rate_hz])
+    due = np.arange(events) % round(every) == round(first)
     missed = jax.random.bernoulli(dropout_key, sensor.dropout, (events,))
     start_key, chance_key = jax.random.split(outage_key)
     gap = sensor.outage_s * scenario.event_hz

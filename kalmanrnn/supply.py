@@ -17,15 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from kalmanrnn.config import RunConfig
+from kalmanrnn.config import RunConfig, is_own
+from kalmanrnn.dataset import every_tick
 from kalmanrnn.errors import UserError
 from kalmanrnn.logset import load_set
+from kalmanrnn.own_teacher import Labels, as_filter_run, filled, label
+from kalmanrnn.progress import lines
 from kalmanrnn.scenario import Scenario, load
 from kalmanrnn.stretches import consecutive, draw, joined
-from kalmanrnn.teach import AGREEMENT, Taught, make_drives, random_outages, teach
+from kalmanrnn.teach import AGREEMENT, Taught, make_drives, random_outages, taught, teach
 from kalmanrnn.types import Drive
 
 WATCHED, HELD_OUT = -1, -2
+LOGS = "logs"
 
 
 @lru_cache(maxsize=1)
@@ -34,31 +38,66 @@ def _loaded(sim: str, settings: tuple[str, ...]) -> Scenario:
     return load(sim, settings)
 
 
-def make_set(config: RunConfig, index: int, logs: Path | None = None) -> Taught:
+def make_set(
+    config: RunConfig, index: int, folder: Path | None = None, *, quiet: bool = True
+) -> Taught:
     """Make a training set, or with `WATCHED` the drives that choose the best checkpoint.
 
-    logs: folder of the run's own copies, where it learns from logs. Sets then hold stretches of
-    them beside simulated drives; what is watched is held-out log alone.
+    folder: the run's; needed where it learns from logs, whose copies lie there. Sets then hold
+    stretches of them beside simulated drives; what is watched is held-out log alone.
     """
     data, seed = config.data, config.train.seed
-    if logs is None:
+    if config.logs.log:
+        assert folder is not None
+        scenario = load_set(config, folder / LOGS).scenario
+        drives = _with_logs(config, index, folder / LOGS)
+    else:
         scenario = _loaded(config.sim, config.set)
         count = data.watched if index == WATCHED else data.drives
         drives = make_drives(scenario, data, seed, index, count)
-    else:
-        scenario = load_set(config, logs).scenario
-        drives = _with_logs(config, index, logs)
     if index >= 0:
         drives = random_outages(drives, data, [seed, index])
-    taught = teach(scenario, data, drives, every=config.student.every, seed=seed)
-    if not taught.difference <= AGREEMENT:
+    if is_own(data.teacher):
+        return _taught_by_own(scenario, config, drives, folder, quiet=quiet)
+    made = teach(scenario, data, drives, every=config.student.every, seed=seed)
+    if not made.difference <= AGREEMENT:
         raise UserError(
-            f"the {data.teacher.upper()} differs from filterpy's by {taught.difference:.2g}",
+            f"the {data.teacher.upper()} differs from filterpy's by {made.difference:.2g}",
             why=f"the largest relative difference allowed is {AGREEMENT:g}; imitating a wrong "
             "filter teaches nothing",
             cure="check that process and measure give finite values all along a drive",
         )
-    return taught
+    return made
+
+
+def _taught_by_own(
+    scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None, *, quiet: bool
+) -> Taught:
+    """Run the user's own filter over drives; those it fails on are replaced by others."""
+    if config.student.every == "tick":
+        drives = every_tick(drives)
+    labels = label_drives(scenario, config, drives, folder, quiet=quiet)
+    kept, drives = filled(labels, drives)
+    made = taught(scenario, drives, as_filter_run(scenario, kept, drives), 0.0)
+    return made._replace(lost=labels.failures, why_lost=labels.first_message)
+
+
+def label_drives(
+    scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None, *, quiet: bool
+) -> Labels:
+    """Run the user's own filter over drives, as the settings say; kept in the run's folder."""
+    # Workers load the sim by its settings; a log's own noise is not in those.
+    sim = "" if config.logs.log else config.sim
+    return label(
+        scenario,
+        config.data.teacher,
+        drives,
+        sim=sim,
+        settings=config.set,
+        workers=config.data.teacher_workers or None,
+        cache=None if folder is None else folder / "teacher",
+        progress=lines("teacher", "drives", quiet=quiet),
+    )
 
 
 def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
@@ -80,7 +119,7 @@ def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
 
 @contextmanager
 def supply(
-    config: RunConfig, last: int, logs: Path | None = None
+    config: RunConfig, last: int, folder: Path, *, quiet: bool = True
 ) -> Iterator[Callable[[int], Taught]]:
     """Give a function that returns a set by number and starts on the next one."""
     started: dict[int, Future[Taught]] = {}
@@ -90,7 +129,7 @@ def supply(
     def fetch(index: int) -> Taught:
         for wanted in (index, index + 1):
             if wanted not in started and wanted <= last:
-                started[wanted] = pool.submit(make_set, config, wanted, logs)
+                started[wanted] = pool.submit(make_set, config, wanted, folder, quiet=quiet)
         for old in [i for i in started if 0 <= i < index]:
             del started[old]
         return started[index].result()

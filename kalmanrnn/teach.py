@@ -27,11 +27,14 @@ class Taught(NamedTuple):
     """Drives and what their teacher said, in each drive's own origin, float32.
 
     difference: the largest relative difference from filterpy, over the stretches checked.
+    lost: drives on which a filter of the user's own failed; others stand in their place.
     """
 
     drives: Drive
     run: FilterEstimate
     difference: float
+    lost: int = 0
+    why_lost: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -64,7 +67,7 @@ def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
 
 
 def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int) -> Taught:
-    """Run the teacher over drives and compare a few stretches with filterpy.
+    """Run one of our filters over drives and compare a few stretches with filterpy.
 
     every: "event", or "tick" to cut the drives so that each tick is one.
     """
@@ -76,6 +79,11 @@ def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, se
         difference = largest_difference(
             scenario, drives, run, kind=data.teacher, stretches=data.check_stretches, seed=seed
         )
+    return taught(scenario, drives, run, difference)
+
+
+def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float) -> Taught:
+    """Take drives and the run beside them to each drive's own origin, in float32."""
     origin = origins(scenario, drives)[:, None]
     run = run._replace(
         mean=shift_states(scenario, run.mean, -origin),

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from kalmanrnn import checkpoint, learn
-from kalmanrnn.config import RunConfig
+from kalmanrnn.config import RunConfig, is_own
 from kalmanrnn.errors import DIVERGED, INTERRUPTED, USAGE, UserError
 from kalmanrnn.judge import Judgement, judge
 from kalmanrnn.normalise import fit_normaliser
@@ -79,10 +79,15 @@ def fit(
     total = laid[-1].first_step + laid[-1].steps
     ticks = 1 if config.student.every == "tick" else scenario.ticks_per_event
     last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
-    logs = folder.logs if config.logs.log else None
-    with supply(config, last_set, logs) as fetch, Meter(total, quiet=quiet) as meter:
-        meter.note(f"making drives and running the {config.data.teacher.upper()} over them")
+    teacher, own = config.data.teacher, is_own(config.data.teacher)
+    with (
+        supply(config, last_set, folder.path, quiet=quiet) as fetch,
+        Meter(total, quiet=quiet) as meter,
+    ):
+        shown = teacher if own else f"the {teacher.upper()}"
+        meter.note(f"making drives and running {shown} over them")
         watched = fetch(WATCHED)
+        note_lost(meter, watched)
         state, norm, tally = start(student, config, folder, laid, params, fetch)
         skip = min(skip_events(scenario, config), watched.run.mean.shape[1] // 2)
         look = judge(student, watched, skip)
@@ -98,11 +103,12 @@ def fit(
             where = place(laid, step)
             if where.part is not part:
                 part = where.part
-                update = learn.update(student, norm, config.train, part)
+                update = learn.update(student, norm, config.train, part, moves=own)
                 if step == part.first_step and step:
                     state = learn.begin(student, config.train, part, state.params, state)
             if (where.set_index, learn.layout_of(where)) != laid_out:
                 taught = fetch(where.set_index)
+                note_lost(meter, taught)
                 data = learn.prepare(student, norm, config.train, where, taught)
                 tally = tally._replace(difference=max(tally.difference, taught.difference))
                 laid_out = (where.set_index, learn.layout_of(where))
@@ -252,6 +258,13 @@ def note_check(
         f"student / teacher: {ratios}"
     )
     return tally
+
+
+def note_lost(meter: Meter, taught: Taught) -> None:
+    """Say on how many drives of a set the teacher failed, and why first."""
+    if taught.lost:
+        count = len(taught.drives.t)
+        meter.note(f"the teacher failed on {taught.lost} of {count} drives: {taught.why_lost}")
 
 
 def save_best(folder: RunFolder, params: Any, norm: Normaliser, tally: Tally) -> None:

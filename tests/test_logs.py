@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from logmaking import read_log
 
 from kalmanrnn.errors import DATA, MISSING, UserError
 from kalmanrnn.logs import geodesy
 from kalmanrnn.logs.align import cut, fill, snap, thin
-from kalmanrnn.logs.csv import read_log, with_outages
+from kalmanrnn.logs.outages import with_outages
 from kalmanrnn.scenario import load
 from kalmanrnn.simulate import simulate
 
@@ -115,7 +116,6 @@ def test_what_was_converted_is_said(scenario, folder):
         "gyro deg/s turned into rad/s",
         "accel g turned into m/s^2",
         "times moved 0.07 s earlier",
-        "60 of 60 fixes used",
         "heading from the GPS's course",
     ):
         assert words in said
@@ -133,7 +133,7 @@ def test_without_speed_and_course_positions_give_them(scenario, folder, drive):
     text = MAP.replace("speed: v, course: cog, ", "")
     (folder / "map.yaml").write_text(text)
     log = read_log(scenario, folder, folder / "map.yaml")
-    assert any("no speed and course" in note for note in log.notes)
+    assert any("no velocity; taken from positions" in note for note in log.notes)
     # A parabola's end slope over 2 s of ten fixes with 1 m of noise: about 2 m/s.
     found = log.drive.belief.mean[0, 4:6]
     assert np.linalg.norm(found - drive.truth[0, 4:6]) < 5.0
@@ -224,5 +224,7 @@ def test_missing_pymap3d_names_the_extra(scenario, folder, monkeypatch):
     assert caught.value.cure == "pip install 'kalmanrnn[logs]'"
 
 
-def test_a_scenario_without_imu_is_refused(folder):
-    refused(load("linear"), folder, "linear cannot run on a log")
+def test_a_scenario_whose_inputs_are_not_there_is_refused(scenario, folder):
+    (folder / "map.yaml").write_text("".join(MAP.partition("gps: ")[1:]))
+    error = refused(scenario, folder, "the log has no gyro_x, gyro_y")
+    assert "gps_east" in error.why

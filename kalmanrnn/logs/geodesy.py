@@ -33,6 +33,11 @@ def ecef_to_enu(origin: Origin, ecef: np.ndarray) -> np.ndarray:
     return np.stack(_pymap3d().ecef2enu(*ecef.T, *origin), axis=-1)
 
 
+def ecef_to_geodetic(place: np.ndarray) -> Origin:
+    """Turn one earth-centred earth-fixed place `[3]` [m] into latitude, longitude, altitude."""
+    return Origin(*map(float, _pymap3d().ecef2geodetic(*place)))
+
+
 def enu_axes(origin: Origin) -> np.ndarray:
     """Return the `[3, 3]` matrix that turns earth-fixed directions into east, north, up."""
     return np.stack(_pymap3d().ecef2enuv(*np.eye(3), origin.latitude, origin.longitude))

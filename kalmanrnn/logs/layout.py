@@ -1,8 +1,8 @@
-"""What a map says of a log: files, columns, units, axes and time offsets."""
+"""What a map says of a log: topics or files and columns, units, axes and time offsets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,28 @@ import numpy as np
 Names = tuple[str, ...]
 GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 ACCEL_UNITS = {"m/s^2": 1.0, "g": 9.80665}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+# Units of a user's own channels that are turned into SI; any other is taken as it stands.
+OTHER_UNITS = {
+    "deg": ("rad", np.pi / 180),
+    "deg/s": ("rad/s", np.pi / 180),
+    "g": ("m/s^2", 9.80665),
+    "km/h": ("m/s", 1 / 3.6),
+    "rpm": ("rad/s", np.pi / 30),
+    "cm": ("m", 1e-2),
+    "mm": ("m", 1e-3),
+    "km": ("m", 1e3),
+    "hPa": ("Pa", 1e2),
+    "mbar": ("Pa", 1e2),
+    "gauss": ("T", 1e-4),
+    "uT": ("T", 1e-6),
+}
 AXES = {
     "forward-left-up": np.diag([1.0, 1.0, 1.0]),
     "forward-right-down": np.diag([1.0, -1.0, -1.0]),
 }
+CLOCKS = ("", "header", "log")
+FRAMES = ("", "enu", "ned")
 
 
 class Axes(NamedTuple):
@@ -24,17 +42,37 @@ class Axes(NamedTuple):
 
 
 OURS = Axes("forward-left-up", AXES["forward-left-up"])
+FRD = Axes("forward-right-down", AXES["forward-right-down"])
+
+
+@dataclass(frozen=True)
+class TopicMap:
+    """A topic whose message type says what its fields mean. Times are moved `delay_s` earlier."""
+
+    topic: str
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class VectorMap:
+    """A topic of vectors in a body's `axes`; not given, the map's frame says which."""
+
+    topic: str
+    axes: Axes | None = None
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class ImuMap:
-    """Where the IMU's columns are. Times are moved `delay_s` earlier."""
+    """Where the IMU is: a topic, or a file and its columns."""
 
-    file: str
-    time: str
-    gyro: Names
-    accel: Names
-    axes: Axes = OURS
+    topic: str = ""
+    file: str = ""
+    time: str = ""
+    time_unit: str = ""
+    gyro: Names = ()
+    accel: Names = ()
+    axes: Axes | None = None
     gyro_unit: str = "rad/s"
     accel_unit: str = "m/s^2"
     delay_s: float = 0.0
@@ -42,48 +80,112 @@ class ImuMap:
 
 @dataclass(frozen=True)
 class GpsMap:
-    """Where the GPS's columns are: degrees, metres, m/s, course in degrees clockwise from north.
+    """Where the GPS is: a topic, or a file and its columns.
 
+    Columns are degrees, metres, m/s, course in degrees clockwise from north.
     delay_s: how long after its moment of validity a fix is stamped, on average.
     period_s: the receiver's own even interval, onto which jittery stamps are put; 0 for none.
-    min_interval_s: fixes that follow a used one sooner are left out; when negative, 0.75 of
-    the scenario's GPS interval.
+    lever_arm_m: where the antenna sits, forward, left, up of the IMU.
     """
 
-    file: str
-    time: str
-    latitude: str
-    longitude: str
-    altitude: str
+    topic: str = ""
+    file: str = ""
+    time: str = ""
+    time_unit: str = ""
+    latitude: str = ""
+    longitude: str = ""
+    altitude: str = ""
     speed: str = ""
     course: str = ""
     delay_s: float = 0.0
     period_s: float = 0.0
-    min_interval_s: float = -1.0
+    lever_arm_m: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ChannelMap:
+    """One channel of a user's own stream: its column or field, and how to get SI from it.
+
+    The reading is `scale` times the logged number, in `unit`, then turned into SI.
+    """
+
+    column: str = ""
+    field: str = ""
+    unit: str = ""
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
 class ReferenceMap:
-    """Where a reference trajectory's columns are, in earth-centred earth-fixed axes.
+    """Where a reference trajectory is: topics, or a file and its columns.
 
+    channels: a state's block and component (`position_0`) by column, in our units and axes; or
+    ecef_position, ecef_velocity: metres and m/s in earth-centred, earth-fixed axes, and
     quaternion_wxyz: turns the body's `axes` into earth-fixed axes.
+    frame: of topics, "enu" or "ned"; not given, the map's frame or the log's kind says.
+    origin: latitude, longitude [deg], altitude [m] of a topic's own zero, where it is known.
     note: a sentence for the report on where the reference comes from.
     """
 
-    file: str
-    time: str
-    ecef_position: Names
+    topic: Names = ()
+    file: str = ""
+    time: str = ""
+    time_unit: str = ""
+    channels: dict[str, ChannelMap] = field(default_factory=dict)
+    ecef_position: Names = ()
     ecef_velocity: Names = ()
     quaternion_wxyz: Names = ()
-    axes: Axes = OURS
+    axes: Axes | None = None
+    frame: str = ""
+    origin: tuple[float, ...] = ()
     delay_s: float = 0.0
     note: str = ""
 
 
 @dataclass(frozen=True)
-class LogMap:
-    """The whole map."""
+class StreamMap:
+    """A stream of a user's own: a topic's fields, or a file's columns, by channel."""
 
-    imu: ImuMap
-    gps: GpsMap
-    reference: ReferenceMap | None
+    channels: dict[str, ChannelMap]
+    topic: str = ""
+    file: str = ""
+    time: str = ""
+    time_unit: str = ""
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class WindowMap:
+    """The part of a log that is used, in seconds from its start; `end_s` 0 is its end."""
+
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LogMap:
+    """The whole map; `docs/your-own-logs.md` describes it for its writers.
+
+    clock: "header" or "log", which stamps are used; "" for header where present and sane.
+    max_delay_s: readings recorded later than that after their stamp are dropped; 0 for none.
+    frame: "enu" or "ned", of the log's vectors where a section does not say.
+    """
+
+    imu: ImuMap | None = None
+    gps: GpsMap | None = None
+    gps_velocity: TopicMap | None = None
+    magnetometer: VectorMap | None = None
+    barometer: TopicMap | None = None
+    odometry: VectorMap | None = None
+    pose: VectorMap | None = None
+    reference: ReferenceMap | None = None
+    streams: dict[str, StreamMap] = field(default_factory=dict)
+    window: WindowMap = WindowMap()
+    clock: str = ""
+    max_delay_s: float = 0.0
+    frame: str = ""
+    first: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def body(self, axes: Axes | None) -> Axes:
+        """Return a section's axes, or those that the frame stands for."""
+        return axes or (FRD if self.frame == "ned" else OURS)

@@ -13,6 +13,7 @@ LABELS = {
     "dead_reckoning": "dead reckoning",
     "ekf": "EKF",
     "ukf": "UKF",
+    "own_filter": "your filter",
     "student": "student",
 }
 NOTHING = "—"

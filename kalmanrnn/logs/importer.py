@@ -1,0 +1,187 @@
+"""Import a log: open it, guess its map or read one, convert, and return a `Recording`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kalmanrnn.errors import UserError
+from kalmanrnn.logs.clock import Timed, clean, settle
+from kalmanrnn.logs.convert import (
+    gps_of_columns,
+    imu_of_columns,
+    imu_units,
+    own_stream,
+    streams_of_topic,
+)
+from kalmanrnn.logs.gather import gather, sections
+from kalmanrnn.logs.geodesy import Origin
+from kalmanrnn.logs.guess import guess_map
+from kalmanrnn.logs.layout import GpsMap, LogMap
+from kalmanrnn.logs.localise import on_earth, snapped, to_local
+from kalmanrnn.logs.mapping import map_text, parse_map
+from kalmanrnn.logs.readings import no_progress
+from kalmanrnn.logs.recording import Recording, Stream, load_recording
+from kalmanrnn.logs.reference import reference_stream, tie
+from kalmanrnn.logs.source import open_log
+
+# A gap is called one where it is that many times the usual step.
+GAP = 5.0
+
+
+def import_log(
+    path: Path,
+    map_file: Path | None = None,
+    *,
+    progress: Callable[[int, int], None] = no_progress,
+) -> Recording:
+    """Read a log as its map says, or as can be guessed; a drive file comes back as it is.
+
+    A drive file holds the map that it was made with; `map_file` means nothing to it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"there is no {path}", why="no such file or folder", cure="check the path: ls"
+        )
+    if path.suffix == ".npz":
+        return load_recording(path)
+    # A log may hold any numbers; what overflows becomes NaN, and is left out and counted.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _imported(path, map_file and Path(map_file), progress)
+
+
+def _imported(path: Path, map_file: Path | None, progress: Callable[[int, int], None]) -> Recording:
+    source, have, guessed = open_log(path), {}, []
+    if map_file is None:
+        text, have = guess_map(source, progress)
+        name, guessed = "the guessed map", _comments(text)
+    else:
+        name, text = map_file.name, map_text(map_file)
+    layout = parse_map(name, text)
+    readings, notes = gather(source, layout, progress, have)
+    timed, more = settle(readings, layout)
+    recording = recording_of(timed, layout)
+    return recording._replace(notes=(*notes, *guessed, *more, *recording.notes), map=text)
+
+
+def _comments(text: str) -> list[str]:
+    """Return what a guessed map says of its own guesses, its first line left out."""
+    lines = [line.partition("# ")[2] for line in text.splitlines()[1:]]
+    return [f"guessed: {line}" for line in lines if line]
+
+
+def recording_of(timed: dict[str, Timed], layout: LogMap) -> Recording:
+    """Convert readings on one clock; `timed` by the topics' or files' names."""
+    streams, notes, origin = [], [], None
+    for role, section in sections(layout):
+        topic = timed[section.topic or section.file]
+        made, said = _converted(role, topic, layout)
+        notes += said
+        for stream in made:
+            stream, said = _mended(stream, topic.name, section.delay_s)
+            notes += said
+            if isinstance(section, GpsMap):
+                stream, said = snapped(stream, topic.name, section.period_s)
+                notes += said
+            if role == "gps" and stream.name == "gps":
+                stream, origin, world = to_local(stream)
+                notes.append(world)
+            streams.append(stream)
+            notes += rates(stream)
+    reference, origin, said = _reference(timed, layout, streams, origin)
+    said += overlaps([*streams, *([reference] if reference else [])])
+    start = min(float(s.t[0]) for s in streams)
+    moved = [s._replace(t=s.t - start) for s in streams]
+    return Recording(
+        start=start,
+        streams=tuple(moved),
+        reference=reference and reference._replace(t=reference.t - start),
+        origin=origin,
+        notes=tuple(dict.fromkeys([*notes, *said])),
+        reference_note=layout.reference.note if layout.reference else "",
+        lever_arm_m=tuple(layout.gps.lever_arm_m) if layout.gps else (0.0, 0.0, 0.0),  # pyright: ignore[reportArgumentType]
+        first=layout.first,
+    )
+
+
+def _converted(role: str, topic: Timed, layout: LogMap) -> tuple[list[Stream], list[str]]:
+    """Turn one section's readings into streams; fixes stay degrees, checked."""
+    if role in layout.streams:
+        return own_stream(role, topic, layout.streams[role])
+    if topic.type == "csv":
+        made, notes = {"imu": imu_of_columns, "gps": gps_of_columns}[role](topic, layout)
+    else:
+        made, notes = streams_of_topic(role, topic, layout)
+    if role == "imu":
+        assert layout.imu is not None
+        axes = layout.imu.axes or layout.body(None)
+        if topic.type == "px4/sensor_combined" or not np.allclose(axes.matrix, np.eye(3)):
+            name = axes.name if layout.imu.axes or layout.frame else "forward-right-down"
+            notes = [*notes, f"{topic.name}: axes {name} turned into forward-left-up"]
+        stream, said = imu_units(made[0], layout)
+        made, notes = [stream], notes + [s.replace("imu:", f"{topic.name}:") for s in said]
+    if role == "gps":
+        stream, said = on_earth(made[0], topic.name)
+        made, notes = [stream, *made[1:]], notes + said
+    return made, notes
+
+
+def _mended(stream: Stream, name: str, delay_s: float) -> tuple[Stream, list[str]]:
+    """Sort, leave out, move earlier; notes name the topic or file."""
+    stream, notes = clean(stream, name)
+    if delay_s:
+        stream = stream._replace(t=stream.t - delay_s)
+        notes.append(f"{name}: times moved {delay_s:g} s earlier, as the map says")
+    return stream, notes
+
+
+def _reference(
+    timed: dict[str, Timed], layout: LogMap, streams: list[Stream], origin: Origin | None
+) -> tuple[Stream | None, Origin | None, list[str]]:
+    section = layout.reference
+    if section is None:
+        return None, origin, []
+    names = section.topic or (section.file,)
+    found, origin = reference_stream([timed[n] for n in names], layout, origin)
+    stream, notes = _mended(found.stream, ", ".join(names), section.delay_s)
+    gps = next((s for s in streams if s.name == "gps"), None)
+    stream, said = tie(found._replace(stream=stream), gps)
+    return stream, origin, notes + said
+
+
+def overlaps(streams: list[Stream]) -> list[str]:
+    """Refuse an IMU, GPS and reference that share no time: UserError; note the same of others."""
+    notes = []
+    for i, one in enumerate(streams):
+        for other in streams[i + 1 :]:
+            a, b = sorted((one, other), key=lambda s: s.t[0])
+            if a.t[-1] >= b.t[0]:
+                continue
+            what = (
+                f"{a.name} and {b.name} do not overlap in time: {a.name} ends at {a.t[-1]:.3f} s, "
+                f"{b.name} starts at {b.t[0]:.3f} s"
+            )
+            if {a.name, b.name} <= {"imu", "gps", "reference"}:
+                raise UserError(
+                    what,
+                    why="they must be stamped by one clock",
+                    cure="check `time`, `delay_s` and `clock` in the map; kalmanrnn inspect LOG",
+                )
+            notes.append(what)
+    return notes
+
+
+def rates(stream: Stream) -> list[str]:
+    """Say a stream's usual rate, and where readings are missing."""
+    steps = np.diff(stream.t)
+    if not steps.size:
+        return [f"{stream.name}: a single reading"]
+    usual = float(np.median(steps))
+    notes = [f"{stream.name}: {len(stream.t)} readings at {1 / usual:.3g} Hz"]
+    long = int((steps > GAP * usual).sum())
+    if long:
+        notes.append(f"{stream.name}: {long} gaps, up to {steps.max():.2f} s")
+    return notes

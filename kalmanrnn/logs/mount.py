@@ -1,0 +1,141 @@
+"""How an IMU hangs, and in which units it speaks, from what it reads; numpy only."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+
+GRAVITY = 9.80665
+DEGREES = 180 / np.pi
+# Turned less in all, rates cannot be compared [rad].
+LEAST_TURN = 1.0
+# A twentieth of the readings above this is no robot's rad/s; above the other, it may be [rad/s].
+FASTEST = 10.0
+DOUBTFUL = 2.0
+TILTED_DEG = 25.0
+EDGE_S = 1.0
+SHORTEST_S, LONGEST_S = 10.0, 1e6
+
+
+def slow_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
+    """Return the mean specific force `[3]` over the quieter half of the readings."""
+    known = np.isfinite(gyro).all(axis=1) & np.isfinite(accel).all(axis=1)
+    gyro, accel = gyro[known], accel[known]
+    if not len(accel):
+        return np.full(3, np.nan)
+    size = np.linalg.norm(accel, axis=1)
+    restless = np.linalg.norm(gyro - np.median(gyro, axis=0), axis=1)
+    odd = np.abs(size - np.median(size))
+    quiet = (restless <= np.median(restless)) & (odd <= np.quantile(odd, 0.9))
+    return accel[quiet].mean(axis=0) if quiet.any() else accel.mean(axis=0)
+
+
+def right_turns() -> list[np.ndarray]:
+    """Return the 24 rotations `[3, 3]` that take axes to axes."""
+    found = []
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        R = np.zeros((3, 3), int)
+        R[range(3), order] = signs
+        if round(np.linalg.det(R)) == 1:
+            found.append(R)
+    return found
+
+
+def mount_of(force: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the rotation among the 24 that brings a resting force `[3]` nearest to up.
+
+    Of the four that do, the one that turns least, x staying forward where it can; and the angle
+    that is left between the force and up [deg].
+    """
+    axis = np.zeros(3, int)
+    axis[np.argmax(np.abs(force))] = 1 if force[np.argmax(np.abs(force))] > 0 else -1
+    upright = [R for R in right_turns() if (R @ axis == [0, 0, 1]).all()]
+    best = max(upright, key=lambda R: (np.trace(R), R[0, 0]))
+    cosine = np.clip(force @ axis / np.linalg.norm(force), -1, 1)
+    return best, float(np.degrees(np.arccos(cosine)))
+
+
+def accel_unit_of(force: np.ndarray) -> str:
+    """Return "m/s^2" or "g" by the size of a resting force, "" where it is neither."""
+    size = float(np.linalg.norm(force))
+    if 0.8 < size < 1.2:
+        return "g"
+    return "m/s^2" if 0.8 * GRAVITY < size < 1.2 * GRAVITY else ""
+
+
+def gyro_unit_of(gyro: np.ndarray, rate: np.ndarray | None, t: np.ndarray) -> str:
+    """Return "rad/s" or "deg/s": against a known turn rate `[n]` [rad/s], else by plain size."""
+    size = np.linalg.norm(np.nan_to_num(gyro), axis=1)
+    if rate is not None:
+        step = np.diff(t, append=t[-1:])
+        known = np.isfinite(rate) & np.isfinite(step)
+        turned = float((np.abs(rate[known]) * step[known]).sum())
+        if turned > LEAST_TURN:
+            ratio = float((size[known] * step[known]).sum()) / turned
+            return "deg/s" if ratio > np.sqrt(DEGREES) * 2 else "rad/s"
+    return "deg/s" if np.quantile(size, 0.95) > FASTEST else "rad/s"
+
+
+def is_fast(gyro: np.ndarray) -> bool:
+    """Tell whether rates `[n, 3]` are such that degrees are as likely as radians."""
+    return float(np.quantile(np.linalg.norm(np.nan_to_num(gyro), axis=1), 0.95)) > DOUBTFUL
+
+
+def rate_of_attitude(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
+    """Return the turn rate `[n]` [rad/s] of quaternions `[n, 4]`; None where they say nothing."""
+    size = np.linalg.norm(q, axis=1)
+    if len(t) < 3 or not np.isfinite(size).all() or np.abs(size - 1).max() > 0.1:
+        return None
+    # A quarter of a second, so that what is compared is turning and not noise.
+    step = float(np.median(np.diff(t)))
+    stride = max(1, round(0.25 / step)) if 0 < step < np.inf else len(t)
+    if len(t) <= stride:
+        return None
+    half = np.clip(np.abs((q[stride:] * q[:-stride]).sum(axis=1)), 0, 1)
+    over = np.maximum(t[stride:] - t[:-stride], 1e-9)
+    rate = np.full(len(t), np.nan)
+    rate[: len(over)] = 2 * np.arccos(half) / over
+    return rate
+
+
+def forward_of(
+    t: np.ndarray, level: np.ndarray, wheels_t: np.ndarray, speed: np.ndarray, turn: np.ndarray
+) -> tuple[int, float]:
+    """Return by how many quarter turns the IMU's x lies left of forward; and how sure that is.
+
+    level: `[n, 2]` its horizontal specific force [m/s^2]. Wheels speed up forward and, turning,
+    are pushed to the inside: as complex numbers that push and the IMU's differ by the angle
+    between their axes. 0 where their correlation could be chance, or is near no quarter.
+    """
+    first, last = max(t[0], wheels_t[0]) + EDGE_S, min(t[-1], wheels_t[-1]) - EDGE_S
+    if not SHORTEST_S < last - first < LONGEST_S:
+        return 0, 0.0
+    at = np.arange(first, last, 0.1)
+    v, w = (_smooth(at, wheels_t, x) for x in (speed, turn))
+    push = np.gradient(v, at) + 1j * v * w
+    x, y = (_smooth(at, t, level[:, i]) for i in range(2))
+    felt = (x - np.median(x)) + 1j * (y - np.median(y))
+    size = np.sqrt((np.abs(push) ** 2).sum() * (np.abs(felt) ** 2).sum())
+    found = (felt * np.conj(push)).sum() / size if size > 0 else 0j
+    quarters = np.angle(found) / (np.pi / 2)
+    # Half a second is one independent look: chance exceeds three of its deviations once in 10^4.
+    chance = 3 / np.sqrt(2 * (last - first))
+    if abs(found) < max(0.25, chance) or abs(quarters - round(quarters)) > 0.3:
+        return 0, 0.0
+    return round(quarters) % 4, float(abs(found))
+
+
+def turned_by(quarters: int) -> np.ndarray:
+    """Return the rotation `[3, 3]` of vectors that is that many quarter turns to the right."""
+    x, y = [(1, 0), (0, -1), (-1, 0), (0, 1)][quarters % 4]
+    return np.array([[x, -y, 0], [y, x, 0], [0, 0, 1]])
+
+
+def _smooth(at: np.ndarray, t: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Average over half a second around each time; readings that are not finite count as 0."""
+    order = np.argsort(t, kind="stable")
+    t, x = t[order], np.nan_to_num(x[order])
+    total = np.append(0.0, np.cumsum(x))
+    low, high = np.searchsorted(t, at - 0.25), np.searchsorted(t, at + 0.25)
+    return (total[high] - total[low]) / np.maximum(high - low, 1)
