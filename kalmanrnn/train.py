@@ -106,6 +106,7 @@ def fit(
                 update = learn.update(student, norm, config.train, part, moves=own)
                 if step == part.first_step and step:
                     state = learn.begin(student, config.train, part, state.params, state)
+                    tally = tally._replace(waited=0)
             if (where.set_index, learn.layout_of(where)) != laid_out:
                 taught = fetch(where.set_index)
                 note_lost(meter, taught)

@@ -234,6 +234,16 @@ def test_every_choice_of_student_trains(student, target, tmp_path):
     assert np.isfinite(trained.tally.score)
 
 
+def test_free_run_has_a_patience_of_its_own(tmp_path):
+    """Checks in vain while distilling once ended free run after its first update."""
+    train = replace(
+        SMALL.train, distil_steps=40, free_steps=12, distil_rate=1e-12, checks=13, patience=4
+    )
+    config = replace(SMALL, train=train)
+    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.tally.step == 52
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_nothing_leaks_from_one_drive_into_the_next(index):
     scenario = load("linear")

@@ -93,7 +93,8 @@ def complaint(m: Misfit) -> tuple[str, str] | None:
             f"{m.block} drifts {m.second:.3g} times more in {m.ticks} ticks than white noise would",
             f"multiply {variance} by {m.second**2:.2g}, or model what drives it",
         )
-    if m.tick < SMALLER and m.claimed:
+    # A truth that changes smoothly is small in a tick and adds up over a second.
+    if max(m.tick, m.second) < SMALLER and m.claimed:
         return (
             f"one tick of {m.block} differs by {m.tick:.2g} times what is claimed",
             f"multiply {variance} by {m.tick**2:.2g}",

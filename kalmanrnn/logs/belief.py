@@ -6,6 +6,7 @@ heading from the GPS's course or, for slow robots, from a search.
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -67,7 +68,8 @@ def _found(
 ) -> tuple[np.ndarray, list[str]]:
     if scenario.start is not None:
         packets = drive.packets
-        mean = np.array(scenario.start(packets.z[0], packets.seen[0]), float)
+        with jax.enable_x64(True):
+            mean = np.array(scenario.start(packets.z[0], packets.seen[0]), float)
         return mean, ["first belief: from the first readings, as the scenario says"]
     if fixes is None:
         raise UserError(
