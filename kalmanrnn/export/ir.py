@@ -1,0 +1,133 @@
+"""The short list of typed operations that every emitter walks: static shapes, float32.
+
+All movement of data (slices, reshapes, broadcasts, transposes, concatenations, padding, static
+gathers and scatters) is one operation, `take`; whatever jax says beside is brought into the few
+forms below by `trace`. What the kinds mean:
+
+UNARY, BINARY     elementwise. Each input has the output's shape or a single element.
+compare, logic    eq ne lt le gt ge on numbers, and or not on bools; bools out.
+rem               C's fmod: the sign of the dividend.
+select            (pred, on_false, on_true), elementwise as above.
+convert           to the output's dtype; float to int truncates, bool to number is 0 or 1.
+take              out.flat[i] = (inputs flattened and put behind one another)[index[i]]; `index`
+                  is an int32 array of the output's size.
+matmul            a [A, m, k], b [B, k, n] -> [max(A, B), m, n]; A and B equal, or one of them 1.
+reduce            [r, n] -> [r] over the last axis; `how` is sum, max, min, and, or.
+cumulate          [r, n] -> [r, n] along the last axis; `how` is sum, prod, max, min.
+cholesky          [b, n, n] -> lower factors, zeros above the diagonal.
+solve_triangular  a [b, n, n], b [b, n, m] -> x with a x = b, or a' x = b for `transpose`;
+                  `lower` says which half of a is read; `unit` that its diagonal counts as ones.
+loop              runs `body` (a Program) over the first axis of some inputs: see `Loop`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Dtype = Literal["f32", "i32", "bool"]
+NUMPY: dict[str, Any] = {"f32": np.float32, "i32": np.int32, "bool": np.bool_}
+
+UNARY = (
+    *("neg", "abs", "sign", "floor", "ceil", "round", "sqrt", "rsqrt", "exp", "log", "log1p"),
+    *("expm1", "sin", "cos", "tan", "asin", "acos", "atan", "tanh", "logistic", "is_finite", "not"),
+)
+BINARY = (
+    *("add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "and", "or"),
+)
+OTHERS = (
+    *("select", "convert", "take", "matmul", "reduce", "cumulate"),
+    *("cholesky", "solve_triangular", "loop"),
+)
+KINDS = (*UNARY, *BINARY, *OTHERS)
+
+
+class Value(NamedTuple):
+    """An array of a program: an input, a constant, or what one operation gives."""
+
+    shape: tuple[int, ...]
+    dtype: Dtype
+
+    @property
+    def size(self) -> int:
+        """Numbers in it."""
+        return int(np.prod(self.shape, dtype=int))
+
+
+class Port(NamedTuple):
+    """A named input or output: the value's number and what it is to people."""
+
+    name: str
+    value: int
+
+
+class Op(NamedTuple):
+    """One operation: `inputs` and `outputs` are numbers of values.
+
+    attrs: `index` for take, `how`, `lower`, `transpose`, `unit`, or the fields of a `Loop`.
+    source: the line of a scenario or of ours that it came from, `file.py:12 (function)`.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attrs: dict[str, Any]
+    source: str
+
+
+class Loop(NamedTuple):
+    """What a `loop` operation's attrs hold, by these names.
+
+    The operation's inputs are `captured` values, then `carried` ones, then those whose first
+    axis is walked; the body's inputs are the same with that axis gone, its outputs the carried
+    values anew and then what is collected along a new first axis. The operation's outputs are
+    the last carried values and the collections.
+    counted: whether only the first `n_ticks` rounds need to run at run time: the others are
+    padding (dt = 0) and change nothing.
+    """
+
+    body: Program
+    captured: int
+    carried: int
+    length: int
+    counted: bool
+
+
+class Program(NamedTuple):
+    """One pure function of arrays, in the order to be computed.
+
+    constants: by number; weights are among them, named in `weights` (number -> name such as
+    `lstm0.kernel`). A body of a loop has constants of its own and captures nothing silently.
+    """
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    values: dict[int, Value]
+    constants: dict[int, np.ndarray]
+    weights: dict[int, str]
+    ops: tuple[Op, ...]
+
+
+def check(program: Program) -> None:
+    """Hold a program to its own types; AssertionError names the operation that breaks them."""
+    known = {port.value for port in program.inputs} | set(program.constants)
+    for number, array in program.constants.items():
+        value = program.values[number]
+        assert array.shape == value.shape, number
+        assert array.dtype == NUMPY[value.dtype], number
+    for op in program.ops:
+        assert op.kind in KINDS, op
+        assert set(op.inputs) <= known, op
+        assert not set(op.outputs) & known, op
+        known |= set(op.outputs)
+        if op.kind == "take":
+            index = op.attrs["index"]
+            total = sum(program.values[i].size for i in op.inputs)
+            assert index.size == program.values[op.outputs[0]].size, op
+            assert not index.size or (index.min() >= 0 and index.max() < total), op
+        if op.kind == "loop":
+            check(op.attrs["body"])
+    assert {port.value for port in program.outputs} <= known, program.outputs
