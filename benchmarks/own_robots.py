@@ -104,8 +104,9 @@ def turned(scenario: Scenario, drive: Drive, angles: np.ndarray) -> Drive:
             # Fourth in both is an angle: the heading, and the radar's bearing.
             a[..., 3] += angle
         z = np.where(scenario.mask(drive.packets.seen), z, 0.0)
-        first = scenario.start(z[0, 0], drive.packets.seen[0, 0])
-        belief = drive.belief._replace(mean=np.asarray(first)[None])
+        with jax.enable_x64(True):
+            first = np.asarray(scenario.start(z[0, 0], drive.packets.seen[0, 0]))
+        belief = drive.belief._replace(mean=first[None])
         packets = drive.packets._replace(z=z)
         parts.append(drive._replace(truth=truth, packets=packets, belief=belief))
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)

@@ -1,6 +1,6 @@
 """A UKF written with filterpy, as one has it lying about, made the teacher for the rover.
 
-    kalmanrnn train rover --teacher examples/my_filter.py:make_filter
+    kalmanrnn train --sim rover --teacher examples/my_filter.py:make_filter
 
 State x, y, heading; inputs wheel_left, wheel_right, gyro_z, accel_forward; readings compass,
 gps east, gps north. `step` gets what `kalmanrnn.types.Packet` says, in numpy.
