@@ -23,6 +23,7 @@ class Judgement(NamedTuple):
 
     score: mean log ratio over state groups, the lower the better; inf when any group is not
     finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
+    blind: whether nobody knows the truth, so that all is said of differences from the teacher.
     """
 
     score: float
@@ -30,6 +31,7 @@ class Judgement(NamedTuple):
     error: float
     unit: str
     ratios: dict[str, float]
+    blind: bool
 
 
 def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normaliser], Judgement]:
@@ -68,6 +70,6 @@ def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normal
         ratios = {name: own[name] / teacher[name] for name in teacher}
         logs = np.log(np.maximum(list(ratios.values()), 1e-9))
         score = float(np.mean(logs)) if np.all(np.isfinite(logs)) else float("inf")
-        return Judgement(score, shown.name, own[shown.name], shown.unit, ratios)
+        return Judgement(score, shown.name, own[shown.name], shown.unit, ratios, blind)
 
     return one

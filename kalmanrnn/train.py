@@ -220,7 +220,10 @@ def tell(
     ticks: int,
 ) -> Tally:
     """Log a line and move the bar; `ticks` are those in one step of the student."""
+    began = time.monotonic()
     loss = float(np.mean(jax.device_get(losses)))
+    # Updates are only asked for in the loop; here they are waited for.
+    tally = tally._replace(seconds=tally.seconds + time.monotonic() - began)
     tally = tally._replace(skipped=int(state.skipped), anchored=int(state.anchored))
     taken = max(tally.seconds - tally.told_s, 1e-9)
     rate = ticks * part.batch * part.window * len(losses) / taken
@@ -254,10 +257,12 @@ def note_check(
         {"step": tally.step, "score": seen.score, "held_out_m": seen.error, "ratios": seen.ratios}
     )
     ratios = ", ".join(f"{name} {value:.2f}" for name, value in seen.ratios.items())
-    meter.note(
-        f"step {tally.step}: {seen.name} error {seen.error:.3g} {seen.unit}; "
-        f"student / teacher: {ratios}"
-    )
+    error = f"{seen.error:.3g} {seen.unit}"
+    if seen.blind:
+        said = f"{seen.name} {error} off the teacher; in its standard deviations: {ratios}"
+    else:
+        said = f"{seen.name} error {error}; student / teacher: {ratios}"
+    meter.note(f"step {tally.step}: {said}")
     return tally
 
 
