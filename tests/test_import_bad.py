@@ -1,5 +1,7 @@
 """Logs and maps that an import must refuse, in three lines that name the place and the cure."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from logmaking import EPOCH, fix, imu, odometry, readings, source_of
@@ -7,7 +9,10 @@ from logmaking import EPOCH, fix, imu, odometry, readings, source_of
 from kalmanrnn.cli import main
 from kalmanrnn.errors import DATA, MISSING, UserError
 from kalmanrnn.logs import importer
+from kalmanrnn.logs.bind import bind
 from kalmanrnn.logs.importer import import_log
+from kalmanrnn.logs.source import open_log
+from kalmanrnn.scenario import load
 
 T = EPOCH + np.arange(0, 10, 0.01)
 BOTH = "imu: {topic: /imu}\ngps: {topic: /fix}\n"
@@ -323,3 +328,30 @@ def test_a_refused_log_leaves_nothing(tmp_path, folder):
     set_line(folder / "gps.csv", 6, "0.80,147,8,400")
     assert main(["import", str(folder), "--out", str(tmp_path / "drive.npz"), "--quiet"]) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["log"]
+
+
+def test_an_empty_topic(refused, tmp_path, monkeypatch):
+    source = source_of(imu(T[:0]), fix(T[::20]))
+    error = refused(source, "imu: {topic: /imu}\ngps: {topic: /fix}")
+    assert "the topic '/imu' has no messages" in error.what
+    # Guessing leaves it out, and says so: once in the map, once in a note.
+    monkeypatch.setattr(importer, "open_log", lambda _: source)
+    recording = import_log(tmp_path / "robot.log")
+    assert [s.name for s in recording.streams] == ["gps"]
+    assert "# /imu could be the imu, but has no messages" in recording.map
+    assert any("/imu could be the imu, but has no messages" in n for n in recording.notes)
+
+
+def test_a_ulog_without_gps_is_imported_and_refused_by_what_needs_a_gps(tmp_path, monkeypatch):
+    """Its IMU is worth having; a robot that starts at a fix is told what is missing."""
+    log = Path(__file__).parent / "data" / "px4_ulog" / "sample_log_small.ulg"
+    source = open_log(log)
+    topics = tuple(t for t in source.topics if "gps" not in t.name)
+    monkeypatch.setattr(importer, "open_log", lambda _: source._replace(topics=topics))
+    recording = import_log(log)
+    assert recording.stream("imu") is not None
+    assert recording.stream("gps") is None
+    with pytest.raises(UserError) as caught:
+        bind(load("imu_gps"), recording)
+    assert "too few readings for imu_gps" in caught.value.what
+    assert "gps 0" in caught.value.why

@@ -125,11 +125,13 @@ def with_log_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, 
             stated = place[0].variance[:, place[1] : place[1] + sensor.size]
             with np.errstate(all="ignore"):
                 sigma = np.sqrt(_median(stated))
-        known = sigma is not None and bool((np.isfinite(sigma) & (sigma > 0)).all())
+        if sigma is None:
+            sensors.append(sensor)
+            continue
+        known = bool((np.isfinite(sigma) & (sigma > 0)).all())
         if not known or np.allclose(sigma, sensor.sigma):
             sensors.append(sensor)
             continue
-        assert sigma is not None
         sensors.append(replace(sensor, sigma=tuple(map(float, sigma))))
         unit = sensor.channels[0].unit
         notes.append(

@@ -64,8 +64,14 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
             cure=f"write `{'file' if tables else 'topic'}: ...` in the map, "
             "see docs/your-own-logs.md",
         )
-    known = [topic.name for topic in source.topics]
+    known = {topic.name: topic.count for topic in source.topics}
     for name in (*topics, *files):
+        if known.get(name) == 0 and not tables:
+            raise UserError(
+                f"{source.path}: the topic {name!r} has no messages",
+                why="it was announced, and nothing was ever sent or recorded on it",
+                cure="leave it out of the map, or record again: ros2 bag info shows the counts",
+            )
         if name not in known:
             raise UserError(
                 f"there is no {Path(source.path) / name}"

@@ -40,6 +40,7 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
     lines = [
         f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand here"
     ]
+    lines += _silent(source)
     have: dict[str, Readings] = {}
     choices = {role: topics for role, topics in found.items() if role in NEEDED and topics[1:]}
     for role, topics in found.items():
@@ -84,6 +85,13 @@ def candidates(source: Source) -> dict[str, list[Topic]]:
         if topics:
             found[role] = topics
     return found
+
+
+def _silent(source: Source) -> list[str]:
+    """Name the topics that could have been a sensor, had they any messages."""
+    kinds = {kind: role for role in (*NEEDED, *OTHERS) for kind in CONVERTERS[role]}
+    empty = [t for t in source.topics if not t.count and t.type in kinds]
+    return [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
 
 
 def _truth(source: Source) -> list[str]:
