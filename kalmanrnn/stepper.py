@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.errors import UserError
+from kalmanrnn.inputs import ROOM, Inputs
 from kalmanrnn.job import load_trained
 from kalmanrnn.logs.belief import levelled
 from kalmanrnn.logs.bind import CLOSEST
@@ -24,20 +25,10 @@ from kalmanrnn.logs.geodesy import Origin, geodetic_to_enu
 from kalmanrnn.network import core
 from kalmanrnn.runfolder import open_run
 from kalmanrnn.scenario import load
-from kalmanrnn.student import (
-    Carry,
-    Normaliser,
-    Student,
-    advance,
-    first_carry,
-    normalise,
-    observe,
-    respond,
-)
-from kalmanrnn.types import Packet
+from kalmanrnn.stepping import Held, ahead, answer
+from kalmanrnn.student import Normaliser, Student, first_carry
 
 SAME_S = 1e-6
-ROOM = 4096
 
 
 class Newest(NamedTuple):
@@ -45,15 +36,6 @@ class Newest(NamedTuple):
 
     t: float
     mean: np.ndarray
-
-
-class Held(NamedTuple):
-    """What a student holds after an event: its carry before it, and its answer to it."""
-
-    carry: Carry
-    mean: jax.Array
-    memory: Any
-    output: jax.Array
 
 
 class Event(NamedTuple):
@@ -96,16 +78,15 @@ class Stepper:
             np.flatnonzero(scenario.sensor_of == i) for i in range(len(scenario.sensors))
         ]
         self._names = {sensor.name: i for i, sensor in enumerate(scenario.sensors)}
-        self._answer = jax.jit(partial(_answer, student, params, norm))
-        self._ahead = jax.jit(partial(_ahead, student))
+        self._answer = jax.jit(partial(answer, student, params, norm))
+        self._ahead = jax.jit(partial(ahead, student))
         self._memory = core(student.graph, params).start()
         # One more than in simulation: jitter splits a tick at either end.
         self._size = scenario.ticks_per_event + 1
         self._place = slice(0, 0)
         if scenario.origin:
             self._place = scenario.space.state_slice(scenario.origin)
-        self._t, self._u = np.zeros(ROOM), np.zeros((ROOM, len(scenario.inputs)))
-        self._count = 0
+        self._inputs = Inputs(len(scenario.inputs))
         self._first: np.ndarray | None = None
         self._origin = np.zeros(0)
         self._earth: Origin | None = None
@@ -140,7 +121,8 @@ class Stepper:
         state[self._place] -= self._origin
         self._first = state.astype(np.float32)
         self._events, self._readings, self._waiting = [], [], []
-        self._thinned, self._count, self._newest = set(), 0, -np.inf
+        self._thinned, self._newest = set(), -np.inf
+        self._inputs = Inputs(len(self.scenario.inputs))
         self._live = None
 
     def start_level(
@@ -163,14 +145,18 @@ class Stepper:
         return self.on_input(t, (*gyro, *accel))
 
     def on_input(self, t: float, values: Any) -> Newest | None:
-        """Take the scenario's inputs `[U]`; return what is believed now, None before the start."""
-        if self._count and t <= self._t[self._count - 1]:
+        """Take the scenario's inputs `[U]`; return what is believed now, None before the start.
+
+        ValueError for what is not finite or has another size.
+        """
+        if t <= self._newest:
             self.dropped["old"] += 1
             return self._now()
-        if self._count == len(self._t):
+        if not (np.isfinite(t) and np.isfinite(values).all()):
+            raise ValueError(f"inputs must be finite, got {values} at {t}")
+        if self._inputs.full:
             self._forget()
-        self._t[self._count], self._u[self._count] = t, values
-        self._count += 1
+        self._inputs.add(t, values)
         self._newest = t
         while self._waiting and self._waiting[0][0] <= t:
             self._take(*self._waiting.pop(0))
@@ -211,7 +197,7 @@ class Stepper:
             self._newest = max(self._newest, t)
         if self._newest - t > self.max_delay_s:
             self.dropped["late"] += 1
-        elif self.scenario.inputs and (not self._count or t < self._t[0]):
+        elif self.scenario.inputs and (not self._inputs.count or t < self._inputs.t[0]):
             self.dropped["early"] += 1
         elif t > self._newest:
             bisect.insort(self._waiting, (t, index, z), key=_order)
@@ -293,7 +279,7 @@ class Stepper:
             x = jnp.asarray(self._first)
             carry = first_carry(self.scenario, x, self._memory)
             held = Held(carry, x, self._memory, carry.output)
-            u, dt = self._padded(np.zeros((0, self._u.shape[1])), np.zeros(0))
+            u, dt = self._padded(np.zeros((0, len(self.scenario.inputs))), np.zeros(0))
             answer = self._answer(held, np.zeros(len(self._names), bool), u, dt, z, seen, True)
             return Event(t, z, seen, answer, (-np.inf,) * len(self._names))
         last = self._events[-1]
@@ -306,10 +292,8 @@ class Stepper:
         last = self._events[-1]
         if not self.student.predicts or self._newest <= last.t:
             self._live = last.held.mean
-        elif self._since_live == len(self._events) and self._count > 1:
-            before, now = self._t[self._count - 2 : self._count]
-            middle = 0.5 * (self._u[self._count - 2] + self._u[self._count - 1])
-            u, dt = self._padded(middle[None], np.array([now - before]), size=1)
+        elif self._since_live == len(self._events) and self._inputs.count > 1:
+            u, dt = self._padded(*self._inputs.newest_tick(), size=1)
             self._live = self._ahead(self._live, u, dt)
         else:
             u, dt = self._ticks(last.t, self._newest)
@@ -317,22 +301,11 @@ class Stepper:
         self._since_live = len(self._events)
 
     def _ticks(self, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
-        """Cut the inputs between two times into ticks, as `logs.align.cut` does."""
+        """Return the ticks between two times, padded."""
         if not self.scenario.inputs:
             count = max(1, round((end - start) * self.scenario.tick_hz))
             return self._padded(np.zeros((count, 0)), np.full(count, (end - start) / count))
-        t, u = self._t[: self._count], self._u[: self._count]
-        first, last = np.searchsorted(t, start, "right"), np.searchsorted(t, end, "left")
-        edges = np.concatenate([[start], t[first:last], [end]])
-        ends = np.concatenate([self._input_at(start), u[first:last], self._input_at(end)])
-        return self._padded(0.5 * (ends[1:] + ends[:-1]), np.diff(edges))
-
-    def _input_at(self, t: float) -> np.ndarray:
-        """Interpolate the inputs `[1, U]`."""
-        after = min(max(int(np.searchsorted(self._t[: self._count], t)), 1), self._count - 1)
-        t0, t1 = self._t[after - 1], self._t[after]
-        share = min(max((t - t0) / (t1 - t0), 0.0), 1.0)
-        return ((1 - share) * self._u[after - 1] + share * self._u[after])[None]
+        return self._padded(*self._inputs.ticks(start, end))
 
     def _padded(
         self, u: np.ndarray, dt: np.ndarray, size: int = 0
@@ -373,36 +346,9 @@ class Stepper:
         settled = {key for key in self._thinned if key[0] < oldest}
         self._thinned -= settled
         self.dropped["thinned"] += len(settled)
-        keep = max(int(np.searchsorted(self._t[: self._count], oldest)) - 1, 0)
-        left = self._count - keep
-        if left > len(self._t) // 2:
-            self._t = np.resize(self._t, 2 * len(self._t))
-            self._u = np.resize(self._u, (2 * len(self._u), self._u.shape[1]))
-        self._t[:left] = self._t[keep : self._count].copy()
-        self._u[:left] = self._u[keep : self._count].copy()
-        self._count = left
+        self._inputs.forget(oldest)
         self._since_live = -1
 
 
 def _order(reading: tuple[float, int, np.ndarray]) -> tuple[float, int]:
     return reading[0], reading[1]
-
-
-def _answer(
-    student: Student, params: Any, norm: Normaliser, held: Held, seen_before: jax.Array,
-    u: jax.Array, dt: jax.Array, z: jax.Array, seen: jax.Array, first: jax.Array,
-) -> Held:  # fmt: skip
-    """Go on from what is held over the ticks, and answer what is seen then."""
-    packet = Packet(z, seen_before, u, dt)
-    after = advance(student, held.carry, packet, held.mean, held.memory, held.output)
-    carry = jax.tree.map(lambda a, b: jnp.where(first, a, b), held.carry, after)
-    features, innovation = observe(student, norm, carry, z, seen)
-    memory, raw = core(student.graph, params).step(carry.memory, normalise(norm, features))
-    mean, output = respond(student, norm, carry.x, raw, innovation)
-    return Held(carry, mean, memory, output)
-
-
-def _ahead(student: Student, x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
-    process = student.scenario.process
-    after, _ = jax.lax.scan(lambda x, tick: (process(x, *tick), None), x, (u, dt))
-    return after

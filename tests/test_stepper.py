@@ -157,6 +157,9 @@ def test_wrong_messages_are_refused(scenario):
     for bad in ([0, 0], [0, 0, np.nan]):
         with pytest.raises(ValueError, match="expected 3 finite"):
             stepper.on_gps(0.0, bad)
+    for bad in ((0, 0, 0, 0, 0, np.inf), (0, 0)):
+        with pytest.raises(ValueError, match="finite|shape"):
+            stepper.on_input(0.0, bad)
     with pytest.raises(ValueError, match="no sensor 'radar'"):
         stepper.on("radar", 0.0, [1.0])
     tick = make_student(sim, StudentConfig(hidden=8, every="tick"), seed=0)
