@@ -36,6 +36,7 @@ def answer(
 
 
 def ahead(student: Student, x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
+    """Carry a state `[X]` on over ticks by the process model."""
     process = student.scenario.process
     after, _ = jax.lax.scan(lambda x, tick: (process(x, *tick), None), x, (u, dt))
     return after
