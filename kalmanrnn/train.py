@@ -79,13 +79,12 @@ def fit(
     total = laid[-1].first_step + laid[-1].steps
     ticks = 1 if config.student.every == "tick" else scenario.ticks_per_event
     last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
-    teacher, own = config.data.teacher, is_own(config.data.teacher)
+    own = is_own(config.data.teacher)
     with (
         supply(config, last_set, folder.path, quiet=quiet) as fetch,
         Meter(total, quiet=quiet) as meter,
     ):
-        shown = teacher if own else f"the {teacher.upper()}"
-        meter.note(f"making drives and running {shown} over them")
+        meter.note(f"making drives and running {name_of(config.data.teacher)} over them")
         watched = fetch(WATCHED)
         note_lost(meter, watched)
         state, norm, tally = start(student, config, folder, laid, params, fetch)
@@ -104,9 +103,7 @@ def fit(
             if where.part is not part:
                 part = where.part
                 update = learn.update(student, norm, config.train, part, moves=own)
-                if step == part.first_step and step:
-                    state = learn.begin(student, config.train, part, state.params, state)
-                    tally = tally._replace(waited=0)
+                state, tally = enter(student, config, part, step, state, tally)
             if (where.set_index, learn.layout_of(where)) != laid_out:
                 taught = fetch(where.set_index)
                 note_lost(meter, taught)
@@ -136,6 +133,16 @@ def fit(
                 break
     (params, norm), _ = checkpoint.load(folder.best, (params, norm))
     return Trained(student, params, norm, tally)
+
+
+def enter(
+    student: Student, config: RunConfig, part: Part, step: int, state: learn.State, tally: Tally
+) -> tuple[learn.State, Tally]:
+    """Begin a part with a fresh optimiser and memory, and patience of its own; or go on in it."""
+    if step != part.first_step or not step:
+        return state, tally
+    state = learn.begin(student, config.train, part, state.params, state)
+    return state, tally._replace(waited=0)
 
 
 def check_target(config: RunConfig) -> None:
@@ -264,6 +271,11 @@ def note_check(
         said = f"{seen.name} error {error}; student / teacher: {ratios}"
     meter.note(f"step {tally.step}: {said}")
     return tally
+
+
+def name_of(teacher: str) -> str:
+    """Name a teacher in a sentence."""
+    return teacher if is_own(teacher) else f"the {teacher.upper()}"
 
 
 def note_lost(meter: Meter, taught: Taught) -> None:
