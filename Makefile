@@ -9,7 +9,7 @@ train: $(VENV)/.installed
 	$(BIN)/kalmanrnn train --sim imu_gps
 
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -18,7 +18,7 @@ lint: $(VENV)/.tested
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[logs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[logs,export]'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

@@ -21,6 +21,8 @@ commands:
   predict  run a trained student over a log, write its estimates      runs/latest LOG
   report   print a run's report                                       runs/latest
   sims     list the robots that come along; copy one; check yours     copy imu_gps mine.py
+  export   turn it into C99, ONNX, StableHLO, numpy; proved equal     runs/latest --out DIR
+  verify   prove an export again on this machine                      DIR
   inspect  say what is in a log, and what is odd about it             LOG
   import   turn a log into a drive file                               LOG --out drive.npz
   allan    measure an IMU's noise from a standing log                 LOG --out imu.yaml
@@ -43,6 +45,8 @@ COMMANDS = {
     "eval": ("evaluate", "evaluate"),
     "predict": ("predict", "predict"),
     "report": ("report", "report"),
+    "export": ("export", "export"),
+    "verify": ("export", "verify"),
     "inspect": ("inspect", "inspect"),
     "import": ("import_", "import_"),
     "allan": ("allan", "allan"),

@@ -15,7 +15,7 @@ from kalmanrnn.errors import UserError
 from kalmanrnn.logs.bind import Log, bind, with_log_noise
 from kalmanrnn.logs.recording import Recording, load_recording, save_recording
 from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.stretches import Stretch, divide, filtered
+from kalmanrnn.stretches import Divided, divide, filtered
 
 
 class LogSet(NamedTuple):
@@ -27,8 +27,7 @@ class LogSet(NamedTuple):
 
     scenario: Scenario
     logs: dict[str, Log]
-    learnt: tuple[Stretch, ...]
-    held: tuple[Stretch, ...]
+    parts: Divided
 
 
 def keep(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
@@ -48,6 +47,7 @@ def load_set(config: RunConfig, folder: Path) -> LogSet:
             why="the run was begun with --log, and its copies are gone",
             cure="start a new run with --log",
         )
+    check_apart(recordings)
     first = recordings[0][1]
     scenario, _ = with_log_noise(scenario_of(config.sim, config.set, first), first)
     whole, logs = [], {}
@@ -55,8 +55,29 @@ def load_set(config: RunConfig, folder: Path) -> LogSet:
         logs[name] = log = bind(scenario, recording)
         drive = jax.tree.map(lambda a: np.asarray(a)[0], log.drive)
         whole.append(filtered(log.scenario, filter_of(config), name, drive))
-    learnt, held = divide(whole, config.logs)
-    return LogSet(scenario, logs, tuple(learnt), tuple(held))
+    return LogSet(scenario, logs, divide(whole, config.logs))
+
+
+def check_apart(recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Refuse logs that share readings, and such as were driven with another antenna."""
+    seen: dict[bytes, str] = {}
+    for name, recording in recordings:
+        if recording.lever_arm_m != recordings[0][1].lever_arm_m:
+            raise UserError(
+                f"{name} and {recordings[0][0]} have their GPS antenna in different places",
+                why=f"{recording.lever_arm_m} and {recordings[0][1].lever_arm_m} m from the IMU",
+                cure="learn from logs of one robot at a time",
+            )
+        slowest = min(recording.streams, key=lambda s: len(s.t))
+        own = {row.tobytes() for row in slowest.values if np.ptp(slowest.values, axis=0).any()}
+        shared = next((seen[row] for row in own if row in seen), None)
+        if shared is not None:
+            raise UserError(
+                f"{name} and {shared} hold the same readings",
+                why=f"of {slowest.name}; what is learnt from one would be judged on in the other",
+                cure="give each log once, and cuts of one log as one",
+            )
+        seen |= dict.fromkeys(own, name)
 
 
 def filter_of(config: RunConfig) -> str:

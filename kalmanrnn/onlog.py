@@ -100,9 +100,10 @@ def train_on_logs(
     folder.finish()
     check_learnt(trained, folder)
     places = [folder.report]
-    if len(found.held) > 1:
-        places = [folder.report / part.name for part in found.held]
-    for part, place in zip(found.held, places, strict=True):
+    judged = found.parts.judged
+    if len(judged) > 1:
+        places = [folder.report / part.name for part in judged]
+    for part, place in zip(judged, places, strict=True):
         whole = found.logs[part.name]
         drive = jax.tree.map(lambda a: np.asarray(a)[None], part.drive)
         seconds = whole.drive.seconds

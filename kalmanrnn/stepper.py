@@ -19,8 +19,9 @@ import numpy as np
 from kalmanrnn.errors import UserError
 from kalmanrnn.inputs import ROOM, Inputs
 from kalmanrnn.job import load_trained
-from kalmanrnn.logs.belief import levelled
-from kalmanrnn.logs.bind import CLOSEST
+from kalmanrnn.logs.align import SLACK
+from kalmanrnn.logs.belief import check_gravity, levelled
+from kalmanrnn.logs.bind import CLOSEST, LONGEST_GAP_S
 from kalmanrnn.logs.geodesy import Origin, geodetic_to_enu
 from kalmanrnn.network import core
 from kalmanrnn.runfolder import open_run
@@ -29,6 +30,7 @@ from kalmanrnn.stepping import Held, ahead, answer
 from kalmanrnn.student import Normaliser, Student, first_carry
 
 SAME_S = 1e-6
+DROPPED = ("late", "ahead", "early", "unstarted", "old", "thinned")
 
 
 class Newest(NamedTuple):
@@ -41,7 +43,7 @@ class Newest(NamedTuple):
 class Event(NamedTuple):
     """One event taken in: its time, what was seen, and all that going on from it needs.
 
-    before: the event before it. used: when each sensor was last used, before this event.
+    used: when each sensor's newest reading that was used was valid, up to this event.
     """
 
     t: float
@@ -54,9 +56,10 @@ class Event(NamedTuple):
 class Stepper:
     """Run a trained student message by message; times in seconds on one clock, any origin.
 
-    `dropped` counts what was not used: "late" (more than max_delay_s), "early" (before the first
-    input), "old" (inputs out of order), "thinned" (faster than the scenario's sensor, counted
-    once nothing can change it any more).
+    `dropped` counts what was not used: "late" (more than max_delay_s), "ahead" (of the newest
+    input by more than that), "early" (before the first input), "unstarted" (before `start`),
+    "old" (inputs out of order), "thinned" (faster than the scenario's sensor, counted once
+    nothing can change it any more).
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Stepper:
                 cure="kalmanrnn train --every event",
             )
         self.scenario, self.student, self.max_delay_s = scenario, student, max_delay_s
-        self.dropped = {"late": 0, "early": 0, "old": 0, "thinned": 0}
+        self.dropped = dict.fromkeys(DROPPED, 0)
         self._thinned: set[tuple[float, int]] = set()
         self._period = 1 / scenario.event_hz
         self._near = 0.5 / scenario.tick_hz
@@ -109,7 +112,8 @@ class Stepper:
         """Say where the robot is at the first measurement: a state `[X]`, or blocks by name.
 
         Whatever came before is forgotten: a new drive begins, its clock may begin anew. Blocks
-        not named are zero, rotations none. ValueError for one that is not there.
+        not named are zero, rotations none. ValueError for one that is not there, a wrong size,
+        what is not finite, or a quaternion whose length is not 1.
         """
         space = self.scenario.space
         state = space.identity() if mean is None else np.array(mean, float)
@@ -117,13 +121,20 @@ class Stepper:
             if name not in [b.name for b in space.blocks]:
                 raise ValueError(f"no block {name!r} in {[b.name for b in space.blocks]}")
             state[space.state_slice(name)] = value
+        if state.shape != (space.state_dim,) or not np.isfinite(state).all():
+            raise ValueError(f"a state is {space.state_dim} finite numbers, got {state}")
+        for block in space.blocks:
+            length = float(np.linalg.norm(state[space.state_slice(block.name)]))
+            if block.kind == "rotation" and abs(length - 1) > 1e-3:
+                raise ValueError(f"{block.name} must be a quaternion of length 1, got {length:g}")
         self._origin = np.round(state[self._place])
         state[self._place] -= self._origin
         self._first = state.astype(np.float32)
         self._events, self._readings, self._waiting = [], [], []
         self._thinned, self._newest = set(), -np.inf
         self._inputs = Inputs(len(self.scenario.inputs))
-        self._live = None
+        self._live, self._earth = None, None
+        self.dropped = dict.fromkeys(self.dropped, 0)
 
     def start_level(
         self,
@@ -137,6 +148,7 @@ class Stepper:
 
         heading_rad: of the body's forward axis, from east towards north.
         """
+        check_gravity(np.asarray(accel, float))
         attitude = levelled(np.asarray(accel, float), heading_rad)
         self.start(attitude=attitude, position=position, velocity=velocity)
 
@@ -154,6 +166,10 @@ class Stepper:
             return self._now()
         if not (np.isfinite(t) and np.isfinite(values).all()):
             raise ValueError(f"inputs must be finite, got {values} at {t}")
+        if self._events and t - self._newest > LONGEST_GAP_S:
+            raise ValueError(
+                f"the clock jumped from {self._newest} to {t} s: call start() to begin anew"
+            )
         if self._inputs.full:
             self._forget()
         self._inputs.add(t, values)
@@ -192,6 +208,7 @@ class Stepper:
                 f"{sensor}: expected {self._slice[index].size} finite numbers, got {z}"
             )
         if self._first is None:
+            self.dropped["unstarted"] += 1
             return None
         if not self.scenario.inputs:
             self._newest = max(self._newest, t)
@@ -199,6 +216,8 @@ class Stepper:
             self.dropped["late"] += 1
         elif self.scenario.inputs and (not self._inputs.count or t < self._inputs.t[0]):
             self.dropped["early"] += 1
+        elif t > self._newest + self.max_delay_s:
+            self.dropped["ahead"] += 1
         elif t > self._newest:
             bisect.insort(self._waiting, (t, index, z), key=_order)
         else:
@@ -240,11 +259,12 @@ class Stepper:
         self._thinned.discard((t, index))
         # An event at which nothing is seen stands only if nothing comes for two periods.
         while self._events and not self._events[-1].seen.any():
-            if self._events[-1].t + self._period <= t + SAME_S * self._period:
+            if self._events[-1].t + (1 - SLACK) * self._period <= t:
                 break
             self._events.pop()
         seen = np.zeros(len(self._names), bool)
         full = np.zeros(self.scenario.sigma.size, np.float32)
+        used = tuple(t if i == index else u for i, u in enumerate(self._used()))
         last = self._events[-1] if self._events else None
         if last is not None and t - last.t <= self._near and not last.seen[index]:
             seen, full, t = last.seen.copy(), last.z.copy(), last.t
@@ -252,27 +272,25 @@ class Stepper:
         else:
             self._fill(t)
         seen[index], full[self._slice[index]] = True, self._local(index, z)
-        self._events.append(self._event(t, full, seen))
+        self._events.append(self._event(t, full, seen, used))
 
     def _used(self) -> tuple[float, ...]:
-        """Tell when each sensor was last used."""
-        if not self._events:
-            return (-np.inf,) * len(self._names)
-        last = self._events[-1]
-        return tuple(last.t if s else u for s, u in zip(last.seen, last.used, strict=True))
+        """Tell when each sensor's newest reading that was used was valid."""
+        return self._events[-1].used if self._events else (-np.inf,) * len(self._names)
 
     def _fill(self, t: float) -> None:
         """Put events at which nothing is seen into a gap that reaches to t."""
         if not self._events:
             return
-        extra = int((t - self._events[-1].t) / self._period + SAME_S) - 1
+        extra = int((t - self._events[-1].t) / self._period + SLACK) - 1
         start = self._events[-1].t
         for k in range(1, extra + 1):
             nothing = np.zeros(len(self._names), bool)
             z = np.zeros(self.scenario.sigma.size, np.float32)
-            self._events.append(self._event(start + k * self._period, z, nothing))
+            at = start + k * self._period
+            self._events.append(self._event(at, z, nothing, self._used()))
 
-    def _event(self, t: float, z: np.ndarray, seen: np.ndarray) -> Event:
+    def _event(self, t: float, z: np.ndarray, seen: np.ndarray, used: tuple[float, ...]) -> Event:
         """Go from the newest event to t and answer what is seen there."""
         if not self._events:
             assert self._first is not None
@@ -281,11 +299,11 @@ class Stepper:
             held = Held(carry, x, self._memory, carry.output)
             u, dt = self._padded(np.zeros((0, len(self.scenario.inputs))), np.zeros(0))
             answer = self._answer(held, np.zeros(len(self._names), bool), u, dt, z, seen, True)
-            return Event(t, z, seen, answer, (-np.inf,) * len(self._names))
+            return Event(t, z, seen, answer, used)
         last = self._events[-1]
         u, dt = self._ticks(last.t, t)
         answer = self._answer(last.held, last.seen, u, dt, z, seen, False)
-        return Event(t, z, seen, answer, self._used())
+        return Event(t, z, seen, answer, used)
 
     def _go_on(self) -> None:
         """Carry the newest event's state on to the newest input."""

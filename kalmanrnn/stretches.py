@@ -20,6 +20,9 @@ from kalmanrnn.filters import FILTERS
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.types import Belief, Drive, Packet
 
+WATCHED_SHARE = 1 / 3
+FEWEST_EVENTS = 10
+
 
 class Stretch(NamedTuple):
     """A part of a log: events without a batch axis, and what the filter believed before each.
@@ -61,20 +64,46 @@ def _beliefs(scenario: Scenario, kind: str, drive: Drive) -> Belief:
     return before
 
 
-def divide(whole: Sequence[Stretch], logs: LogsConfig) -> tuple[list[Stretch], list[Stretch]]:
-    """Return what to learn from and what is held out: whole logs, or a single log's last part.
+class Divided(NamedTuple):
+    """Stretches to learn from, to choose the best checkpoint on, and to judge on; none overlap."""
 
-    Several logs: a quarter of them, at least one, the last ones. A single log: its last
-    `held_share`, after a gap of `held_gap_s` that belongs to neither.
+    learnt: tuple[Stretch, ...]
+    watched: tuple[Stretch, ...]
+    judged: tuple[Stretch, ...]
+
+
+def divide(whole: Sequence[Stretch], logs: LogsConfig) -> Divided:
+    """Divide logs: whole ones where there are several, else a single one after gaps.
+
+    Several: the last quarter of them, at least one, is held out. A single log: its last
+    `held_share`. Of what is held out, the first log chooses the checkpoint and the others judge;
+    or, of a single one, its first third and the rest. Gaps of `held_gap_s` belong to nothing.
     """
-    if len(whole) > 1:
-        held = max(1, round(logs.held_share * len(whole)))
-        return list(whole[:-held]), list(whole[-held:])
-    (one,) = whole
+    if len(whole) == 1:
+        learnt, held = part(whole[0], 1 - logs.held_share, logs.held_gap_s)
+        watched, judged = part(held, WATCHED_SHARE, logs.held_gap_s)
+        return Divided((learnt,), (watched,), (judged,))
+    count = max(1, round(logs.held_share * len(whole)))
+    held = whole[-count:]
+    if count > 1:
+        return Divided(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
+    watched, judged = part(held[0], WATCHED_SHARE, logs.held_gap_s)
+    return Divided(tuple(whole[:-1]), (watched,), (judged,))
+
+
+def part(one: Stretch, share: float, gap_s: float) -> tuple[Stretch, Stretch]:
+    """Cut a stretch in two, the first that share of its time less the gap between them."""
     t = one.drive.t
-    first_held = int(np.searchsorted(t, t[-1] * (1 - logs.held_share)))
-    last_learnt = int(np.searchsorted(t, t[first_held] - logs.held_gap_s))
-    return [one.cut(0, max(last_learnt, 1))], [one.cut(first_held, len(t))]
+    second = int(np.searchsorted(t, t[-1] * share))
+    first = int(np.searchsorted(t, t[min(second, len(t) - 1)] - gap_s))
+    if first < FEWEST_EVENTS or len(t) - second < FEWEST_EVENTS:
+        raise UserError(
+            f"{one.name} is too short to be divided",
+            why=f"{t[-1]:.0f} s of it must give two parts of at least {FEWEST_EVENTS} events and "
+            f"a gap of {gap_s:g} s",
+            cure="use more or longer logs, a smaller --held-gap-s, or a larger --held-share",
+        )
+    return one.cut(0, first), one.cut(second, len(t))
 
 
 def draw(

@@ -107,10 +107,10 @@ def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
     events = round(config.data.seconds * scenario.event_hz)
     rng = np.random.default_rng([config.train.seed, index + 1_000_000])
     if index == WATCHED:
-        events = min(events, max(len(part.drive.t) for part in found.held))
-        return consecutive(scenario, found.held, events, config.data.watched, rng)
+        events = min(events, max(len(part.drive.t) for part in found.parts.watched))
+        return consecutive(scenario, found.parts.watched, events, config.data.watched, rng)
     simulated = min(round(config.logs.mix * config.data.drives), config.data.drives - 1)
-    drives = draw(scenario, found.learnt, events, config.data.drives - simulated, rng)
+    drives = draw(scenario, found.parts.learnt, events, config.data.drives - simulated, rng)
     if not simulated:
         return drives
     made = make_drives(scenario, config.data, config.train.seed, index, simulated)

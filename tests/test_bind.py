@@ -103,6 +103,40 @@ def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
     assert same.scenario.sensors == sim.sensors
 
 
+def test_columns_may_stand_in_any_order(scenario, drives):
+    sim = scenario("linear")
+    recording = recording_of(sim, one(drives("linear", count=4, seconds=12.0)))
+    stream = recording.streams[-1]
+    turned = stream._replace(values=stream.values[:, ::-1], channels=stream.channels[::-1])
+    others = recording.streams[:-1]
+    a, b = bind(sim, recording), bind(sim, recording._replace(streams=(*others, turned)))
+    np.testing.assert_array_equal(a.drive.packets.z, b.drive.packets.z)
+    np.testing.assert_array_equal(a.drive.belief.mean, b.drive.belief.mean)
+
+
+def test_a_gap_that_no_filter_is_carried_through_is_refused(scenario, drives):
+    sim = scenario("linear")
+    recording = recording_of(sim, one(drives("linear", count=4, seconds=12.0)))
+    late = [s._replace(t=np.where(s.t > 6, s.t + 1e6, s.t)) for s in recording.streams]
+    with pytest.raises(UserError, match="nothing was read for 1000000 s") as caught:
+        bind(sim, recording._replace(streams=tuple(late)))
+    assert "window" in caught.value.cure
+
+
+def test_a_heading_that_the_log_does_not_tell_is_taken_for_unknown(scenario, drives):
+    """A rover that stands still: any heading fits, and the belief says so."""
+    sim = scenario("rover")
+    drive = one(drives("rover", count=4, seconds=12.0))
+    seen = drive.packets.seen & [False, True]
+    packets = drive.packets._replace(u=np.zeros_like(drive.packets.u), seen=seen)
+    still = recording_of(sim, drive._replace(packets=packets))
+    values = np.zeros_like(still.streams[2].values)
+    streams = (still.streams[0], still.streams[2]._replace(values=values))
+    log = bind(sim, still._replace(streams=streams))
+    assert any("taken for unknown" in note for note in log.notes)
+    assert np.sqrt(log.drive.belief.cov[0, 2, 2]) > np.pi / np.sqrt(3)
+
+
 def test_what_a_log_lacks_is_named(scenario, drives):
     sim = scenario("rover")
     drive = one(drives("rover", count=4, seconds=12.0))

@@ -157,9 +157,9 @@ def test_a_checkpoint_of_another_scenario_is_refused(trained, capsys):
     assert "trained on linear, not lorenz" in three_lines(capsys)
 
 
-def test_a_log_needs_a_map(trained, tmp_path, capsys):
-    assert run("eval", trained, "--log", tmp_path) == USAGE
-    assert "--log and --map" in three_lines(capsys)
+def test_a_folder_without_a_log_is_refused(trained, tmp_path, capsys):
+    assert run("eval", trained, "--log", tmp_path) == DATA
+    assert "holds no log" in three_lines(capsys)
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(trained, monkeypatch, capsys, tmp_path):

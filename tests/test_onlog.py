@@ -9,9 +9,10 @@ from helpers import one, recording_of
 
 from kalmanrnn.cli import main
 from kalmanrnn.config import LogsConfig
-from kalmanrnn.errors import USAGE
+from kalmanrnn.errors import USAGE, UserError
 from kalmanrnn.logs.bind import bind
 from kalmanrnn.logs.recording import save_recording
+from kalmanrnn.logset import check_apart
 from kalmanrnn.stretches import Stretch, consecutive, divide, draw, filtered, joined
 from kalmanrnn.tracks import filter_track
 from kalmanrnn.withheld import withheld
@@ -20,6 +21,7 @@ SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8"),
     *("--drives", "16", "--seconds", "8", "--watched", "4", "--held-out", "4", "--skip-s", "2"),
     *("--distil-steps", "6", "--free-steps", "4", "--distil-batch", "8", "--free-batch", "8"),
+    *("--held-share", "0.5", "--held-gap-s", "2"),
 ]
 
 
@@ -49,17 +51,36 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     sim = scenario("linear")
     drive = one(bind(sim, recording_of(sim, long_drive)).drive)
     whole = filtered(sim, "ekf", "log", drive)
-    learnt, held = divide([whole], LogsConfig(held_share=0.25, held_gap_s=10.0))
-    ends = [part.drive.packets.z for part in (*learnt, *held)]
-    apart = len(drive.t) - len(ends[0]) - len(ends[1])
-    # Ten seconds of events belong to neither.
-    assert apart == pytest.approx(10.0 * sim.event_hz, abs=2)
-    np.testing.assert_array_equal(ends[0], drive.packets.z[: len(ends[0])])
-    np.testing.assert_array_equal(ends[1], drive.packets.z[-len(ends[1]) :])
+    parts = divide([whole], LogsConfig(held_share=0.5, held_gap_s=5.0))
+    z = [part.drive.packets.z for each in parts for part in each]
+    apart = len(drive.t) - sum(map(len, z))
+    # Two gaps of five seconds of events belong to nothing.
+    assert apart == pytest.approx(2 * 5.0 * sim.event_hz, abs=2)
+    np.testing.assert_array_equal(z[0], drive.packets.z[: len(z[0])])
+    np.testing.assert_array_equal(z[2], drive.packets.z[-len(z[2]) :])
+    second = len(drive.t) // 2
+    np.testing.assert_array_equal(z[1], drive.packets.z[second : second + len(z[1])])
     logs = [whole._replace(name=str(i)) for i in range(8)]
-    learnt, held = divide(logs, LogsConfig())
-    assert [p.name for p in held] == ["6", "7"]
-    assert [p.name for p in learnt] == ["0", "1", "2", "3", "4", "5"]
+    parts = divide(logs, LogsConfig())
+    names = [[part.name for part in each] for each in parts]
+    assert names == [["0", "1", "2", "3", "4", "5"], ["6"], ["7"]]
+    parts = divide(logs[:2], LogsConfig(held_gap_s=1.0))
+    assert [[part.name for part in each] for each in parts] == [["0"], ["1"], ["1"]]
+    with pytest.raises(UserError, match="too short to be divided"):
+        divide([whole], LogsConfig(held_gap_s=30.0))
+
+
+def test_logs_that_share_readings_are_refused(scenario, long_drive):
+    sim = scenario("linear")
+    one_log = recording_of(sim, long_drive)
+    other = recording_of(
+        sim, long_drive._replace(packets=long_drive.packets._replace(z=long_drive.packets.z + 1.0))
+    )
+    check_apart([("a", one_log), ("b", other)])
+    with pytest.raises(UserError, match="b and a hold the same readings"):
+        check_apart([("a", one_log), ("b", one_log)])
+    with pytest.raises(UserError, match="antenna in different places"):
+        check_apart([("a", one_log), ("b", other._replace(lever_arm_m=(1.0, 0.0, 0.0)))])
 
 
 def test_a_stretch_goes_on_as_the_whole_did(scenario, long_drive):
@@ -110,11 +131,11 @@ def test_drawn_stretches_are_pieces_of_the_log(scenario, long_drive):
 def test_a_run_on_a_log_is_judged_on_what_was_held_out(run, log_file):
     report = json.loads((run / "report" / "report.json").read_text())
     assert report["drives"] == 1
-    assert report["drive_seconds"] == pytest.approx(15.0, abs=0.3)
-    assert any("held out: the last 15 s of 60 s of minute" in n for n in report["notes"])
+    assert report["drive_seconds"] == pytest.approx(20.0, abs=0.3)
+    assert any("held out: the last 20 s of 60 s of minute" in n for n in report["notes"])
     assert "no truth says who is right" in report["verdict"]
     assert (run / "logs" / "000-minute.npz").exists()
-    # Five seconds fit three times; thirty do not fit into fifteen.
+    # Five seconds fit three times; thirty do not fit into twenty.
     assert {o["seconds"] for o in report["outages"]} <= {5.0, 10.0}
     rows = report["outages"][0]["rows"]
     assert set(rows) == {"gps", "ekf", "ukf", "student"}
@@ -169,7 +190,8 @@ def test_a_withheld_fix_is_not_seen(scenario, long_drive):
 
 
 def test_impossible_wishes_are_refused(log_file, run, tmp_path, capsys):
-    long = ["--log", str(log_file), "--seconds", "50", "--out", str(tmp_path / "a")]
+    long = ["--log", str(log_file), "--seconds", "50", "--held-gap-s", "1"]
+    long += ["--held-share", "0.5", "--out", str(tmp_path / "a")]
     assert main(["train", "--sim", "linear", *long, "--quiet"]) == 3
     assert "too short for drives of 50 s" in capsys.readouterr().err
     truth = ["--log", str(log_file), "--target", "truth", "--out", str(tmp_path / "b")]
@@ -186,5 +208,5 @@ def test_settings_of_logs_come_back_from_a_run(run):
     from kalmanrnn.runfolder import open_run
 
     logs = open_run(run).config().logs
-    assert logs == LogsConfig(log=logs.log)
+    assert logs == LogsConfig(log=logs.log, held_share=0.5, held_gap_s=2.0)
     assert logs.log[0].endswith("minute.npz")

@@ -128,7 +128,9 @@ def test_a_reading_too_late_is_dropped_and_counted(scenario, drives):
         stepper.on_input(t, u)
     before = stepper.on("gps", 0.0, [0.0, 0.0])
     assert before is None
-    assert stepper.dropped == {"late": 1, "early": 0, "old": 0, "thinned": 0}
+    assert stepper.dropped["late"] == 1
+    assert stepper.on("gps", inputs.t[-1] + 5.0, [0.0, 0.0]) is None
+    assert stepper.dropped["ahead"] == 1
     assert stepper.on("gps", inputs.t[-1] - 0.1, drive.truth[-1, :2]) is not None
     stepper.on_input(1.0, inputs.values[0])
     assert stepper.dropped["old"] == 1
@@ -151,6 +153,12 @@ def test_wrong_messages_are_refused(scenario):
     student, params, norm = student_of(sim)
     stepper = Stepper(student, params, norm)
     assert stepper.on_gps(0.0, [0, 0, 0]) is None
+    assert stepper.dropped["unstarted"] == 1
+    for start in ({"position": [np.nan, 0, 0]}, {"attitude": [0, 0, 0, 5]}, {"mean": np.zeros(3)}):
+        with pytest.raises(ValueError, match=r"finite|length 1|broadcast"):
+            stepper.start(**start)
+    with pytest.raises(UserError, match="accelerometer reads 1"):
+        stepper.start_level([0.0, 0.0, 1.0], heading_rad=0.3)
     with pytest.raises(ValueError, match="no block 'place'"):
         stepper.start(place=[0, 0, 0])
     stepper.start_level([0.0, 0.0, 9.8], heading_rad=0.3)
@@ -158,7 +166,7 @@ def test_wrong_messages_are_refused(scenario):
         with pytest.raises(ValueError, match="expected 3 finite"):
             stepper.on_gps(0.0, bad)
     for bad in ((0, 0, 0, 0, 0, np.inf), (0, 0)):
-        with pytest.raises(ValueError, match="finite|shape"):
+        with pytest.raises(ValueError, match=r"finite|shape"):
             stepper.on_input(0.0, bad)
     with pytest.raises(ValueError, match="no sensor 'radar'"):
         stepper.on("radar", 0.0, [1.0])
@@ -169,3 +177,41 @@ def test_wrong_messages_are_refused(scenario):
 
 def test_the_package_hands_it_out():
     assert kalmanrnn.Stepper is Stepper
+
+
+def test_sensors_near_their_rates_limit_are_thinned_as_in_the_batch(scenario, drives):
+    """Readings join events that began a little earlier; what counts is their own time."""
+    sim = scenario("rover")
+    drive = one(drives("rover", count=4, seconds=12.0), 2)
+    recording = recording_of(sim, drive)
+    rng = np.random.default_rng(0)
+    streams = [recording.streams[0]]
+    for stream, rate_hz in zip(recording.streams[1:], (10.0, 5.0), strict=True):
+        # Intervals just about the shortest that are kept.
+        t = 0.05 + np.cumsum(rng.uniform(0.70, 0.80, 200) / rate_hz)
+        t = t[t < recording.streams[0].t[-1]]
+        values = np.resize(stream.values, (len(t), stream.values.shape[1]))
+        streams.append(stream._replace(t=t, values=values))
+    space, start = sim.space, drive.belief.mean
+    first = {b.name: tuple(start[space.state_slice(b.name)]) for b in space.blocks}
+    recording = recording._replace(streams=tuple(streams), first=first, start=0.0)
+    log = bind(sim, recording)
+    student, params, norm = student_of(sim)
+    batch = student_track(student, params, norm, log.drive).mean[0]
+    stepper = Stepper(student, params, norm)
+    stepper.start(log.drive.belief.mean[0])
+    feed(stepper, messages(recording, rng, 0.0))
+    assert stepper.last_event.t == pytest.approx(log.start + log.drive.t[0, -1])
+    np.testing.assert_allclose(stepper.last_event.mean, batch[-1], rtol=1e-5, atol=1e-4)
+
+
+def test_a_clock_that_jumps_stops_the_stepper_at_once(scenario, drives):
+    sim = scenario("rover")
+    drive = one(drives("rover", count=4, seconds=12.0))
+    student, params, norm = student_of(sim)
+    stepper = Stepper(student, params, norm)
+    stepper.start(drive.belief.mean)
+    stepper.on_input(0.0, drive.packets.u[0, 0])
+    stepper.on("gps", 0.0, drive.truth[0, :2])
+    with pytest.raises(ValueError, match="clock jumped"):
+        stepper.on_input(1.7e9, drive.packets.u[0, 0])

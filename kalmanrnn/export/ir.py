@@ -7,6 +7,9 @@ forms below by `trace`. What the kinds mean:
 UNARY, BINARY     elementwise. Each input has the output's shape or a single element.
 compare, logic    eq ne lt le gt ge on numbers, and or not on bools; bools out.
 rem               C's fmod: the sign of the dividend.
+round             to the nearest whole number, halves to the even one.
+max, min          NaN where either is NaN.
+sign              -1, 0 or 1; NaN of NaN.
 select            (pred, on_false, on_true), elementwise as above.
 convert           to the output's dtype; float to int truncates, bool to number is 0 or 1.
 take              out.flat[i] = (inputs flattened and put behind one another)[index[i]]; `index`
@@ -123,6 +126,10 @@ def check(program: Program) -> None:
         assert set(op.inputs) <= known, op
         assert not set(op.outputs) & known, op
         known |= set(op.outputs)
+        if op.kind in (*UNARY, *BINARY, "select", "convert"):
+            out = program.values[op.outputs[0]].shape
+            shapes = [program.values[i] for i in op.inputs]
+            assert all(value.size == 1 or value.shape == out for value in shapes), op
         if op.kind == "take":
             index = op.attrs["index"]
             total = sum(program.values[i].size for i in op.inputs)

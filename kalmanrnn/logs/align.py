@@ -35,14 +35,18 @@ def snap(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
     return even, epoch
 
 
+# Of a period: a gap that misses two periods by jitter counts as one.
+SLACK = 0.1
+
+
 def fill(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Put unseen events into gaps of two periods or more, a period apart, looking at no later one.
 
     Return event times `[E]` and whether each is one of `t`. Ticks per event then stay bounded,
     and a student meets a gap as it does in simulated drives: as events at which nothing is seen.
-    The last stretch of a gap is left between one and two periods long.
+    The last stretch of a gap is left between about one and two periods long.
     """
-    extra = np.maximum(0, (np.diff(t) / period_s + 1e-6).astype(int) - 1)
+    extra = np.maximum(0, (np.diff(t) / period_s + SLACK).astype(int) - 1)
     inner = [start + period_s * np.arange(n + 1) for start, n in zip(t[:-1], extra, strict=True)]
     times = np.concatenate([*inner, t[-1:]])
     seen = np.zeros(len(times), bool)

@@ -6,19 +6,31 @@ heading from the GPS's course or, for slow robots, from a search.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kalmanrnn.errors import UserError
 from kalmanrnn.logs.fixes import DERIVED_S, Fixes
-from kalmanrnn.logs.heading import LOOK_S, SURE, find_heading
+from kalmanrnn.logs.heading import SURE, find_heading
 from kalmanrnn.logs.recording import CHANNELS, Recording
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.types import Belief, Drive
 
 LEVEL_S = 2.0
+# Standard deviation of an angle of which nothing is known.
+ANYWHERE = np.pi / np.sqrt(3)
 MOVING_M_S = 2.0
+
+
+class First(NamedTuple):
+    """A first state `[X]`, how it was found, and whether its heading is known."""
+
+    mean: np.ndarray
+    notes: list[str]
+    sure: bool = True
 
 
 def has_imu(scenario: Scenario) -> bool:
@@ -51,26 +63,46 @@ def first_belief(
     """
     given = {name: np.array(values) for name, values in recording.first.items()}
     _check_given(scenario, given)
-    notes: list[str] = []
-    mean = scenario.space.identity()
-    rest = {b.name for b in scenario.space.blocks} - set(given)
-    if rest:
-        mean, notes = _found(scenario, fixes, drive, tuple(given))
+    first = First(scenario.space.identity(), [])
+    if {b.name for b in scenario.space.blocks} - set(given):
+        first = _found(scenario, fixes, drive, tuple(given))
+    mean, notes = first.mean, first.notes
     for name, values in given.items():
         mean[scenario.space.state_slice(name)] = values
     if given:
         notes.append(f"first belief: {', '.join(given)} as the map says")
-    return Belief(mean, np.diag(np.square(scenario.initial_std))), notes
+    std = np.array(scenario.initial_std)
+    if not first.sure:
+        std = std + ANYWHERE * np.abs(_turning(scenario)) * (1 - _known(scenario, given))
+    return Belief(mean, np.diag(np.square(std))), notes
 
 
-def _found(
-    scenario: Scenario, fixes: Fixes | None, drive: Drive, given: tuple[str, ...]
-) -> tuple[np.ndarray, list[str]]:
+def _turning(scenario: Scenario) -> np.ndarray:
+    """Return the tangent `[D]` of a turn about the vertical where no heading is known: angles."""
+    turned = np.zeros(scenario.space.tangent_dim)
+    for block in scenario.space.blocks:
+        place = scenario.space.tangent_slice(block.name)
+        if block.kind == "angle":
+            turned[place] = 1.0
+        elif block.kind == "rotation" and block.side == "world":
+            turned[place.stop - 1] = 1.0
+    return turned
+
+
+def _known(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
+    """Mark the tangent's numbers `[D]` that the log's owner gave."""
+    known = np.zeros(scenario.space.tangent_dim)
+    for name in given:
+        known[scenario.space.tangent_slice(name)] = 1.0
+    return known
+
+
+def _found(scenario: Scenario, fixes: Fixes | None, drive: Drive, given: tuple[str, ...]) -> First:
     if scenario.start is not None:
         packets = drive.packets
         with jax.enable_x64(True):
             mean = np.array(scenario.start(packets.z[0], packets.seen[0]), float)
-        return mean, ["first belief: from the first readings, as the scenario says"]
+        return First(mean, ["first belief: from the first readings, as the scenario says"])
     if fixes is None:
         raise UserError(
             f"nothing says where {scenario.name} starts on this log",
@@ -82,18 +114,18 @@ def _found(
     mean = scenario.space.identity()
     mean[scenario.space.state_slice(scenario.origin)] = _position(fixes, drive)
     if all(b.kind == "vector" or b.name in given for b in scenario.space.blocks):
-        return mean, ["first belief: position from the first fix, all else zero"]
+        return First(mean, ["first belief: position from the first fix, all else zero"])
     keep = (scenario.origin, *given)
-    mean, said = _searched(scenario, mean, keep, drive)
-    return mean, [f"first belief: position from the first fix, {said}"]
+    mean, said, sure = _searched(scenario, mean, keep, drive)
+    return First(mean, [f"first belief: position from the first fix, {said}"], sure)
 
 
-def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> tuple[np.ndarray, list[str]]:
+def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> First:
     """Level by gravity over the first seconds, the robot's own acceleration taken out."""
     packets, start = drive.packets, float(drive.t[0])
     early = (drive.t < start + LEVEL_S)[:, None] * packets.dt
     force = np.einsum("ek,eku->u", early, packets.u)[3:] / max(float(early.sum()), 1e-9)
-    _check_gravity(force)
+    check_gravity(force)
     at = int(np.argmin(np.abs(fixes.t - start)))
     east, north = fixes.velocity[at]
     speed = float(np.hypot(east, north))
@@ -110,9 +142,9 @@ def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> tuple[np.ndarra
     mean = scenario.space.identity()
     for name, value in blocks.items():
         mean[scenario.space.state_slice(name)] = value
-    said = f"heading from the GPS's course at {speed:.1f} m/s"
+    said, sure = f"heading from the GPS's course at {speed:.1f} m/s", True
     if not moving:
-        mean, said = _searched(scenario, mean, ("velocity", "position"), drive)
+        mean, said, sure = _searched(scenario, mean, ("velocity", "position"), drive)
     note = (
         f"first belief: level from gravity over {LEVEL_S:g} s (roll {np.degrees(roll):.1f} deg, "
         f"nose down {np.degrees(pitch):.1f} deg), {said}, no biases"
@@ -122,7 +154,7 @@ def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> tuple[np.ndarra
     notes = [note]
     if fixes.derived:
         notes.append(f"gps: no velocity; taken from positions {DERIVED_S:g} s around")
-    return mean, notes
+    return First(mean, notes, sure)
 
 
 def levelled(force: np.ndarray, heading_rad: float) -> np.ndarray:
@@ -134,7 +166,8 @@ def levelled(force: np.ndarray, heading_rad: float) -> np.ndarray:
 
 def _searched(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, str, bool]:
+    """Return the likeliest state, a sentence, and whether the log tells the heading at all."""
     if scenario.turn is None:
         raise UserError(
             f"nothing says which way {scenario.name} heads at the log's start",
@@ -143,10 +176,14 @@ def _searched(
             cure="say it in the map: `first: {block: [numbers]}`, or give the scenario a `start`",
         )
     found = find_heading(scenario, mean, keep, drive)
-    said = f"heading {np.degrees(found.angle):.0f} deg, the likeliest over {LOOK_S:g} s"
-    if found.margin < SURE:
-        said += f" (hardly told apart: log likelihood only {found.margin:.1f} above others)"
-    return found.mean, said
+    said = f"heading {np.degrees(found.angle):.0f} deg, the likeliest over {found.seconds:.1f} s"
+    sure = found.margin >= SURE
+    if not sure:
+        said += (
+            f", hardly told apart (log likelihood {found.margin:.1f} above others), so it is "
+            "taken for unknown; `first: {...}` in the map says it if you know it"
+        )
+    return found.mean, said, sure
 
 
 def _position(fixes: Fixes, drive: Drive) -> np.ndarray:
@@ -164,7 +201,8 @@ def _acceleration(fixes: Fixes, start: float) -> np.ndarray:
     return np.array([slope @ ahead, slope @ [-ahead[1], ahead[0]], 0.0])
 
 
-def _check_gravity(force: np.ndarray) -> None:
+def check_gravity(force: np.ndarray) -> None:
+    """Refuse a mean accelerometer reading `[3]` that is not gravity's: UserError."""
     size = float(np.linalg.norm(force))
     if not 5 < size < 15:
         raise UserError(

@@ -26,6 +26,7 @@ FEWEST_EVENTS = 10
 # at the scenario's rate.
 CLOSEST = 0.75
 LONGEST_INPUT_GAP_S = 1.0
+LONGEST_GAP_S = 600.0
 
 
 class Log(NamedTuple):
@@ -119,10 +120,10 @@ def with_log_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, 
     """Give each sensor the standard deviations that the log's own messages state (medians)."""
     sensors, notes = [], []
     for sensor in scenario.sensors:
-        place = recording.column(sensor.channels[0].name)
+        place = recording.columns([c.name for c in sensor.channels])
         sigma = None
         if place is not None and place[0].variance is not None:
-            stated = place[0].variance[:, place[1] : place[1] + sensor.size]
+            stated = place[0].variance[:, place[1]]
             with np.errstate(all="ignore"):
                 sigma = np.sqrt(_median(stated))
         if sigma is None:
@@ -154,12 +155,10 @@ def _median(values: np.ndarray) -> np.ndarray:
 def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> Found:
     """Return one sensor's readings, none where the log has not all of its channels."""
     sensor = scenario.sensors[index]
-    places = [recording.column(channel.name) for channel in sensor.channels]
-    streams = {place[0].name for place in places if place is not None}
-    if len(streams) != 1 or any(place is None for place in places):
+    found = recording.columns([channel.name for channel in sensor.channels])
+    if found is None:
         return Found(np.zeros(0), np.zeros((0, sensor.size)))
-    stream = next(place[0] for place in places if place is not None)
-    columns = [place[1] for place in places if place is not None]
+    stream, columns = found
     return Found(stream.t, stream.values[:, columns])
 
 
@@ -191,6 +190,7 @@ def _events(
             why=f"only those count that lie within the inputs' time, after the start: {counts}",
             cure="use a longer log; kalmanrnn inspect LOG shows rates and clocks",
         )
+    _check_gaps(times)
     filled, known = fill(times, 1 / scenario.event_hz)
     if not known.all():
         notes.append(f"{(~known).sum()} events without a reading put into gaps")
@@ -201,6 +201,20 @@ def _events(
         seen[place[event], i] = True
         z[np.ix_(place[event], scenario.sensor_of == i)] = reading.z
     return filled, seen, z, notes
+
+
+def _check_gaps(times: np.ndarray) -> None:
+    """Refuse a gap that no filter is carried through: a clock that was set, or two drives."""
+    gaps = np.diff(times)
+    worst = int(gaps.argmax())
+    if gaps[worst] > LONGEST_GAP_S:
+        start, end = times[worst], times[worst + 1]
+        raise UserError(
+            f"nothing was read for {gaps[worst]:.0f} s, from {start:.1f} s to {end:.1f} s",
+            why="the clock was set, or the log holds two drives",
+            cure=f"use one part: `window: {{end_s: {start + 0.1:.1f}}}` or "
+            f"`window: {{start_s: {end - 0.1:.1f}}}` in the map",
+        )
 
 
 def _ticks(

@@ -29,15 +29,15 @@ class Fixes(NamedTuple):
 def fixes_of(scenario: Scenario, recording: Recording) -> Fixes | None:
     """Collect the fixes; None where no sensor of the scenario reads its origin in the log."""
     for sensor in scenario.sensors:
-        found = recording.column(sensor.channels[0].name)
+        found = recording.columns([c.name for c in sensor.channels])
         if not scenario.origin or sensor.reads != scenario.origin or found is None:
             continue
-        stream, first = found
-        position = stream.values[:, first : first + sensor.size]
-        east = recording.column("gps_velocity_east")
-        if east is not None:
-            speeds = east[0]
-            velocity = interpolate(stream.t, speeds.t, speeds.values[:, east[1] : east[1] + 2])
+        stream, columns = found
+        position = stream.values[:, columns]
+        moving = recording.columns(["gps_velocity_east", "gps_velocity_north"])
+        if moving is not None:
+            speeds, east_north = moving
+            velocity = interpolate(stream.t, speeds.t, speeds.values[:, east_north])
             return Fixes(stream.t, position, velocity, False)
         return Fixes(stream.t, position, velocity_of_positions(stream.t, position), True)
     return None

@@ -27,12 +27,13 @@ class Heading(NamedTuple):
     """The likeliest first state `[X]`, how far it was turned [rad], and how sure that is.
 
     margin: log likelihood above the best heading more than 60 degrees away; above `SURE` the
-    log tells the heading.
+    log tells the heading. seconds: how much of the log was looked at.
     """
 
     mean: np.ndarray
     angle: float
     margin: float
+    seconds: float
 
 
 def find_heading(
@@ -55,7 +56,8 @@ def find_heading(
         angle = float(fine[int(closer.argmax())])
         state = np.asarray(_turned(scenario, keep, jnp.asarray(mean), jnp.asarray(angle)))
     away = np.abs((coarse - angle + np.pi) % (2 * np.pi) - np.pi) > np.radians(60.0)
-    return Heading(state, angle, float(closer.max() - found[away].max()))
+    looked = float(drive.t[min(late, len(drive.t)) - 1] - drive.t[0])
+    return Heading(state, angle, float(closer.max() - found[away].max()), looked)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -7,6 +7,7 @@ file it is a `.npz` of plain arrays and one JSON text, described in docs/drive-f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +83,13 @@ class Recording(NamedTuple):
     def stream(self, name: str) -> Stream | None:
         """Return a stream by name, None where there is none."""
         return next((s for s in self.streams if s.name == name), None)
+
+    def columns(self, channels: Sequence[str]) -> tuple[Stream, list[int]] | None:
+        """Return the stream that has all of these channels, and where; None where none has."""
+        for stream in self.streams:
+            if set(channels) <= set(stream.channels):
+                return stream, [stream.channels.index(channel) for channel in channels]
+        return None
 
     def column(self, channel: str) -> tuple[Stream, int] | None:
         """Return the stream that has a channel, and where in it; None where none has."""

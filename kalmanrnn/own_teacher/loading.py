@@ -105,7 +105,7 @@ def _wanted(function: Any, order: Order, scenario: Scenario | None) -> Sequence[
     return (scenario if scenario is not None else load(order.sim, order.settings),)
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Say what was raised and in which line of which file, the user's if it is known."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parent)]

@@ -52,7 +52,7 @@ def run_teacher(teacher: Any, drive: Drive, space: StateSpace) -> Said:
             mean, cov = _read(teacher.step(packet), event, space)
             means.append(mean)
             covs.append(cov)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Said(None, None, told(error))
     if any(c is None for c in covs) and any(c is not None for c in covs):
         return Said(None, None, "it gives a covariance at some events and none at others")

@@ -1,0 +1,56 @@
+"""What an event of imu_gps costs on a Cortex-M4: instructions, flash, RAM; emulated, not timed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import common
+import jax
+import numpy as np
+from cortex_m import board
+from export_latency import SIZES, student_of, taught_of
+
+from kalmanrnn.export.c99_selftest import record
+from kalmanrnn.export.machine import machine_of
+from kalmanrnn.export.vectors import drives_of
+from kalmanrnn.filters import FILTERS
+from kalmanrnn.scenario import load
+
+QUESTION = "Instructions of an event of imu_gps on a Cortex-M4, the UKF : the student of 64 units"
+NAMES = ("32", "64", "EKF", "UKF")
+
+
+def main() -> None:
+    flags = common.arguments(QUESTION)
+    if board.lacking():
+        raise SystemExit(f"skipped: {board.lacking()}")
+    scenario = load("imu_gps")
+    drives = drives_of(scenario, scenario.ticks_per_event, 0)
+    first = jax.tree.map(lambda a: np.asarray(a[0]), drives._replace(truth=None))
+    taught, told = taught_of(scenario), {}
+    print(f"{board.versions()}, {' '.join(board.OPTIONS)}")
+    for name in NAMES:
+        if name in SIZES:
+            machine, of = student_of(scenario, taught, *SIZES[name])
+        else:
+            machine, of = machine_of(name.lower(), scenario), FILTERS[name.lower()](scenario)
+        with tempfile.TemporaryDirectory() as folder:
+            found = board.measure(machine, record(of, first), Path(folder))
+        told[name] = found._asdict()
+        print(
+            f"{name}: {found.instructions:,} instructions an event, {found.most:,} at most; "
+            f"flash {found.flash:,}, RAM {found.ram:,} of which stack {found.stack:,}; "
+            f"self-test {'passed' if not found.selftest else f'FAILED {found.selftest}'}"
+        )
+    ratios = {
+        f"{other} : {size}": told[other]["instructions"] / told[size]["instructions"]
+        for size in ("32", "64")
+        for other in ("EKF", "UKF")
+    }
+    print(", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))
+    common.finish(flags, QUESTION, ratios["UKF : 64"], {"board": told, "ratios": ratios})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""What an event costs in exported C: students of five sizes beside the EKF and UKF, on one core.
+
+All C is compiled with -O3 -march=native and replays the same drives of imu_gps; students have
+random weights, for the time does not depend on them. The network alone is compared with
+onnxruntime and a kernel by hand, a student with filterpy's UKF.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import common
+import export_core
+import jax
+import numpy as np
+from step_latency import filterpy_lap, one_drive
+
+from kalmanrnn.config import DataConfig, StudentConfig
+from kalmanrnn.export import c99
+from kalmanrnn.export.machine import Machine, machine_of
+from kalmanrnn.export.replay import Events, compile_replay, events_of_drives, replay
+from kalmanrnn.export.vectors import drives_of
+from kalmanrnn.normalise import fit_normaliser
+from kalmanrnn.scenario import Scenario, load
+from kalmanrnn.simulate import simulate
+from kalmanrnn.student import estimator, make_student
+from kalmanrnn.teach import Taught, teach
+from kalmanrnn.types import Estimator
+
+QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
+SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "2 x 64": (64, 2), "256": (256, 1)}
+TICKS = (1, 2, 5, 10, 20)
+Replays = dict[str, Path]
+
+
+def taught_of(scenario: Scenario) -> Taught:
+    """Let the teacher run over a few drives, to fit scales on."""
+    drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
+    return teach(scenario, DataConfig(check_stretches=0), drives, every="event", seed=0)
+
+
+def student_of(
+    scenario: Scenario, taught: Taught, hidden: int, layers: int
+) -> tuple[Machine, Estimator]:
+    """Trace a `gain` student of that size with random weights, its scales fitted."""
+    student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 0)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: a + 1e-3 * rng.standard_normal(a.shape, np.float32), params)
+    return machine_of(student, scenario, params=params, norm=norm), estimator(student, params, norm)
+
+
+def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:
+    """Emit and compile every estimator; return its replay by name."""
+    taught = taught_of(scenario)
+    made: Replays = {}
+    for name in (*SIZES, "EKF", "UKF"):
+        machine = (
+            student_of(scenario, taught, *SIZES[name])[0]
+            if name in SIZES
+            else machine_of(name.lower(), scenario)
+        )
+        place = folder / name.replace(" ", "")
+        c99.emit(machine, place)
+        made[name] = compile_replay(machine, place, events)
+    return made
+
+
+def microseconds(made: Replays, events: Events, rounds: int, seconds: float) -> dict[str, Any]:
+    """Return each estimator's microseconds an event `[rounds]`; they take turns.
+
+    Within a turn every stretch of 16 events counts at its fastest lap, so that what else the
+    machine does is left out.
+    """
+    took: dict[str, list[float]] = {name: [] for name in made}
+    for _ in range(rounds):
+        for name, program in made.items():
+            laps, refused = replay(program, events, seconds)
+            assert not refused, (name, refused)
+            took[name].append(laps.min(axis=0).sum() / len(events.z) / 1e3)
+    return {name: np.array(each) for name, each in took.items()}
+
+
+def tell_core(laps: int) -> dict[str, Any]:
+    """Time the network alone: generated, by hand, through onnxruntime."""
+    with tempfile.TemporaryDirectory() as folder:
+        took = export_core.take_times(Path(folder), laps)
+    told = {name: common.spread(ns) for name, ns in took._asdict().items()}
+    print("One LSTM layer of 64 with its head, ns a step:")
+    for name, each in told.items():
+        print(f"  {name.replace('_', ' ')}: {each}")
+    ratios = {
+        "onnxruntime, called from Python : generated": [
+            told["onnxruntime"].median / told["generated"].median,
+            told["onnxruntime"].low / told["generated"].low,
+        ],
+        "generated : by hand": [
+            told["generated"].median / told["by_hand"].median,
+            told["generated"].low / told["by_hand"].low,
+        ],
+    }
+    for name, (median, fastest) in ratios.items():
+        print(f"  {name} {median:.2f} (fastest to fastest {fastest:.2f})")
+    return {"ns": {k: v._asdict() for k, v in told.items()}, "ratios": ratios}
+
+
+def tell_ticks(made: Replays, events: Events, rounds: int, seconds: float) -> dict[str, Any]:
+    """Time everyone at fewer and fewer ticks an event, and say where a student loses."""
+    told: dict[str, Any] = {}
+    slower = []
+    for ticks in TICKS:
+        cut = events._replace(ticks=np.minimum(events.ticks, ticks).astype(np.int32))
+        us = microseconds(made, cut, rounds, seconds)
+        told[str(ticks)] = {name: common.spread(each)._asdict() for name, each in us.items()}
+        print(f"\n{ticks} ticks an event, us:")
+        for name, each in us.items():
+            ratios = ", ".join(
+                f"{kind} : it {common.spread(us[kind] / each).median:.2f}"
+                for kind in ("EKF", "UKF")
+            )
+            print(f"  {name}: {common.spread(each)}  {ratios if name in SIZES else ''}")
+            for kind in ("EKF", "UKF"):
+                if name in SIZES and np.median(us[kind] / each) < 1:
+                    slower.append(f"{name} at {ticks} ticks ({kind})")
+    print(f"\nstudents slower than a filter: {', '.join(slower) or 'none'}")
+    return {"us": told, "slower": slower}
+
+
+def filterpy_us(scenario: Scenario, rounds: int) -> common.Spread:
+    """Return the microseconds of an event in filterpy's UKF with numpy models."""
+    import numpy_imu_gps as twin
+
+    events = 2
+    drive = one_drive(simulate(scenario, jax.random.key(0), 1, 20.0), events)
+    lap = filterpy_lap(scenario, twin.run_ukf, drive)
+    lap()
+    took = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        lap()
+        took.append(1e6 * (time.perf_counter() - begin) / events)
+    return common.spread(took)
+
+
+def pin() -> None:
+    """Keep to one core, and so does everything started from here."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def main() -> None:
+    flags = common.arguments(QUESTION)
+    seconds = 0.1 if flags.quick else 0.5
+    scenario = load("imu_gps")
+    events = events_of_drives(drives_of(scenario, scenario.ticks_per_event, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        made = replays_of(scenario, events, Path(folder))
+        pin()
+        core = tell_core(200 if flags.quick else 2000)
+        ticks = tell_ticks(made, events, flags.repeats, seconds)
+    full = ticks["us"][str(TICKS[-1])]
+    theirs = filterpy_us(scenario, flags.repeats)
+    ratio = theirs.median / full["64"]["median"]
+    print(f"\nUKF, filterpy: {theirs} us an event; : the student of 64 {ratio:,.0f}")
+    taken_from = {"core": core, **ticks, "filterpy": theirs._asdict(), "filterpy : 64": ratio}
+    common.finish(flags, QUESTION, full["UKF"]["median"] / full["64"]["median"], taken_from)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""One program as one C function: flat arrays in, flat arrays out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kalmanrnn.export.c99_flat import Flat, FlatOp, Turns, flatten
+from kalmanrnn.export.c99_fuse import Block, fuse
+from kalmanrnn.export.c99_ops import Names, block_text, indented
+from kalmanrnn.export.c99_plan import plan
+from kalmanrnn.export.c99_slots import Slot, assign
+from kalmanrnn.export.c99_stmt import statements
+from kalmanrnn.export.c99_tree import C_TYPE, Tables
+from kalmanrnn.export.ir import Program
+
+
+class Function(NamedTuple):
+    """A function's text. stack: bytes of its arrays. counted: whether it takes `n_ticks`."""
+
+    text: str
+    stack: int
+    counted: bool
+
+
+def function_of(program: Program, name: str, tables: Tables) -> Function:
+    """Write a program as `static void name(const in..., out..., int n_ticks)`.
+
+    Adds to `tables` what it reads; the caller writes those, named as they are there.
+    """
+    flat = flatten(program)
+    planned = plan(flat)
+    steps = tuple(statements(planned, tables, flat.ops))
+    kept = _kept(flat)
+    block = fuse(steps, kept)
+    names = Names(flat.values, {}, set(), _SameName())
+    names.name.update({number: f"in_{port}" for port, number in flat.inputs})
+    names.name.update({number: f"out_{port}" for port, number in flat.outputs})
+    lines, stack = _block(names, block, kept, "a")
+    text = "\n".join(lines)
+    counted = "n_ticks" in text
+    idle = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
+    body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
+    head = f"static void {name}({_parameters(flat, counted)})"
+    return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
+
+
+class _SameName(dict):
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:
+    slots = assign(names, block, kept, prefix)
+    inner, deepest = {}, 0
+    for at, part in block.inner.items():
+        inner[at], stack = _block(names, part, kept, chr(ord(prefix) + 1))
+        deepest = max(deepest, stack)
+    body = block_text(names, block, inner)
+    unread = [s.name for s in slots if not _is_read(s.name, "\n".join(body))]
+    lines = [f"{s.kind} {s.name}[{s.size}];" for s in slots]
+    lines += [f"(void){name};" for name in unread] + body
+    return lines, 4 * sum(_room(slots)) + deepest
+
+
+def _is_read(name: str, text: str) -> bool:
+    """Whether a text does more with an array than write it, as it does what nobody asks for."""
+    writes = re.findall(rf"^\s*{name}\[.*?\] = ", text, re.MULTILINE)
+    return len(re.findall(rf"\b{name}\b", text)) > len(writes)
+
+
+def _room(slots: list[Slot]) -> Iterator[int]:
+    return (slot.size for slot in slots)
+
+
+def _kept(flat: Flat) -> set[int]:
+    """Return values that must lie in memory: outputs, and what loops carry or collect."""
+    kept = {number for _, number in flat.outputs}
+
+    def enter(ops: tuple[FlatOp, ...]) -> None:
+        for op in ops:
+            if op.kind == "loop":
+                turns: Turns = op.attrs["turns"]
+                for _, inside, after, last in turns.carried:
+                    kept.update((inside, after, last))
+                for inside, whole in turns.collected:
+                    kept.update((inside, whole))
+                enter(op.body)
+
+    enter(flat.ops)
+    return kept
+
+
+def _parameters(flat: Flat, counted: bool) -> str:
+    kinds = {number: C_TYPE[flat.values[number].dtype] for number in flat.values}
+    parts = [f"const {kinds[number]} *restrict in_{port}" for port, number in flat.inputs]
+    parts += [f"{kinds[number]} *restrict out_{port}" for port, number in flat.outputs]
+    parts += ["int n_ticks"] if counted else []
+    return "\n    " + ",\n    ".join(parts)

@@ -1,0 +1,123 @@
+"""Write an export: every form beside what proves it, all of it or nothing.
+
+The folder is made beside its place and renamed only after every form has been verified.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from kalmanrnn.errors import DATA, USAGE, UserError
+from kalmanrnn.export import archive, c99, vectors
+from kalmanrnn.export.c99_selftest import record as record_selftest
+from kalmanrnn.export.forms import FORMATS, ONNX, STABLEHLO, C
+from kalmanrnn.export.machine import Machine, machine_of
+from kalmanrnn.export.verify import VECTORS, Check, table, verify
+from kalmanrnn.filters import FILTERS
+from kalmanrnn.scenario import Scenario
+from kalmanrnn.student import estimator as student_estimator
+from kalmanrnn.train import Trained
+from kalmanrnn.types import Estimator
+
+VERIFIED = "verified.json"
+
+
+class Subject(NamedTuple):
+    """What is exported: its machine, how jax makes it, the robot it is for."""
+
+    machine: Machine
+    make: Callable[[], Estimator]
+    scenario: Scenario
+
+
+def subject_of(
+    scenario: Scenario, trained: Trained | None, kind: str, max_ticks: int | None
+) -> Subject:
+    """Trace a run's student, or a filter of its scenario by name."""
+    if kind != "student":
+        machine = machine_of(kind, scenario, max_ticks=max_ticks)
+        return Subject(machine, lambda: FILTERS[kind](scenario), scenario)
+    assert trained is not None
+    student, params, norm = trained.student, trained.params, trained.norm
+    machine = machine_of(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
+    return Subject(machine, lambda: student_estimator(student, params, norm), scenario)
+
+
+def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Check]:
+    """Write an export's folder and verify it; UserError, and no folder, where a form differs."""
+    check_target(out, formats)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        _fill(subject, beside, formats)
+        checks = verify(beside)
+        wrong = [c for c in checks if c.holds is False]
+        if wrong:
+            raise UserError(
+                f"{', '.join(c.form for c in wrong)} does not do what jax does",
+                why="; ".join(f"{c.port} is {c.worst:.3g} times its limit off" for c in wrong),
+                cure="nothing was kept; leave that form out with --format, and report it",
+                code=DATA,
+            )
+        (beside / "VERIFIED.txt").write_text(table(checks) + "\n")
+        facts = {"checks": [c._asdict() for c in checks], "name": subject.machine.name}
+        (beside / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
+        beside.rename(out)
+        return checks
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_target(out: Path, formats: Sequence[str]) -> None:
+    """Refuse an unknown form and a folder that is there."""
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(
+                f"there is no form {name!r}",
+                why=f"the forms are {', '.join(FORMATS)}",
+                cure=f"--format {' '.join(FORMATS)}",
+                code=USAGE,
+            )
+    if out.exists():
+        raise UserError(
+            f"{out} exists already",
+            why="an export never writes over another",
+            cure=f"--out {out}-2",
+            code=USAGE,
+        )
+    if not out.absolute().parent.is_dir():
+        raise UserError(
+            f"there is no folder {out.parent}",
+            why="the export's folder is made in it",
+            cure=f"mkdir -p {out.parent}",
+            code=USAGE,
+        )
+
+
+def _fill(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
+    """Write vectors and all forms into a new folder; the archive and numpy come always."""
+    machine, make, scenario = subject
+    folder.mkdir()
+    recorded = vectors.record(machine, make, scenario)
+    vectors.save_vectors(folder / VECTORS, recorded)
+    archive.write_archive(machine, folder)
+    if C in formats:
+        drives = vectors.drives_of(scenario, machine.spec["max_ticks"], 0)
+        first = jax.tree.map(lambda a: a[0], drives._replace(truth=None))
+        c99.emit(machine, folder / C, record_selftest(make(), first))
+    if ONNX in formats:
+        from kalmanrnn.export.onnx_model import write_onnx
+
+        (folder / ONNX).mkdir()
+        write_onnx(machine, folder / ONNX)
+    if STABLEHLO in formats:
+        from kalmanrnn.export.stablehlo import write_stablehlo
+
+        (folder / STABLEHLO).mkdir()
+        write_stablehlo(machine, make(), scenario, folder / STABLEHLO)

@@ -1,0 +1,150 @@
+"""Every form of an export behind one call: arrays by port in, arrays by port out.
+
+A form that cannot run on this machine says why instead.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.errors import MISSING, UserError
+from kalmanrnn.export import c_run, runtime
+from kalmanrnn.export.archive import RUNTIME
+from kalmanrnn.export.ir import Op, Port, Program, Value
+from kalmanrnn.export.machine import Machine
+
+C, ONNX, STABLEHLO, NUMPY = "c", "onnx", "stablehlo", "numpy"
+FORMATS = (NUMPY, C, ONNX, STABLEHLO)
+
+
+class Form(NamedTuple):
+    """One form, ready to run: `init` and `step` take and give arrays by port name."""
+
+    name: str
+    init: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+    step: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def machine_from(folder: Path) -> Machine:
+    """Read an export's programs and spec back; UserError where they are missing or damaged."""
+    try:
+        found = runtime.load(folder)
+    except runtime.Damaged as problem:
+        raise UserError(
+            f"{folder} is no export, or a damaged one",
+            why=str(problem)[:200],
+            cure="kalmanrnn export RUN --out ANOTHER",
+        ) from None
+    return Machine(
+        found.spec["name"], _program(found._step_ports), _program(found._init_ports), found.spec
+    )
+
+
+def _program(read: runtime.Program) -> Program:
+    """Take a program from the runtime's own types, which know nothing of ours, into ours."""
+    ops = []
+    for op in read.ops:
+        attrs = dict(op.attrs)
+        if op.kind == "loop":
+            attrs["body"] = _program(attrs["body"])
+        ops.append(Op(op.kind, op.inputs, op.outputs, attrs, op.source))
+    values = {number: Value(v.shape, v.dtype) for number, v in read.values.items()}  # pyright: ignore
+    inputs, outputs = (tuple(Port(*p) for p in ports) for ports in (read.inputs, read.outputs))
+    return Program(read.name, inputs, outputs, values, read.constants, {}, tuple(ops))
+
+
+def numpy_form(folder: Path, machine: Machine) -> Form:
+    """Run the numpy runtime's programs."""
+    return Form(
+        f"numpy ({RUNTIME})",
+        lambda given: runtime.run_program(machine.init, given),
+        lambda given: runtime.run_program(machine.step, given),
+    )
+
+
+def c_form(folder: Path, machine: Machine) -> Form:
+    """Compile the folder's C strictly and run it."""
+    name = c_run.identifier(machine.name)
+    with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
+        for path in (folder / C).iterdir():
+            (Path(beside) / path.name).write_bytes(path.read_bytes())
+        built = c_run.load(machine, c_run.compile_folder(Path(beside), name))
+
+    def init(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        status, state = c_run.init(built, given["mean"], given.get("cov"))
+        _check(status)
+        return _shaped(machine, c_run.carry_from(built, state))
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        state = c_run.state_of(built, given)
+        packet = [given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt")]
+        status, said = c_run.step(built, state, *packet)
+        _check(status)
+        return _shaped(machine, c_run.carry_from(built, state) | said)
+
+    return Form("C99", init, step)
+
+
+def onnx_form(folder: Path, machine: Machine) -> Form:
+    """Run the ONNX models in onnxruntime, one thread."""
+    from kalmanrnn.export.onnx_model import open_session
+
+    sessions = [
+        open_session(folder / ONNX / f"{name}.onnx")
+        for name in (f"{machine.name}_init", machine.name)
+    ]
+
+    def run(session: Any, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        wanted = {i.name: i.name.removesuffix("_in") for i in session.get_inputs()}
+        feed = {n: np.asarray(given[port]) for n, port in wanted.items() if port in given}
+        if "n_ticks" in wanted:
+            feed["n_ticks"] = np.array([len(given["dt"])], np.int64)
+        names = [o.name for o in session.get_outputs()]
+        return dict(
+            zip([n.removesuffix("_out") for n in names], session.run(names, feed), strict=True)
+        )
+
+    return Form("ONNX", lambda g: run(sessions[0], g), lambda g: run(sessions[1], g))
+
+
+def stablehlo_form(folder: Path, machine: Machine) -> Form:
+    """Run the StableHLO module in jax; it has no init of its own."""
+    from kalmanrnn.export.stablehlo import read_stablehlo
+
+    call = read_stablehlo(folder / STABLEHLO / f"{machine.name}.stablehlo")
+    ports = [port.name for port in machine.step.inputs]
+    outputs = [port.name for port in machine.step.outputs]
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = call(*[given[name] for name in ports])
+        return dict(zip(outputs, map(np.asarray, found), strict=True))
+
+    return Form("StableHLO", lambda given: runtime.run_program(machine.init, given), step)
+
+
+OPENERS = {NUMPY: numpy_form, C: c_form, ONNX: onnx_form, STABLEHLO: stablehlo_form}
+
+
+def open_form(kind: str, folder: Path, machine: Machine) -> Form | str:
+    """Open one form of an export, or say why this machine cannot run it."""
+    try:
+        return OPENERS[kind](folder, machine)
+    except UserError as problem:
+        if problem.code != MISSING:
+            raise
+        return problem.what
+
+
+def _shaped(machine: Machine, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    shapes = {p.name: machine.step.values[p.value].shape for p in machine.step.outputs}
+    return {name: np.asarray(a).reshape(shapes[name]) for name, a in found.items()}
+
+
+def _check(status: int) -> None:
+    if status:
+        raise ValueError(f"the C returned status {status}")
