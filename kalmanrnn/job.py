@@ -64,10 +64,12 @@ def report_on(
     *,
     folder: Path | None = None,
     skip_s: float | None = None,
+    remark: Callable[[dict[str, Track]], list[str]] = lambda tracks: [],
 ) -> dict[str, Any]:
     """Run all estimators over the same drives, compare, write the report.
 
-    folder: the run's, where the estimates of a filter of the user's own are kept.
+    folder: the run's, where the estimates of a filter of the user's own are kept. remark: says
+    in sentences what else is to be seen in the tracks; they come first among the notes.
     """
     began = info.pop("began", time.monotonic())
     teacher, own = config.data.teacher, {}
@@ -76,6 +78,7 @@ def report_on(
         own, drives, lost = own_track(scenario, config, drives, folder)
         info["notes"] = [*info.get("notes", ()), *lost]
     tracks = all_tracks(scenario, trained, drives, own)
+    info["notes"] = [*remark(tracks), *info.get("notes", ())]
     comparison = compare(
         scenario,
         drives,

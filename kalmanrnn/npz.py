@@ -44,6 +44,8 @@ def read_npz(
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        if META not in arrays:
+            raise ValueError("it was not written by kalmanrnn")
         meta = json.loads(arrays.pop(META).tobytes())
         if not isinstance(meta, dict):
             raise ValueError("its facts are no table")

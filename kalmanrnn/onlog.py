@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.config import RunConfig, is_own
+from kalmanrnn.course import course_note, off_course
 from kalmanrnn.errors import USAGE, UserError
 from kalmanrnn.job import (
     all_tracks,
@@ -19,9 +20,11 @@ from kalmanrnn.job import (
     scenario_and_student,
 )
 from kalmanrnn.logs.bind import Log, bind
+from kalmanrnn.logs.fixes import fixes_of
 from kalmanrnn.logs.recording import Recording, load_recording
 from kalmanrnn.logset import keep, load_set, scenario_of
 from kalmanrnn.progress import Meter
+from kalmanrnn.report.words import LABELS
 from kalmanrnn.runfolder import RunFolder
 from kalmanrnn.tracks import Track, filter_track, student_track
 from kalmanrnn.train import Trained, check_learnt, fit
@@ -86,15 +89,28 @@ def evaluate_logs(folder: RunFolder, flags: EvalFlags, out: Path, command: str) 
     return places
 
 
+def open_logs(config: RunConfig) -> list[tuple[str, Recording]]:
+    """Read the logs that a run is to learn from, each under a name of its own."""
+    map_file = Path(config.logs.map) if config.logs.map else None
+    paths = [Path(p) for p in config.logs.log]
+    recordings = [open_recording(path, map_file) for path in paths]
+    return list(zip(distinct([path.stem for path in paths]), recordings, strict=True))
+
+
 def train_on_logs(
-    config: RunConfig, folder: RunFolder, *, stop: Callable[[int], bool], quiet: bool
+    config: RunConfig,
+    folder: RunFolder,
+    recordings: list[tuple[str, Recording]],
+    *,
+    stop: Callable[[int], bool],
+    quiet: bool,
 ) -> list[Path]:
-    """Train on logs, judge on what is held out of them; return the folders of the reports."""
-    if not folder.logs.is_dir():
-        map_file = Path(config.logs.map) if config.logs.map else None
-        paths = [Path(p) for p in config.logs.log]
-        recordings = [open_recording(path, map_file) for path in paths]
-        keep(folder.logs, list(zip(distinct([p.stem for p in paths]), recordings, strict=True)))
+    """Train on logs, judge on what is held out of them; return the folders of the reports.
+
+    recordings: none for a run that is taken up again, which has copies of its own.
+    """
+    if recordings:
+        keep(folder.logs, recordings)
     found = load_set(config, folder.logs)
     trained = fit(found.scenario, config, folder, stop=stop, quiet=quiet)
     folder.finish()
@@ -152,10 +168,15 @@ def judge_on_log(
         tracks = all_tracks(log.scenario, trained, drive, own)
         return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
 
+    def remark(tracks: dict[str, Track]) -> list[str]:
+        t = log.start - log.recording.start + np.asarray(log.drive.t)[0]
+        fixes = fixes_of(log.scenario, log.recording)
+        return course_note(off_course(log.scenario, fixes, t, tracks), LABELS)
+
     info["notes"], info["map"] = list(log.notes), log.recording.map.strip()
     info["reference_note"] = log.recording.reference_note
     info["outages"] = withheld(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
-    report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s)
+    report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s, remark=remark)
 
 
 def distinct(names: Sequence[str]) -> list[str]:

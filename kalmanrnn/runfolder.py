@@ -103,7 +103,9 @@ def open_run(path: Path) -> RunFolder:
     if not path.is_dir():
         raise UserError(
             f"there is no run in {path}",
-            why="the folder does not exist",
+            why="it is a file: a run's folder comes first, then the log"
+            if path.exists()
+            else "the folder does not exist",
             cure="kalmanrnn train --sim imu_gps",
             code=USAGE,
         )

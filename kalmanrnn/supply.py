@@ -87,7 +87,8 @@ def label_drives(
 ) -> Labels:
     """Run the user's own filter over drives, as the settings say; kept in the run's folder."""
     # Workers load the sim by its settings; a log's own noise is not in those.
-    sim = "" if config.logs.log else config.sim
+    same = scenario.sigma.tolist() == _loaded(config.sim, config.set).sigma.tolist()
+    sim = config.sim if same else ""
     return label(
         scenario,
         config.data.teacher,

@@ -19,8 +19,9 @@ from kalmanrnn.config import (
     StudentConfig,
     TrainConfig,
     check_config,
+    is_own,
 )
-from kalmanrnn.errors import OK, UserError
+from kalmanrnn.errors import OK, USAGE, UserError
 from kalmanrnn.runfolder import create, open_run
 
 
@@ -55,6 +56,7 @@ def train(args: Sequence[str]) -> int:
     flags = parse(TrainFlags, args, prog="kalmanrnn train", default=_defaults(args))
     choose_device(flags.device)
     config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
+    recordings: list[Any] = []
     if flags.resume is not None:
         folder = open_run(flags.resume)
         config = folder.config()
@@ -63,6 +65,7 @@ def train(args: Sequence[str]) -> int:
 
         check_config(config)
         load(config.sim, config.set)
+        recordings = _openable(config)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
     stop = stop_on_signal()
     if not config.logs.log:
@@ -73,9 +76,32 @@ def train(args: Sequence[str]) -> int:
         return OK
     from kalmanrnn.onlog import train_on_logs
 
-    for place in train_on_logs(config, folder, stop=stop, quiet=flags.quiet):
+    for place in train_on_logs(config, folder, recordings, stop=stop, quiet=flags.quiet):
         show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK
+
+
+def _openable(config: RunConfig) -> list[Any]:
+    """Read the logs and find the teacher before a run's folder is made for nothing."""
+    if is_own(config.data.teacher):
+        from kalmanrnn.own_teacher.loading import split_spec
+
+        path, _ = split_spec(config.data.teacher)
+        if not path.is_file():
+            raise UserError(
+                f"there is no teacher's file {path}",
+                why=f"seen from {Path.cwd()}",
+                cure="--teacher my_filter.py:make_filter; examples/my_filter.py is one",
+                code=USAGE,
+            )
+    if not config.logs.log:
+        return []
+    from kalmanrnn.logset import check_apart
+    from kalmanrnn.onlog import open_logs
+
+    found = open_logs(config)
+    check_apart(found)
+    return found
 
 
 def stop_on_signal() -> Any:

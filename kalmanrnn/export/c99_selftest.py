@@ -45,7 +45,8 @@ def record(estimator: Estimator, drive: Drive, events: int = EVENTS) -> Record:
         first = estimator.init(belief)
         run = jax.jit(lambda carry: jax.lax.scan(estimator.step, carry, packets)[1].mean)
         said = np.asarray(run(first))
-    return Record(belief.mean, belief.cov, *packets, said)
+    z, seen, u, dt = packets
+    return Record(belief.mean, belief.cov, z, seen, u, dt, said)
 
 
 def selftest_text(machine: Machine, name: str, found: Record) -> str:

@@ -129,9 +129,9 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
     rows.append("")
     rows.append(
         f"The C of this export, and of the filters written by the same generator, replayed "
-        f"{found.events} events of {found.ticks:.3g} ticks on average on one core: every stretch of "
-        f"events at its fastest lap, beside it at its median one. Sizes in bytes; the stack and the "
-        f"multiply-adds are estimates. {found.machine}; {found.compiler}."
+        f"{found.events} events of {found.ticks:.3g} ticks on average on one core, caches warm: "
+        f"each stretch of events at its fastest lap, beside it at its median one. Sizes in bytes; "
+        f"the stack and the multiply-adds are estimates. {found.machine}; {found.compiler}."
     )
     verdict = [_verdict(found.costs[0], other) for other in found.costs[1:]]
     refused = [
@@ -139,11 +139,9 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
         for c in found.costs
         if c.refused
     ]
-    only = sorted(_called(c.name) for c in found.costs if c.cov)
-    silent = [
-        f"- With each estimate the {' and the '.join(only)} give a covariance; the student none."
-    ]
-    silent *= len(only) < len(found.costs)
+    only = " and the ".join(sorted(_called(c.name) for c in found.costs if c.cov))
+    silent = [f"- With each estimate the {only} give a covariance; the student gives none."]
+    silent *= not all(c.cov for c in found.costs)
     body = "\n".join(["## Cost", "", *rows, "", *verdict, *silent, *refused])
     return f"# Report\n\n{proof}\n\n{body}\n"
 

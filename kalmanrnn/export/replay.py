@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.errors import UserError
+from kalmanrnn.errors import MISSING, UserError
 from kalmanrnn.export import c_run
 from kalmanrnn.export.c99_header import identifier, sizes_of
 from kalmanrnn.export.machine import Machine
@@ -109,7 +109,15 @@ def replay(program: Path, events: Events, seconds: float) -> tuple[np.ndarray, i
 
 def run_tool(command: list[str], name: str) -> str:
     """Run a tool on what is called `name` and return what it prints; UserError where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as problem:
+        raise UserError(
+            f"cannot run {command[0]}",
+            why=str(problem),
+            cure="apt install gcc, or name another compiler: CC=clang",
+            code=MISSING,
+        ) from None
     if done.returncode:
         raise UserError(
             f"{Path(command[0]).name} fails with {name}",

@@ -121,7 +121,9 @@ def save_recording(path: Path, recording: Recording) -> None:
 def load_recording(path: Path) -> Recording:
     """Read a drive file; UserError where it is damaged, or something else."""
     cure = "import the log again: kalmanrnn import LOG --out drive.npz"
-    missing = UserError(f"there is no {path}", why="no such file", cure=cure)
+    missing = UserError(
+        f"there is no {path}", why=f"no such file, seen from {Path.cwd()}", cure="check the path"
+    )
     arrays, facts = read_npz(path, missing=missing, cure=cure)
     if facts.get("format") != FORMAT:
         raise UserError(f"{path} is no drive file", why="it does not say that it is one", cure=cure)
