@@ -606,3 +606,19 @@ def test_a_failed_import_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "save_recording", fail)
     assert main(["import", str(HUSKY), "--out", str(tmp_path / "drive.npz"), "--quiet"]) == 3
     assert not list(tmp_path.iterdir())
+
+
+def test_a_unit_that_nobody_knows_is_said(tmp_path):
+    (tmp_path / "wheels.csv").write_text("t,left\n" + "".join(f"{i / 10},1.0\n" for i in range(30)))
+    text = (
+        "streams: {wheels: {file: wheels.csv, time: t, channels: {w: {column: left, unit: UNIT}}}}"
+    )
+    for unit, factor, said in (
+        ("km/h", 1 / 3.6, False),
+        ("furlong", 1.0, True),
+        ("m/s", 1.0, False),
+    ):
+        (tmp_path / "map.yaml").write_text(text.replace("UNIT", unit))
+        recording = import_log(tmp_path, tmp_path / "map.yaml")
+        np.testing.assert_allclose(recording.streams[0].values, factor)
+        assert any("'furlong' is not known" in n for n in recording.notes) == said

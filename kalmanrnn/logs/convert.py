@@ -9,7 +9,7 @@ import numpy as np
 from kalmanrnn.errors import UserError
 from kalmanrnn.logs import messages, px4
 from kalmanrnn.logs.clock import Timed
-from kalmanrnn.logs.layout import ACCEL_UNITS, GYRO_UNITS, OTHER_UNITS, LogMap, StreamMap
+from kalmanrnn.logs.layout import ACCEL_UNITS, GYRO_UNITS, OTHER_UNITS, SI_UNITS, LogMap, StreamMap
 from kalmanrnn.logs.messages import Made, stream_of
 from kalmanrnn.logs.recording import Stream
 
@@ -91,7 +91,7 @@ def gps_of_columns(timed: Timed, layout: LogMap) -> Made:
 
 def own_stream(name: str, timed: Timed, section: StreamMap) -> Made:
     """Return a user's own stream, its channels in SI."""
-    columns, units = [], []
+    columns, units, notes = [], [], []
     for channel, what in section.channels.items():
         given = what.column or what.field
         if not given:
@@ -101,7 +101,12 @@ def own_stream(name: str, timed: Timed, section: StreamMap) -> Made:
                 cure=f"add `{'column' if section.file else 'field'}: ...`",
             )
         unit, factor = OTHER_UNITS.get(what.unit, (what.unit, 1.0))
+        if unit not in SI_UNITS:
+            notes.append(
+                f"{name}.{channel}: the unit {unit!r} is not known and taken as it stands; known "
+                f"are {', '.join(OTHER_UNITS)}"
+            )
         columns.append(timed.column(given) * (what.scale * factor))
         units.append(unit)
     values = np.stack(columns, axis=-1)
-    return [Stream(name, timed.t, values, tuple(section.channels), tuple(units))], []
+    return [Stream(name, timed.t, values, tuple(section.channels), tuple(units))], notes

@@ -11,12 +11,19 @@ Names = tuple[str, ...]
 GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 ACCEL_UNITS = {"m/s^2": 1.0, "g": 9.80665}
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-# Units of a user's own channels that are turned into SI; any other is taken as it stands.
+# What is SI already, and what numbers without one are written as.
+SI_UNITS = (
+    *("", "1", "m", "m/s", "m/s^2", "rad", "rad/s", "rad/s^2", "s", "Hz", "T", "Pa", "K", "N"),
+    *("kg", "V", "A", "W"),
+)
+# Units of a user's own channels that are turned into SI; any other is taken as it stands, and said.
 OTHER_UNITS = {
     "deg": ("rad", np.pi / 180),
     "deg/s": ("rad/s", np.pi / 180),
     "g": ("m/s^2", 9.80665),
     "km/h": ("m/s", 1 / 3.6),
+    "mph": ("m/s", 0.44704),
+    "knot": ("m/s", 1852 / 3600),
     "rpm": ("rad/s", np.pi / 30),
     "cm": ("m", 1e-2),
     "mm": ("m", 1e-3),
