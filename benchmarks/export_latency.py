@@ -1,17 +1,19 @@
 """What an event costs in exported C: students of five sizes beside the EKF and UKF, on one core.
 
 All C is compiled with -O3 -march=native and replays the same drives of imu_gps; students have
-random weights, for the time does not depend on them. The network alone is compared with
-onnxruntime and a kernel by hand, a student with filterpy's UKF.
+random weights, for the time does not depend on them. The filters are general ones, with dense
+Jacobians: an EKF written by hand for this one robot could leave out their zeros. The network
+alone is compared with onnxruntime and a kernel by hand, a student with filterpy's UKF.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import common
 import export_core
@@ -22,7 +24,7 @@ from step_latency import filterpy_lap, one_drive
 from kalmanrnn.config import DataConfig, StudentConfig
 from kalmanrnn.export import c99
 from kalmanrnn.export.machine import Machine, machine_of
-from kalmanrnn.export.replay import Events, compile_replay, events_of_drives, replay
+from kalmanrnn.export.replay import OPTIONS, Events, compile_replay, events_of_drives, replay
 from kalmanrnn.export.vectors import drives_of
 from kalmanrnn.normalise import fit_normaliser
 from kalmanrnn.scenario import Scenario, load
@@ -34,7 +36,18 @@ from kalmanrnn.types import Estimator
 QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "2 x 64": (64, 2), "256": (256, 1)}
 TICKS = (1, 2, 5, 10, 20)
-Replays = dict[str, Path]
+# What is computed stays within the export's limits; the UKF gains most.
+MORE_OPTIONS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+
+
+class Ready(NamedTuple):
+    """A machine and the compiled program that replays events through it."""
+
+    machine: Machine
+    program: Path
+
+
+Replays = dict[str, Ready]
 
 
 def taught_of(scenario: Scenario) -> Taught:
@@ -66,7 +79,7 @@ def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:
         )
         place = folder / name.replace(" ", "")
         c99.emit(machine, place)
-        made[name] = compile_replay(machine, place, events)
+        made[name] = Ready(machine, compile_replay(machine, place, events))
     return made
 
 
@@ -78,11 +91,35 @@ def microseconds(made: Replays, events: Events, rounds: int, seconds: float) -> 
     """
     took: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(rounds):
-        for name, program in made.items():
+        for name, (_, program) in made.items():
             laps, refused = replay(program, events, seconds)
             assert not refused, (name, refused)
             took[name].append(laps.min(axis=0).sum() / len(events.z) / 1e3)
     return {name: np.array(each) for name, each in took.items()}
+
+
+def tell_options(made: Replays, events: Events, rounds: int, seconds: float) -> dict[str, Any]:
+    """Time everyone again, compiled with what the filters gain most from."""
+    again: Replays = {}
+    for name, (machine, program) in made.items():
+        place = Path(shutil.copytree(program.parent, f"{program.parent}-again"))
+        options = (*OPTIONS, *MORE_OPTIONS)
+        again[name] = Ready(machine, compile_replay(machine, place, events, options))
+    us = microseconds(again, events, rounds, seconds)
+    print(f"\n{TICKS[-1]} ticks an event, us, with {' '.join(MORE_OPTIONS)} too:")
+    tell_students(us)
+    return {name: common.spread(each)._asdict() for name, each in us.items()}
+
+
+def tell_students(us: dict[str, Any]) -> list[tuple[str, str]]:
+    """Print all times, and the filters' by each student's; return (student, filter) if slower."""
+    slower = []
+    for name, each in us.items():
+        against = {kind: np.median(us[kind] / each) for kind in ("EKF", "UKF")}
+        ratios = ", ".join(f"{kind} : it {ratio:.2f}" for kind, ratio in against.items())
+        print(f"  {name}: {common.spread(each)}  {ratios if name in SIZES else ''}".rstrip())
+        slower += [(name, kind) for kind, r in against.items() if name in SIZES and r < 1]
+    return slower
 
 
 def tell_core(laps: int) -> dict[str, Any]:
@@ -117,16 +154,8 @@ def tell_ticks(made: Replays, events: Events, rounds: int, seconds: float) -> di
         us = microseconds(made, cut, rounds, seconds)
         told[str(ticks)] = {name: common.spread(each)._asdict() for name, each in us.items()}
         print(f"\n{ticks} ticks an event, us:")
-        for name, each in us.items():
-            ratios = ", ".join(
-                f"{kind} : it {common.spread(us[kind] / each).median:.2f}"
-                for kind in ("EKF", "UKF")
-            )
-            print(f"  {name}: {common.spread(each)}  {ratios if name in SIZES else ''}")
-            for kind in ("EKF", "UKF"):
-                if name in SIZES and np.median(us[kind] / each) < 1:
-                    slower.append(f"{name} at {ticks} ticks ({kind})")
-    print(f"\nstudents slower than a filter: {', '.join(slower) or 'none'}")
+        slower += [f"{name} at {ticks} ({kind})" for name, kind in tell_students(us)]
+    print(f"\nstudents slower than a filter, at how many ticks: {', '.join(slower) or 'none'}")
     return {"us": told, "slower": slower}
 
 
@@ -162,11 +191,19 @@ def main() -> None:
         pin()
         core = tell_core(200 if flags.quick else 2000)
         ticks = tell_ticks(made, events, flags.repeats, seconds)
+        more = tell_options(made, events, flags.repeats, seconds)
     full = ticks["us"][str(TICKS[-1])]
     theirs = filterpy_us(scenario, flags.repeats)
-    ratio = theirs.median / full["64"]["median"]
-    print(f"\nUKF, filterpy: {theirs} us an event; : the student of 64 {ratio:,.0f}")
-    taken_from = {"core": core, **ticks, "filterpy": theirs._asdict(), "filterpy : 64": ratio}
+    # The replays leave out what else the machine does; so must this.
+    ratio = theirs.low / full["64"]["median"]
+    print(f"\nUKF, filterpy: {theirs} us an event; its fastest : the student of 64 {ratio:,.0f}")
+    taken_from = {
+        "core": core,
+        **ticks,
+        "more_options": more,
+        "filterpy": theirs._asdict(),
+        "filterpy : 64": ratio,
+    }
     common.finish(flags, QUESTION, full["UKF"]["median"] / full["64"]["median"], taken_from)
 
 

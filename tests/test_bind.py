@@ -10,7 +10,9 @@ from kalmanrnn.errors import DATA, UserError
 from kalmanrnn.logs.align import fill, merge
 from kalmanrnn.logs.bind import bind
 from kalmanrnn.logs.heading import find_heading
-from kalmanrnn.logs.recording import load_recording, save_recording
+from kalmanrnn.logs.recording import Stream, load_recording, save_recording
+from kalmanrnn.logs.truth import truth_at
+from kalmanrnn.manifold import Block, StateSpace
 
 
 @pytest.mark.parametrize("name", ["imu_gps", "rover", "linear", "lorenz"])
@@ -155,3 +157,15 @@ def test_what_a_log_lacks_is_named(scenario, drives):
         bind(deaf, recording)
     with pytest.raises(UserError, match="heading: 2 numbers"):
         bind(sim, recording._replace(first={"heading": (0.0, 1.0)}))
+
+
+def test_a_references_heading_is_taken_the_short_way_round():
+    """Between 179 and -179 degrees lies 180, not 0."""
+    space = StateSpace((Block("heading", "angle"),))
+    values = np.radians([[179.0], [-179.0], [-177.0]])
+    reference = Stream("r", np.array([0.0, 0.5, 1.0]), values, ("heading_0",), ("rad",))
+    found = truth_at(space, reference, np.array([0.25, 0.75, 1.5]))
+    off = np.degrees(found[:2, 0]) % 360
+    np.testing.assert_allclose(off, [180.0, 182.0], atol=1e-9)
+    # Past its end the reference says nothing.
+    assert np.isnan(found[2, 0])

@@ -9,12 +9,15 @@ from helpers import one, recording_of
 
 from kalmanrnn.cli import main
 from kalmanrnn.config import LogsConfig
+from kalmanrnn.course import course_note, off_course
 from kalmanrnn.errors import USAGE, UserError
+from kalmanrnn.innovations import figures, innovations_of
 from kalmanrnn.logs.bind import bind
+from kalmanrnn.logs.fixes import fixes_of
 from kalmanrnn.logs.recording import save_recording
 from kalmanrnn.logset import check_apart
 from kalmanrnn.stretches import Stretch, consecutive, divide, draw, filtered, joined
-from kalmanrnn.tracks import filter_track
+from kalmanrnn.tracks import Track, filter_track
 from kalmanrnn.withheld import withheld
 
 SMALL = [
@@ -210,3 +213,42 @@ def test_settings_of_logs_come_back_from_a_run(run):
     logs = open_run(run).config().logs
     assert logs == LogsConfig(log=logs.log, held_share=0.5, held_gap_s=2.0)
     assert logs.log[0].endswith("minute.npz")
+
+
+def test_innovations_of_a_track_are_the_filters_own(scenario, drives):
+    """Carried on by the process model from the EKF's estimates, they are what the EKF computed."""
+    sim = scenario("rover")
+    batch = drives("rover", count=4, seconds=12.0)
+    first = type(batch)(*[None if a is None else _batched(a) for a in one(batch)])
+    track = filter_track(sim, first, "ekf")
+    bare = track._replace(innovation=None, innovation_cov=None)
+    found = innovations_of(sim, first, {"ekf": track, "bare": bare})
+    np.testing.assert_allclose(found.value["bare"], found.value["ekf"], atol=1e-9)
+    assert "bare" not in found.sigma
+    # Compasses speak degrees to people.
+    assert found.units[0] == "deg"
+    inside = figures(found, "ekf", 0, 2.0).inside
+    assert 0.9 < inside <= 1.0
+
+
+@pytest.mark.parametrize("name", ["rover", "imu_gps"])
+def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
+    """The truth faces the way it goes; turned by a quarter it does not."""
+    sim = scenario(name)
+    drive = one(drives(name, count=4, seconds=60.0 if name == "rover" else 12.0), 1)
+    log = bind(sim, recording_of(sim, drive, first=_first_of(sim, drive)))
+    fixes = fixes_of(sim, log.recording)
+    truth = log.drive.truth[0]
+    turned = np.array([sim.turn(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])
+    tracks = {"true": Track(truth[None]), "lost": Track(turned[None])}
+    t = log.start - log.recording.start + log.drive.t[0]
+    found = off_course(sim, fixes, t, tracks)
+    # Fixes of a metre, one or two seconds apart, tell the course of a slow rover roughly.
+    assert found["true"] < 20.0
+    assert found["lost"] == pytest.approx(90.0, abs=20.0)
+    assert "lost in heading" in course_note(found, {})[0]
+    assert "lost in heading" not in course_note({"true": 5.0}, {})[0]
+
+
+def _first_of(sim, drive):
+    return {b.name: tuple(drive.truth[0, sim.space.state_slice(b.name)]) for b in sim.space.blocks}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kalmanrnn.export.c99_extras import cmake_text, hpp_text
-from kalmanrnn.export.c99_header import header_text, identifier
+from kalmanrnn.export.c99_header import header_text
 from kalmanrnn.export.c99_selftest import Record, selftest_text
+from kalmanrnn.export.c99_sizes import identifier
 from kalmanrnn.export.c99_source import sources_of
 from kalmanrnn.export.machine import Machine
 

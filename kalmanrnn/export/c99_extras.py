@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kalmanrnn.export.c99_header import carry_of, identifier, sizes_of
+from kalmanrnn.export.c99_sizes import carry_of, identifier, sizes_of
 from kalmanrnn.export.machine import Machine
 
 

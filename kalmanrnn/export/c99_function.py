@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from kalmanrnn.export.c99_flat import Flat, FlatOp, Turns, flatten
 from kalmanrnn.export.c99_fuse import Block, fuse
-from kalmanrnn.export.c99_ops import Names, block_text, indented
+from kalmanrnn.export.c99_names import Names, indented
+from kalmanrnn.export.c99_ops import block_text
 from kalmanrnn.export.c99_plan import plan
 from kalmanrnn.export.c99_slots import Slot, assign
 from kalmanrnn.export.c99_stmt import statements
@@ -34,7 +35,7 @@ def function_of(program: Program, name: str, tables: Tables) -> Function:
     steps = tuple(statements(planned, tables, flat.ops))
     kept = _kept(flat)
     block = fuse(steps, kept)
-    names = Names(flat.values, {}, set(), _SameName())
+    names = Names(flat.values, {}, set())
     names.name.update({number: f"in_{port}" for port, number in flat.inputs})
     names.name.update({number: f"out_{port}" for port, number in flat.outputs})
     lines, stack = _block(names, block, kept, "a")
@@ -44,11 +45,6 @@ def function_of(program: Program, name: str, tables: Tables) -> Function:
     body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
     head = f"static void {name}({_parameters(flat, counted)})"
     return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
-
-
-class _SameName(dict):
-    def __missing__(self, key: str) -> str:
-        return key
 
 
 def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:

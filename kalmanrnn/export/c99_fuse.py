@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from kalmanrnn.export.c99_stmt import Fill, Repeat, Statement, reads_of, writes_of
+from kalmanrnn.export.c99_fill import Fill
+from kalmanrnn.export.c99_stmt import Repeat, Statement, reads_of, writes_of
 from kalmanrnn.export.c99_tree import leaves
 
 LARGEST = 48

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, NamedTuple
+from typing import Any
 
-from kalmanrnn.export.ir import Port, Program
+from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of
 from kalmanrnn.export.machine import Machine
 
 STATUS = {
@@ -17,48 +16,6 @@ STATUS = {
     "DIVERGED": "the result is not finite",
     "SELFTEST_FAILED": "this build does not compute what it was exported to compute",
 }
-
-
-class Sizes(NamedTuple):
-    """Lengths of the arrays that cross the border; 0 for what this machine does not have."""
-
-    x: int
-    d: int
-    z: int
-    s: int
-    u: int
-    ticks: int
-    cov: bool
-
-
-def sizes_of(machine: Machine) -> Sizes:
-    """Return the lengths of a machine's arrays."""
-    spec = machine.spec
-    return Sizes(
-        x=spec["state_dim"],
-        d=spec["tangent_dim"],
-        z=sum(len(s["channels"]) for s in spec["sensors"]),
-        s=len(spec["sensors"]),
-        u=len(spec["inputs"]),
-        ticks=spec["max_ticks"],
-        cov=any(port.name == "cov" for port in machine.step.outputs),
-    )
-
-
-def identifier(name: str) -> str:
-    """Make a name that C takes."""
-    name = re.sub(r"\W", "_", name)
-    return f"k_{name}" if not name or name[0].isdigit() else name
-
-
-def carry_of(machine: Machine) -> list[tuple[str, int]]:
-    """Return (name, numbers) of what is remembered between events."""
-    return [(p.name, size_of(machine.init, p)) for p in machine.init.outputs]
-
-
-def size_of(program: Program, port: Port) -> int:
-    """Return the numbers of a port."""
-    return program.values[port.value].size
 
 
 def header_text(machine: Machine, name: str, stack: int) -> str:
@@ -94,8 +51,19 @@ typedef struct {{
     float mean[{sizes.x}]; /* the state, laid out by {up}_X_... */
 {cov if sizes.cov else ""}}} {name}_output;
 
-/* Start from a belief: mean [{sizes.x}], cov [{sizes.d} * {sizes.d}] in the tangent at mean, or
-   NULL for the scenario's own. A status. */
+{_functions(name, up, sizes)}
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _functions(name: str, up: str, sizes: Sizes) -> str:
+    return f"""/* Start from a belief: mean [{sizes.x}], cov [{sizes.d} * {sizes.d}] in the tangent
+   at mean, or NULL for the scenario's own. A status. */
 int {name}_init({name}_state *state, const float *mean, const float *cov);
 
 /* Take one event: measurements z [{sizes.z}], 0 where not seen, seen [{sizes.s}] 0 or 1, then the
@@ -106,14 +74,7 @@ int {name}_step({name}_state *state, const float *z, const unsigned char *seen, 
     const float *dt, int n_ticks, {name}_output *output);
 
 /* Replay what was recorded at the export; {up}_OK if this build says the same. */
-int {name}_selftest(void);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
+int {name}_selftest(void);"""
 
 
 def _about(machine: Machine, name: str, stack: int) -> str:

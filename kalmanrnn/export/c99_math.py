@@ -47,7 +47,7 @@ OWN = {
     p = p * s + 4.89352457e-03f;
     q = q * s + 2.26843474e-03f;
     q = q * s + 4.89352504e-03f;
-    return x * p / q;
+    return x * (p / q);
 }""",
     "logistic": "static float flogistic(float x) { return 0.5f + 0.5f * ftanh(0.5f * x); }",
     "is_finite": """static int ffinite(float x)

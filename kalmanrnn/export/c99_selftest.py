@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.export.c99_header import Sizes, sizes_of
+from kalmanrnn.export.c99_sizes import Sizes, sizes_of
 from kalmanrnn.export.c99_tree import literal
 from kalmanrnn.export.machine import Machine
 from kalmanrnn.types import Drive, Estimator

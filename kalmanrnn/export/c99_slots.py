@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kalmanrnn.export.c99_fill import Fill
 from kalmanrnn.export.c99_flat import Turns
 from kalmanrnn.export.c99_fuse import Block, Group
-from kalmanrnn.export.c99_ops import Names
-from kalmanrnn.export.c99_stmt import Fill, Repeat, Statement, reads_of, writes_of
+from kalmanrnn.export.c99_names import Names
+from kalmanrnn.export.c99_stmt import Repeat, Statement, reads_of, writes_of
 
 
 class Slot(NamedTuple):

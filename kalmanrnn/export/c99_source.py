@@ -8,8 +8,9 @@ import re
 import numpy as np
 
 from kalmanrnn.export.c99_function import Function, function_of
-from kalmanrnn.export.c99_header import STATUS, Sizes, carry_of, identifier, names_of, sizes_of
+from kalmanrnn.export.c99_header import names_of
 from kalmanrnn.export.c99_math import LINEAR, OWN, function_name, helpers
+from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of
 from kalmanrnn.export.c99_tree import Table, Tables, literal
 from kalmanrnn.export.ir import Port, Program
 from kalmanrnn.export.machine import Machine
@@ -191,6 +192,3 @@ def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
     *state = next;
     return {up}_OK;
 }}"""
-
-
-__all__ = ["STATUS", "sources_of"]

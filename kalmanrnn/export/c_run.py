@@ -14,8 +14,8 @@ import numpy as np
 
 from kalmanrnn.errors import MISSING, UserError
 from kalmanrnn.export.c99 import emit
-from kalmanrnn.export.c99_header import Sizes, carry_of, identifier, sizes_of
 from kalmanrnn.export.c99_selftest import Record
+from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of
 from kalmanrnn.export.machine import Machine
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion")
