@@ -15,6 +15,7 @@ from kalmanrnn.export.verify import verify
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"
 )
+TEXTS = ("VERIFIED.txt", "README.md", "REPORT.md")
 SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
     *("--drives", "16", "--watched", "4", "--held-out", "4", "--skip-s", "2", "--quiet"),
@@ -43,7 +44,7 @@ def copy(exported, tmp_path):
 
 
 def test_an_export_has_everything_and_can_be_verified_again(exported, capsys):
-    for name in ("spec.json", "weights.npz", "runtime.py", "vectors.npz", "VERIFIED.txt"):
+    for name in ("spec.json", "weights.npz", "runtime.py", "vectors.npz", *TEXTS):
         assert (exported / name).stat().st_size > 0
     assert {p.suffix for p in (exported / "c").iterdir()} >= {".c", ".h", ".hpp", ".txt"}
     assert main(["verify", str(exported)]) == 0
@@ -137,3 +138,10 @@ def test_vectors_hold_what_they_promise(exported, tmp_path):
     again = load_vectors(tmp_path / "again.npz")
     np.testing.assert_array_equal(again.outputs["mean"], v.outputs["mean"])
     assert again.rounding == v.rounding
+
+
+def test_a_student_of_ticks_goes_the_same_way(tmp_path):
+    out = tmp_path / "run"
+    args = ["--every", "tick", "--set", "tick_hz=20.0", "--out", str(out)]
+    assert main(["train", *SMALL, *args]) == 0
+    assert main(["export", str(out), "--out", str(tmp_path / "nav"), "--format", "c"]) == 0

@@ -16,7 +16,9 @@ import jax
 
 from kalmanrnn.errors import DATA, USAGE, UserError
 from kalmanrnn.export import archive, c99, vectors
+from kalmanrnn.export.c99_extras import readme_part
 from kalmanrnn.export.c99_selftest import record as record_selftest
+from kalmanrnn.export.figures import figures, report
 from kalmanrnn.export.forms import FORMATS, ONNX, STABLEHLO, C
 from kalmanrnn.export.machine import Machine, machine_of
 from kalmanrnn.export.verify import VECTORS, Check, table, verify
@@ -66,12 +68,30 @@ def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Ch
                 code=DATA,
             )
         (beside / "VERIFIED.txt").write_text(table(checks) + "\n")
+        (beside / "README.md").write_text(_readme(subject, formats), encoding="utf-8")
+        if C in formats:
+            costs = report(figures(beside, subject.scenario), checks)
+            (beside / "REPORT.md").write_text(costs, encoding="utf-8")
         facts = {"checks": [c._asdict() for c in checks], "name": subject.machine.name}
         (beside / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
         beside.rename(out)
         return checks
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _readme(subject: Subject, formats: Sequence[str]) -> str:
+    """Say what lies in the folder and how to use it."""
+    spec = subject.machine.spec
+    parts = [
+        f"# {subject.machine.name}\n\n{spec['scenario']['summary']}. Written by kalmanrnn; "
+        "`VERIFIED.txt` says how it was compared with jax, `REPORT.md` what it costs. "
+        "`runtime.py` runs it with numpy alone: `load(folder)`, then `init(mean)` and "
+        "`step(z, seen, u, dt)`; it, `spec.json` and `weights.npz` are the archive.\n"
+    ]
+    if C in formats:
+        parts.append(readme_part(subject.machine))
+    return "\n".join(parts)
 
 
 def check_target(out: Path, formats: Sequence[str]) -> None:

@@ -82,8 +82,8 @@ def c_form(folder: Path, machine: Machine) -> Form:
 
     def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         state = c_run.state_of(built, given)
-        packet = [given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt")]
-        status, said = c_run.step(built, state, *packet)
+        z, seen, u, dt = (given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt"))
+        status, said = c_run.step(built, state, z, seen, u, dt)
         _check(status)
         return _shaped(machine, c_run.carry_from(built, state) | said)
 

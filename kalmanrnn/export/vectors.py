@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.dataset import localise
+from kalmanrnn.dataset import every_tick, localise
 from kalmanrnn.errors import UserError
 from kalmanrnn.export.machine import Machine
 from kalmanrnn.npz import read_npz, write_npz
@@ -122,6 +122,11 @@ def drives_of(scenario: Scenario, ticks: int, seed: int) -> Drive:
     seconds = EVENTS / scenario.event_hz
     drives = simulate(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
     drives = localise(scenario, jax.tree.map(np.asarray, drives))
+    if ticks < scenario.ticks_per_event:
+        # A student run at every tick: each is an event, most of which see nothing.
+        drives = every_tick(drives._replace(truth=None))
+        t, packets = jax.tree.map(lambda a: a[:, :EVENTS], (drives.t, drives.packets))
+        drives = drives._replace(t=t, packets=packets)
     seen = drives.packets.seen & (rng.random(drives.packets.seen.shape) >= HIDDEN_SHARE)
     z = np.where(scenario.mask(seen), drives.packets.z, np.float32(0))
     u, dt = drives.packets.u.copy(), drives.packets.dt
