@@ -26,7 +26,7 @@ from kalmanrnn.logs.geodesy import Origin, geodetic_to_enu
 from kalmanrnn.network import core
 from kalmanrnn.runfolder import open_run
 from kalmanrnn.scenario import load
-from kalmanrnn.stepping import Held, ahead, answer, answer_at
+from kalmanrnn.stepping import Held, ahead, answer
 from kalmanrnn.student import Normaliser, Student, first_carry
 
 SAME_S = 1e-6
@@ -82,7 +82,6 @@ class Stepper:
         ]
         self._names = {sensor.name: i for i, sensor in enumerate(scenario.sensors)}
         self._answer = jax.jit(partial(answer, student, params, norm))
-        self._answer_at = jax.jit(partial(answer_at, student, params, norm))
         self._ahead = jax.jit(partial(ahead, student))
         self._memory = core(student.graph, params).start()
         # One more than in simulation: jitter splits a tick at either end.
@@ -98,8 +97,6 @@ class Stepper:
         self._readings: list[tuple[float, int, np.ndarray]] = []
         self._waiting: list[tuple[float, int, np.ndarray]] = []
         self._live: Any = None
-        # States at the inputs since the newest event: a fix then needs no tick again.
-        self._trail: list[tuple[float, Any]] = []
         self._newest = -np.inf
         self._since_live = 0
 
@@ -247,7 +244,6 @@ class Stepper:
             cut = bisect.bisect_left([r[0] for r in self._readings], back)
             again = sorted([*self._readings[cut:], *again], key=_order)
             del self._readings[cut:], self._events[first:]
-            self._since_live = -1
         for reading in again:
             self._readings.append(reading)
             self._use(*reading)
@@ -266,7 +262,6 @@ class Stepper:
             if self._events[-1].t + (1 - SLACK) * self._period <= t:
                 break
             self._events.pop()
-            self._since_live = -1
         seen = np.zeros(len(self._names), bool)
         full = np.zeros(self.scenario.sigma.size, np.float32)
         used = tuple(t if i == index else u for i, u in enumerate(self._used()))
@@ -274,7 +269,6 @@ class Stepper:
         if last is not None and t - last.t <= self._near and not last.seen[index]:
             seen, full, t = last.seen.copy(), last.z.copy(), last.t
             self._events.pop()
-            self._since_live = -1
         else:
             self._fill(t)
         seen[index], full[self._slice[index]] = True, self._local(index, z)
@@ -307,44 +301,21 @@ class Stepper:
             answer = self._answer(held, np.zeros(len(self._names), bool), u, dt, z, seen, True)
             return Event(t, z, seen, answer, used)
         last = self._events[-1]
-        x = self._carried_to(t)
-        if x is None:
-            u, dt = self._ticks(last.t, t)
-            answer = self._answer(last.held, last.seen, u, dt, z, seen, False)
-        else:
-            u, dt = self._inputs.ticks(last.t, t)
-            interval = np.float32(t - last.t)
-            mean = (dt @ u / (t - last.t)).astype(np.float32)
-            answer = self._answer_at(last.held, last.seen, x, mean, interval, z, seen)
+        u, dt = self._ticks(last.t, t)
+        answer = self._answer(last.held, last.seen, u, dt, z, seen, False)
         return Event(t, z, seen, answer, used)
-
-    def _carried_to(self, t: float) -> Any:
-        """Return the state at t, after the newest event, if it was on the way; None if not."""
-        current = self._since_live == len(self._events)
-        if not (current and self.student.predicts and self.scenario.inputs):
-            return None
-        place = bisect.bisect_right(self._trail, t, key=lambda at: at[0]) - 1
-        if place < 0:
-            return None
-        start, x = self._trail[place]
-        if start == t:
-            return x
-        return self._ahead(x, *self._padded(*self._inputs.ticks(start, t), size=1))
 
     def _go_on(self) -> None:
         """Carry the newest event's state on to the newest input."""
         last = self._events[-1]
         if not self.student.predicts or self._newest <= last.t:
             self._live = last.held.mean
-            self._trail = [(last.t, self._live)]
         elif self._since_live == len(self._events) and self._inputs.count > 1:
             u, dt = self._padded(*self._inputs.newest_tick(), size=1)
             self._live = self._ahead(self._live, u, dt)
-            self._trail.append((self._newest, self._live))
         else:
             u, dt = self._ticks(last.t, self._newest)
             self._live = self._ahead(last.held.mean, u, dt)
-            self._trail = [(self._newest, self._live)]
         self._since_live = len(self._events)
 
     def _ticks(self, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:

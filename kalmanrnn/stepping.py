@@ -29,22 +29,6 @@ def answer(
     packet = Packet(z, seen_before, u, dt)
     after = advance(student, held.carry, packet, held.mean, held.memory, held.output)
     carry = jax.tree.map(lambda a, b: jnp.where(first, a, b), held.carry, after)
-    return _answered(student, params, norm, carry, z, seen)
-
-
-def answer_at(
-    student: Student, params: Any, norm: Normaliser, held: Held, seen_before: jax.Array,
-    x: jax.Array, u_mean: jax.Array, interval: jax.Array, z: jax.Array, seen: jax.Array,
-) -> Held:  # fmt: skip
-    """Answer what is seen in a state that was carried there before: `answer` without its ticks."""
-    since = jnp.where(seen_before, 0.0, held.carry.since) + interval
-    carry = Carry(x, held.memory, held.output, u_mean, interval, since)
-    return _answered(student, params, norm, carry, z, seen)
-
-
-def _answered(
-    student: Student, params: Any, norm: Normaliser, carry: Carry, z: jax.Array, seen: jax.Array
-) -> Held:
     features, innovation = observe(student, norm, carry, z, seen)
     memory, raw = core(student.graph, params).step(carry.memory, normalise(norm, features))
     mean, output = respond(student, norm, carry.x, raw, innovation)
