@@ -15,6 +15,7 @@ from kalmanrnn import checkpoint
 from kalmanrnn.config import RunConfig, is_own
 from kalmanrnn.errors import UserError
 from kalmanrnn.evaluate import Track, baseline_tracks, compare
+from kalmanrnn.loop import Tally
 from kalmanrnn.progress import Meter
 from kalmanrnn.report import write_report
 from kalmanrnn.runfolder import RunFolder, versions
@@ -23,7 +24,7 @@ from kalmanrnn.student import blank_normaliser, make_student
 from kalmanrnn.supply import HELD_OUT, label_drives
 from kalmanrnn.teach import make_drives
 from kalmanrnn.tracks import student_track
-from kalmanrnn.train import Tally, Trained, check_learnt, fit
+from kalmanrnn.train import Trained, check_learnt, fit
 
 if TYPE_CHECKING:
     from kalmanrnn.commands.evaluate import EvalFlags

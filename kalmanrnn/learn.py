@@ -69,14 +69,47 @@ class State(NamedTuple):
     anchored: jax.Array
 
 
-def optimiser(config: TrainConfig, part: Part) -> optax.GradientTransformation:
-    """Warm up, then a cosine to the last rate; gradients clipped; Muon for matrices."""
-    steps = max(part.steps, 2)
-    warmup = min(config.warmup_steps, steps // 2)
+def optimiser(
+    *,
+    steps: int,
+    rate: float,
+    warmup: int,
+    last_rate: float,
+    clip: float,
+    kind: str = "muon",
+) -> optax.GradientTransformation:
+    """Warm up, then a cosine to the last rate; gradients clipped; Muon for matrices, or Adam."""
+    steps = max(steps, 2)
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, part.rate, warmup, steps, part.rate * config.last_rate
+        0.0 if warmup else rate, rate, min(warmup, steps // 2), steps, rate * last_rate
     )
-    return optax.chain(optax.clip_by_global_norm(config.clip), muon(schedule, adam_b1=0.9))
+    rule = muon(schedule, adam_b1=0.9) if kind == "muon" else optax.adam(schedule)
+    return optax.chain(optax.clip_by_global_norm(clip), rule)
+
+
+def for_part(config: TrainConfig, part: Part) -> optax.GradientTransformation:
+    """Return the optimiser of one part of a filter student's training."""
+    return optimiser(
+        steps=part.steps,
+        rate=part.rate,
+        warmup=config.warmup_steps,
+        last_rate=config.last_rate,
+        clip=config.clip,
+    )
+
+
+def descend(
+    transform: optax.GradientTransformation, state: State, objective: Callable
+) -> tuple[State, jax.Array]:
+    """Take one step down `objective`: params -> (loss, memory); none where it is not finite."""
+    (loss, memory), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+    changes, opt = transform.update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, changes)
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+    keep = partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
+    memory = keep(memory, jax.tree.map(jnp.zeros_like, memory))
+    params, opt = keep(params, state.params), keep(opt, state.opt)
+    return State(params, opt, memory, state.skipped + ~finite, state.anchored), loss
 
 
 def begin(
@@ -90,7 +123,7 @@ def begin(
         x = jnp.zeros(student.scenario.space.state_dim)
         memory = first_carry(student.scenario, x, memory)
     memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (part.batch, *a.shape)), memory)
-    return State(params, optimiser(config, part).init(params), memory, *counts)
+    return State(params, for_part(config, part).init(params), memory, *counts)
 
 
 def layout_of(where: Place) -> int:
@@ -144,7 +177,7 @@ def update(
 
     moves: distil the teacher's corrections, because nobody knows its gains.
     """
-    transform = optimiser(config, part)
+    transform = for_part(config, part)
     loss_of = partial(distil_loss, moves=moves) if part.name == "distil" else free_loss
 
     def cut(a: jax.Array, start: jax.Array, drives: jax.Array) -> jax.Array:
@@ -169,16 +202,7 @@ def update(
         def objective(params):
             return loss_of(student, norm, params, first, window)
 
-        (loss, memory), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
-        changes, opt = transform.update(grads, state.opt, state.params)
-        params = optax.apply_updates(state.params, changes)
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
-        keep = partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
-        memory = keep(memory, jax.tree.map(jnp.zeros_like, memory))
-        skipped = state.skipped + ~finite
-        return State(
-            keep(params, state.params), keep(opt, state.opt), memory, skipped, anchored
-        ), loss
+        return descend(transform, state._replace(anchored=anchored), objective)
 
     return one
 

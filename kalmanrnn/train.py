@@ -1,24 +1,23 @@
-"""Training: a function with a visible loop.
+"""Training a filter's student: what the loop needs to know of it.
 
 First along the teacher's own run (distillation), then in free run; both go through windows of
-training sets that a second thread makes ahead of time.
+training sets that a second process makes ahead of time.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from kalmanrnn import checkpoint, learn
+from kalmanrnn import checkpoint, learn, loop
 from kalmanrnn.config import RunConfig, is_own
-from kalmanrnn.errors import DIVERGED, INTERRUPTED, USAGE, UserError
+from kalmanrnn.errors import USAGE, UserError
 from kalmanrnn.judge import Judgement, judge
+from kalmanrnn.loop import Leg, Look, Study, Tally
 from kalmanrnn.normalise import fit_normaliser
 from kalmanrnn.plan import Part, order, parts, place
 from kalmanrnn.progress import Meter
@@ -27,28 +26,6 @@ from kalmanrnn.scenario import Scenario
 from kalmanrnn.student import Normaliser, Student, blank_normaliser, make_student
 from kalmanrnn.supply import WATCHED, supply
 from kalmanrnn.teach import Taught
-
-LOG_LINES = 200
-
-
-class Tally(NamedTuple):
-    """How far a run is; plain numbers, kept in its checkpoints.
-
-    score: the best so far. untrained: before the first update. waited: checks since the best.
-    difference: the teacher's largest from filterpy. seconds: spent learning. held_out: the last
-    check's error, in words. told_s: what `seconds` was when progress was last told.
-    """
-
-    step: int = 0
-    score: float = math.inf
-    untrained: float = math.inf
-    waited: int = 0
-    difference: float = 0.0
-    seconds: float = 0.0
-    skipped: int = 0
-    anchored: int = 0
-    held_out: str = "not judged yet"
-    told_s: float = 0.0
 
 
 class Trained(NamedTuple):
@@ -77,9 +54,7 @@ def fit(
     student, params = make_student(scenario, config.student, seed=config.train.seed)
     laid = parts(config.train, config.data, steps_in_drive(scenario, config))
     total = laid[-1].first_step + laid[-1].steps
-    ticks = 1 if config.student.every == "tick" else scenario.ticks_per_event
     last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
-    own = is_own(config.data.teacher)
     with (
         supply(config, last_set, folder.path, quiet=quiet) as fetch,
         Meter(total, quiet=quiet) as meter,
@@ -93,46 +68,74 @@ def fit(
         if tally.step == 0:
             seen = look(params, norm)
             tally = tally._replace(untrained=seen.score, difference=watched.difference)
-            save_best(folder, params, norm, tally)
-        part = None
-        laid_out = (-1, -1)
-        losses: list[jax.Array] = []
-        for step in range(tally.step, total):
-            began = time.monotonic()
-            where = place(laid, step)
-            if where.part is not part:
-                part = where.part
-                update = learn.update(student, norm, config.train, part, moves=own)
-                state, tally = enter(student, config, part, step, state, tally)
-            if (where.set_index, learn.layout_of(where)) != laid_out:
-                taught = fetch(where.set_index)
-                note_lost(meter, taught)
-                data = learn.prepare(student, norm, config.train, where, taught)
-                tally = tally._replace(difference=max(tally.difference, taught.difference))
-                laid_out = (where.set_index, learn.layout_of(where))
-            assert part is not None
-            drives = order(config.train.seed, where, config.data.drives)
-            first = where.window * part.window
-            state, loss = update(state, data, drives, first, where.window == 0)
-            losses.append(loss)
-            tally = tally._replace(step=step + 1, seconds=tally.seconds + time.monotonic() - began)
-            check = is_check(laid, config.train.checks, tally.step)
-            stopped = stop(tally.step)
-            if check or tally.step % max(1, total // LOG_LINES) == 0:
-                tally = tell(folder, meter, where.part, state, losses, tally, ticks)
-                losses = []
-            if check:
-                seen = look(state.params, norm)
-                tally = note_check(folder, meter, state, norm, seen, tally)
-            if check or stopped:
-                save_last(folder, state, norm, tally)
-            if stopped:
-                raise interrupted(folder, tally)
-            if where.part.name == "free" and tally.waited >= config.train.patience:
-                meter.note(f"stopped early: {tally.waited} checks without a better student")
-                break
+            loop.save_best(folder, params, norm, tally)
+        study = Study(
+            total=total,
+            leg=partial(leg, student, laid),
+            checks=config.train.checks,
+            ends=frozenset(part.first_step + part.steps for part in laid),
+            advance=advancer(student, config, laid, norm, fetch, meter),
+            look=lambda state: told(look(state.params, norm)),
+            norm=norm,
+            patience=config.train.patience,
+        )
+        _, tally = loop.run(study, state, tally, folder, meter, stop)
     (params, norm), _ = checkpoint.load(folder.best, (params, norm))
     return Trained(student, params, norm, tally)
+
+
+def advancer(
+    student: Student,
+    config: RunConfig,
+    laid: list[Part],
+    norm: Normaliser,
+    fetch: Callable[[int], Taught],
+    meter: Meter,
+) -> Callable[[learn.State, Tally, int], tuple[learn.State, Tally, jax.Array]]:
+    """Return the loop's update: enter a part, lay out a set where a new one begins, learn."""
+    own = is_own(config.data.teacher)
+    part: Part | None = None
+    laid_out = (-1, -1)
+    update: Callable = learn.update
+    data: Any = None
+
+    def advance(state: learn.State, tally: Tally, step: int):
+        nonlocal part, laid_out, update, data
+        where = place(laid, step)
+        if where.part is not part:
+            part = where.part
+            update = learn.update(student, norm, config.train, part, moves=own)
+            state, tally = enter(student, config, part, step, state, tally)
+        if (where.set_index, learn.layout_of(where)) != laid_out:
+            taught = fetch(where.set_index)
+            note_lost(meter, taught)
+            data = learn.prepare(student, norm, config.train, where, taught)
+            tally = tally._replace(difference=max(tally.difference, taught.difference))
+            laid_out = (where.set_index, learn.layout_of(where))
+        drives = order(config.train.seed, where, config.data.drives)
+        first = where.window * where.part.window
+        state, loss = update(state, data, drives, first, where.window == 0)
+        return state, tally, loss
+
+    return advance
+
+
+def leg(student: Student, laid: list[Part], step: int) -> Leg:
+    """Say which part a step belongs to, and how many ticks it goes over."""
+    part = place(laid, step).part
+    ticks = 1 if student.config.every == "tick" else student.scenario.ticks_per_event
+    return Leg(part.name, ticks * part.batch * part.window, "ticks", part.name == "free")
+
+
+def told(seen: Judgement) -> Look:
+    """Put a judgement into words."""
+    ratios = ", ".join(f"{name} {value:.2f}" for name, value in seen.ratios.items())
+    error = f"{seen.error:.3g} {seen.unit}"
+    if seen.blind:
+        said = f"{seen.name} {error} off the teacher; in its standard deviations: {ratios}"
+    else:
+        said = f"{seen.name} error {error}; student / teacher: {ratios}"
+    return Look(seen.score, error, said, {"held_out_m": seen.error, "ratios": seen.ratios})
 
 
 def enter(
@@ -210,69 +213,6 @@ def initial(student: Student, config: RunConfig, params: Any) -> tuple[Any, Norm
     return params, norm
 
 
-def is_check(laid: list[Part], checks: int, done: int) -> bool:
-    """Whether the student is judged after that many steps: evenly, and at each part's end."""
-    total = laid[-1].first_step + laid[-1].steps
-    ends = {part.first_step + part.steps for part in laid}
-    return done in ends or done % max(1, total // max(checks, 1)) == 0
-
-
-def tell(
-    folder: RunFolder,
-    meter: Meter,
-    part: Part,
-    state: learn.State,
-    losses: list[jax.Array],
-    tally: Tally,
-    ticks: int,
-) -> Tally:
-    """Log a line and move the bar; `ticks` are those in one step of the student."""
-    began = time.monotonic()
-    loss = float(np.mean(jax.device_get(losses)))
-    # Updates are only asked for in the loop; here they are waited for.
-    tally = tally._replace(seconds=tally.seconds + time.monotonic() - began)
-    tally = tally._replace(skipped=int(state.skipped), anchored=int(state.anchored))
-    taken = max(tally.seconds - tally.told_s, 1e-9)
-    rate = ticks * part.batch * part.window * len(losses) / taken
-    tally = tally._replace(told_s=tally.seconds)
-    record = {"step": tally.step, "part": part.name, "loss": loss, "seconds": tally.seconds}
-    folder.log(record | {"skipped": tally.skipped, "anchored": tally.anchored})
-    meter.step(
-        tally.step, part.name, f"loss {loss:.4f}  held-out {tally.held_out}  {rate:,.0f} ticks/s"
-    )
-    return tally
-
-
-def note_check(
-    folder: RunFolder,
-    meter: Meter,
-    state: learn.State,
-    norm: Normaliser,
-    seen: Judgement,
-    tally: Tally,
-) -> Tally:
-    """Keep the best student, and say how this one does."""
-    better = seen.score < tally.score
-    tally = tally._replace(
-        score=min(seen.score, tally.score),
-        waited=0 if better else tally.waited + 1,
-        held_out=f"{seen.error:.3g} {seen.unit}",
-    )
-    if better:
-        save_best(folder, state.params, norm, tally)
-    folder.log(
-        {"step": tally.step, "score": seen.score, "held_out_m": seen.error, "ratios": seen.ratios}
-    )
-    ratios = ", ".join(f"{name} {value:.2f}" for name, value in seen.ratios.items())
-    error = f"{seen.error:.3g} {seen.unit}"
-    if seen.blind:
-        said = f"{seen.name} {error} off the teacher; in its standard deviations: {ratios}"
-    else:
-        said = f"{seen.name} error {error}; student / teacher: {ratios}"
-    meter.note(f"step {tally.step}: {said}")
-    return tally
-
-
 def name_of(teacher: str) -> str:
     """Name a teacher in a sentence."""
     return teacher if is_own(teacher) else f"the {teacher.upper()}"
@@ -285,16 +225,6 @@ def note_lost(meter: Meter, taught: Taught) -> None:
         meter.note(f"the teacher failed on {taught.lost} of {count} drives: {taught.why_lost}")
 
 
-def save_best(folder: RunFolder, params: Any, norm: Normaliser, tally: Tally) -> None:
-    """Write the model that a report and an export use."""
-    checkpoint.save(folder.best, (params, norm), tally._asdict())
-
-
-def save_last(folder: RunFolder, state: learn.State, norm: Normaliser, tally: Tally) -> None:
-    """Write all that going on needs."""
-    checkpoint.save(folder.last, (state, norm), tally._asdict())
-
-
 def check_learnt(trained: Trained, folder: RunFolder) -> None:
     """Refuse a student that is no better than before its first update: UserError, DIVERGED.
 
@@ -303,20 +233,5 @@ def check_learnt(trained: Trained, folder: RunFolder) -> None:
     tally = trained.tally
     if tally.score < tally.untrained or folder.config().logs.init:
         return
-    raise UserError(
-        "the network did not learn",
-        why=f"after {tally.step} updates ({tally.skipped} left out as not finite) it is no better "
-        "on the watched drives than before the first",
-        cure=f"lower --distil-rate and --free-rate; the losses are in {folder.path}/metrics.csv",
-        code=DIVERGED,
-    )
-
-
-def interrupted(folder: RunFolder, tally: Tally) -> UserError:
-    """Say how to go on."""
-    return UserError(
-        f"stopped after step {tally.step}",
-        why="interrupted; everything up to there is saved",
-        cure=f"kalmanrnn train --resume {folder.path}",
-        code=INTERRUPTED,
-    )
+    cure = "lower --distil-rate and --free-rate"
+    raise loop.did_not_learn(folder, tally, "watched drives", cure)

@@ -10,13 +10,14 @@ import pytest
 from kalmanrnn import learn
 from kalmanrnn.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.errors import DIVERGED, INTERRUPTED, UserError
+from kalmanrnn.loop import Tally
 from kalmanrnn.normalise import fit_normaliser
 from kalmanrnn.plan import parts, place
 from kalmanrnn.runfolder import create
 from kalmanrnn.scenario import load
 from kalmanrnn.student import make_student
 from kalmanrnn.supply import make_set
-from kalmanrnn.train import Tally, Trained, check_learnt, fit
+from kalmanrnn.train import Trained, check_learnt, fit
 
 SMALL = RunConfig(
     sim="linear",
@@ -194,7 +195,7 @@ def test_a_runs_folder_is_never_written_over(tmp_path):
 
 def test_the_schedule_warms_up_and_cools_down():
     part = parts(SMALL.train, SMALL.data, 60)[0]
-    transform = learn.optimiser(SMALL.train, part)
+    transform = learn.for_part(SMALL.train, part)
     params = {"w": jnp.ones((3, 3))}
     state = transform.init(params)
     sizes = []
