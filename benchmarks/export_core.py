@@ -19,7 +19,7 @@ from kalmanrnn.export.ir import Program
 from kalmanrnn.export.onnx_model import model_of, open_session
 from kalmanrnn.export.replay import OPTIONS
 from kalmanrnn.export.trace import trace
-from kalmanrnn.network import core, make_core
+from kalmanrnn.network import core, make_core, of_student
 
 FEATURES, OUTPUTS, HIDDEN, STEPS = 24, 45, 64, 64
 NAMES = {
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
 def layer_of() -> Layer:
     """Trace `network.Core.step` at random weights."""
     config = StudentConfig(hidden=HIDDEN, layers=1)
-    graph, params = make_core(FEATURES, OUTPUTS, config, seed=0)
+    graph, params = make_core(FEATURES, OUTPUTS, of_student(config), seed=0)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape, np.float32), params)
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kalmanrnn.errors import USAGE, UserError
 
@@ -12,6 +12,7 @@ MAY_BE_ZERO = {
     *("seed", "distil_steps", "free_steps", "warmup_steps", "last_rate"),
     *("skip_s", "outage_share", "longest_outage_s", "check_stretches"),
     *("mix", "held_gap_s", "teacher_workers"),
+    *("head", "chrono_steps", "sequences", "window", "warmup"),
 }
 
 
@@ -33,6 +34,64 @@ class StudentConfig:
     """Units of the dense layer behind the recurrent ones."""
     chrono_events: int = 300
     """Longest memory [events] that forget gates start with (Tallec and Ollivier 2018)."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What any network is: a sequence task's as it stands, a student's core by its settings."""
+
+    cell: Literal["lstm", "gru", "elman"] = "lstm"
+    """The recurrent cell."""
+    hidden: int = 64
+    """Units in each recurrent layer."""
+    layers: int = 1
+    """Recurrent layers, one on top of the other."""
+    head: int = 0
+    """Units of a dense layer between the recurrent ones and the output; 0 for none."""
+    skip: bool = False
+    """Every recurrent layer sees the input too, and the head sees every layer."""
+    bidirectional: bool = False
+    """Read the sequence from both ends; it must be there as a whole."""
+    conv: tuple[tuple[int, int, int], ...] = ()
+    """Convolutions in front: channels, width and stride of each."""
+    chrono_steps: int = 0
+    """Longest memory [steps] that forget gates start with; 0 for a forget bias of 1."""
+    quiet_start: bool = False
+    """Start with an output of exactly zero."""
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """How much a sequence task learns from, and how."""
+
+    seed: int = 0
+    """Everything random follows from it."""
+    updates: int = 2000
+    """Updates in all."""
+    batch: int = 50
+    """Sequences in one update."""
+    sequences: int = 0
+    """Training sequences, used again and again; 0 for fresh ones in every update."""
+    window: int = 0
+    """Steps that a gradient flows back through; 0 for the whole sequence."""
+    carried: bool = False
+    """Carry the memory from one sequence into the next: what a stateful network does wrong."""
+    optimiser: Literal["muon", "adam"] = "adam"
+    """Rule of descent: Adam, or Muon for the matrices."""
+    rate: float = 5e-3
+    """Highest learning rate."""
+    warmup: int = 100
+    """Updates over which the rate rises."""
+    last_rate: float = 0.002
+    """Rate at the end, as a share of the highest."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    watched: int = 256
+    """Sequences that choose the best network."""
+    held_out: int = 1000
+    """Sequences of the final report, never seen."""
+    checks: int = 10
+    """Times the network is judged on the watched sequences, evenly over the updates."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +198,18 @@ class RunConfig:
     logs: LogsConfig = LogsConfig()
 
 
+@dataclass(frozen=True)
+class TaskConfig:
+    """All that decides what a run of a sequence task gives."""
+
+    sim: str
+    """Name of a shipped task, or a path to a .py file that exports TASK."""
+    set: tuple[str, ...] = ()
+    """Parameters of the task's `make`, as name=value."""
+    network: NetworkConfig = NetworkConfig()
+    budget: BudgetConfig = BudgetConfig()
+
+
 def is_own(teacher: str) -> bool:
     """Whether a teacher is the user's own filter, not one of ours."""
     return teacher not in FILTER_NAMES
@@ -153,18 +224,7 @@ def check_config(config: RunConfig) -> None:
             cure="--teacher ukf, or --teacher my_filter.py:make_filter",
             code=USAGE,
         )
-    for part in (config.student, config.data, config.train, config.logs):
-        for name, value in asdict(part).items():
-            if isinstance(value, str | tuple) or value > 0 or (value == 0 and name in MAY_BE_ZERO):
-                continue
-            least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
-            flag = "--" + name.replace("_", "-")
-            raise UserError(
-                f"{flag} {value} cannot be",
-                why=f"it must be {least}",
-                cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
-                code=USAGE,
-            )
+    _check_numbers(config.student, config.data, config.train, config.logs)
     for name, share in (("mix", config.logs.mix), ("held-share", config.logs.held_share)):
         if not share < 1:
             raise UserError(
@@ -181,3 +241,26 @@ def check_config(config: RunConfig) -> None:
             cure="leave one of them out",
             code=USAGE,
         )
+
+
+def check_task_config(config: TaskConfig) -> None:
+    """Refuse figures that no run of a task can have: UserError."""
+    _check_numbers(config.network, config.budget)
+
+
+def _check_numbers(*parts: Any) -> None:
+    """Refuse numbers below 0, and 0 where it makes no sense: UserError."""
+    for part in parts:
+        for name, value in asdict(part).items():
+            if isinstance(value, str | tuple | list | bool):
+                continue
+            if value > 0 or (value == 0 and name in MAY_BE_ZERO):
+                continue
+            least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{flag} {value} cannot be",
+                why=f"it must be {least}",
+                cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
+                code=USAGE,
+            )

@@ -8,12 +8,23 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.config import DataConfig, LogsConfig, RunConfig, StudentConfig, TrainConfig
+from kalmanrnn.config import (
+    BudgetConfig,
+    DataConfig,
+    LogsConfig,
+    NetworkConfig,
+    RunConfig,
+    StudentConfig,
+    TaskConfig,
+    TrainConfig,
+)
 from kalmanrnn.errors import USAGE, UserError
 
 PACKAGES = ("kalmanrnn", "jax", "jaxlib", "flax", "optax", "filterpy", "numpy", "scipy")
@@ -51,10 +62,22 @@ class RunFolder:
             writer.writeheader()
             writer.writerows(self.history())
 
+    @property
+    def is_task(self) -> bool:
+        """Whether this is a run of a sequence task, and not of a filter's student."""
+        return "network" in self._settings()
+
     def config(self) -> RunConfig:
-        """Read the settings that the run was started with."""
-        try:
-            raw = json.loads((self.path / "config.json").read_text())
+        """Read the settings that a student's run was started with; UserError for a task's."""
+        raw = self._settings()
+        if "network" in raw:
+            raise UserError(
+                f"{self.path.name} is a run of the sequence task {raw['sim']}",
+                why="there is no filter and no student in it, and this needs one",
+                cure=f"kalmanrnn report {self.path}, or kalmanrnn eval {self.path}",
+                code=USAGE,
+            )
+        with self._damaged():
             return RunConfig(
                 sim=raw["sim"],
                 set=tuple(raw["set"]),
@@ -63,6 +86,31 @@ class RunFolder:
                 train=TrainConfig(**raw["train"]),
                 logs=LogsConfig(**_tuples(raw.get("logs", {}))),
             )
+
+    def task_config(self) -> TaskConfig:
+        """Read the settings that a sequence task's run was started with."""
+        raw = self._settings()
+        with self._damaged():
+            network = raw["network"] | {"conv": tuple(map(tuple, raw["network"]["conv"]))}
+            return TaskConfig(
+                sim=raw["sim"],
+                set=tuple(raw["set"]),
+                network=NetworkConfig(**network),
+                budget=BudgetConfig(**raw["budget"]),
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        with self._damaged():
+            raw = json.loads((self.path / "config.json").read_text())
+            if not isinstance(raw, dict):
+                raise ValueError("it is no table")
+            return raw
+
+    @contextmanager
+    def _damaged(self) -> Iterator[None]:
+        """Tell of a config.json that is missing or cannot be read."""
+        try:
+            yield
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run's folder",
@@ -77,12 +125,13 @@ class RunFolder:
             ) from None
 
 
-def create(path: Path | None, config: RunConfig, command: list[str]) -> RunFolder:
+def create(path: Path | None, config: RunConfig | TaskConfig, command: list[str]) -> RunFolder:
     """Make a new run's folder and point `runs/latest` to it; refuse one that exists."""
     if path is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = Path(config.sim).stem
-        path = Path("runs") / f"{stamp}-{name}-{config.student.student}"
+        kind = f"-{config.student.student}" if isinstance(config, RunConfig) else ""
+        path = Path("runs") / f"{stamp}-{name}{kind}"
     if path.exists():
         raise UserError(
             f"{path} exists already",

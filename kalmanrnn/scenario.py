@@ -19,8 +19,8 @@ import numpy as np
 from kalmanrnn.errors import UserError
 from kalmanrnn.manifold import StateSpace, wrap
 from kalmanrnn.sensors import Channel, Sensor, common_clock
-from kalmanrnn.simfile import arguments, pairs, refusal, run_file
-from kalmanrnn.sims_index import find_sim, list_sims, sims_folder
+from kalmanrnn.simfile import made_by
+from kalmanrnn.sims_index import list_sims, sims_folder
 
 __all__ = ["Scenario", "check_models", "list_sims", "load", "sims_folder"]
 
@@ -177,22 +177,23 @@ def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) 
     settings: `name=value` strings, read by the type of make's default; params: values as they
     are, strings among them read likewise. Raises UserError.
     """
-    path = find_sim(name_or_path)
-    module = run_file(path)
-    wanted = arguments(path, getattr(module, "make", None), {**pairs(settings), **params})
-    try:
-        scenario = module.make(**wanted) if wanted else getattr(module, "SCENARIO", None)
-        if isinstance(scenario, Scenario):
-            check_models(scenario)
-            return scenario
-    except Exception as error:
-        raise refusal(path, error, wanted) from error
-    why = f"{path.name} exports no SCENARIO made by kalmanrnn.scenario.Scenario(...)"
-    if hasattr(module, "TASK"):
-        why = f"{path.name} exports a TASK, and this version does not run sequence tasks"
+
+    def check(made: Any) -> None:
+        if isinstance(made, Scenario):
+            check_models(made)
+
+    path, made = made_by(name_or_path, settings, params, check)
+    if isinstance(made, Scenario):
+        return made
+    if made is not None and type(made).__name__ == "SequenceTask":
+        raise UserError(
+            f"{path.stem} is a sequence task, no robot",
+            why="there is no filter in it, and this needs one",
+            cure=f"kalmanrnn train --sim {name_or_path}",
+        )
     raise UserError(
         f"the sim {path.stem} describes no robot",
-        why=why,
+        why=f"{path.name} exports no SCENARIO made by kalmanrnn.scenario.Scenario(...)",
         cure=f"end it with `SCENARIO = make()`, as {sims_folder() / 'rover.py'} does",
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kalmanrnn.errors import USAGE, UserError
-from kalmanrnn.sims_index import nearest
+from kalmanrnn.sims_index import find_sim, nearest
 
 
 def run_file(path: Path) -> ModuleType:
@@ -40,6 +40,30 @@ def refusal(path: Path, error: Exception, settings: Mapping[str, Any] | None = N
         why=f"{at}: {kind}{error}",
         cure=f"change {given}" if given else f"mend it: {path}" + (f":{line}" if line else ""),
     )
+
+
+def made_by(
+    name_or_path: str | Path,
+    settings: Sequence[str],
+    params: Mapping[str, Any],
+    check: Callable[[Any], None],
+) -> tuple[Path, Any]:
+    """Run a sim's file and return it with what it describes: a scenario, a task, or None.
+
+    settings: `name=value` strings, read by the type of make's default; params: values as they
+    are. check: raises ValueError where a description cannot be used. Raises UserError.
+    """
+    path = find_sim(name_or_path)
+    module = run_file(path)
+    wanted = arguments(path, getattr(module, "make", None), {**pairs(settings), **params})
+    try:
+        made = getattr(module, "SCENARIO", getattr(module, "TASK", None))
+        if wanted:
+            made = module.make(**wanted)
+        check(made)
+    except Exception as error:
+        raise refusal(path, error, wanted) from error
+    return path, made
 
 
 def pairs(settings: Sequence[str]) -> dict[str, str]:

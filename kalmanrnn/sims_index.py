@@ -53,6 +53,16 @@ def find_sim(name_or_path: str | Path) -> Path:
     return sims_folder() / f"{text}.py"
 
 
+def exports_task(name_or_path: str | Path) -> bool:
+    """Whether a sim's file exports a TASK, without running it; False where there is no file."""
+    try:
+        tree = ast.parse(find_sim(name_or_path).read_text(encoding="utf-8"))
+    except (UserError, OSError, SyntaxError, ValueError):
+        return False
+    assigned = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    return any(isinstance(t, ast.Name) and t.id == "TASK" for t in assigned)
+
+
 def nearest(name: str, names: list[str]) -> str:
     """Return the name most like the one given, or ""."""
     return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.4)), "")

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from kalmanrnn.config import StudentConfig
-from kalmanrnn.network import Memory, core, make_core
+from kalmanrnn.network import Memory, core, make_core, of_student
 from kalmanrnn.scenario import Scenario
 from kalmanrnn.types import Belief, Estimate, Estimator, Packet
 
@@ -92,7 +92,7 @@ def make_student(scenario: Scenario, config: StudentConfig, *, seed: int) -> tup
     """Return a student and its first parameters, float32."""
     student = Student(scenario, config, None)
     size = blank_normaliser(student).feature_mean.size
-    graph, params = make_core(size, output_size(config, scenario), config, seed=seed)
+    graph, params = make_core(size, output_size(config, scenario), of_student(config), seed=seed)
     return student._replace(graph=graph), params
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from kalmanrnn.config import StudentConfig
-from kalmanrnn.network import core, make_core
+from kalmanrnn.network import core, make_core, of_student
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_sequence_is_steps_repeated(cell, layers):
     config = StudentConfig(cell=cell, layers=layers, hidden=7, head=5)
-    graph, params = make_core(3, 4, config, seed=0)
+    graph, params = make_core(3, 4, of_student(config), seed=0)
     params = jax.tree.map(lambda a: a + 0.1, params)
     network = core(graph, params)
     xs = jax.random.normal(jax.random.key(1), (11, 3))
@@ -28,7 +28,7 @@ def test_a_sequence_is_steps_repeated(cell, layers):
 
 def test_the_first_output_is_zero_and_forget_gates_start_open():
     config = StudentConfig(hidden=64, chrono_events=300)
-    graph, params = make_core(3, 4, config, seed=0)
+    graph, params = make_core(3, 4, of_student(config), seed=0)
     network = core(graph, params)
     _, y = network.step(network.start(), jnp.ones(3))
     assert np.all(np.asarray(y) == 0)
@@ -41,7 +41,7 @@ def test_the_first_output_is_zero_and_forget_gates_start_open():
 
 def test_lstm_equals_the_textbook():
     config = StudentConfig(hidden=4, head=4)
-    graph, params = make_core(2, 1, config, seed=3)
+    graph, params = make_core(2, 1, of_student(config), seed=3)
     layer = core(graph, params).layers[0]
     x, h, c = np.array([0.3, -0.7]), np.full(4, 0.2), np.full(4, -0.5)
     w, b = np.asarray(layer.x_map.kernel[...]), np.asarray(layer.x_map.bias[...])

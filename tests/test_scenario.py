@@ -118,7 +118,7 @@ def test_impossible_robots(settings, why):
         ("import no_such_module_\n", "line 1: ModuleNotFoundError"),
         ("x = 1\n", "exports no SCENARIO"),
         ("SCENARIO = 3\n", "exports no SCENARIO"),
-        ("TASK = 1\n", "does not run sequence tasks"),
+        ("TASK = 1\n", "exports no SCENARIO"),
         (OWN.replace("std: float = 1.0", "std: float = 0.0"), "not positive definite"),
         (OWN.replace("lambda x, u, dt: x", "lambda x, u, dt: x[:1]"), "process must return"),
         (OWN.replace("x[:1])", "x)"), "measure must give (1,), got (2,)"),

@@ -23,6 +23,25 @@ def parse(
     return tyro.cli(flat, prog=prog, args=list(args), **extra)
 
 
+def value_of(args: Sequence[str], flag: str) -> str | None:
+    """Return what a flag is given, before the flags are parsed."""
+    return next(iter(values_of(args, flag)), None)
+
+
+def values_of(args: Sequence[str], flag: str) -> list[str]:
+    """Return all that a flag is given, before the flags are parsed."""
+    found: list[str] = []
+    for i, text in enumerate(args):
+        if text.startswith(f"{flag}="):
+            found.append(text.split("=", 1)[1])
+        elif text == flag:
+            for value in args[i + 1 :]:
+                if value.startswith("--"):
+                    break
+                found.append(value)
+    return found
+
+
 def choose_device(device: Device) -> None:
     """Tell JAX where to run, before it is imported."""
     if device != "auto":

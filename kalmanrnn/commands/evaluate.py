@@ -68,6 +68,15 @@ def evaluate(args: Sequence[str]) -> int:
             code=USAGE,
         )
     line = " ".join(["kalmanrnn", "eval", *args])
+    if folder.is_task:
+        from kalmanrnn.tasks.job import evaluate_task
+
+        show(
+            evaluate_task(folder, out, line, seed=flags.seed, count=flags.drives),
+            out,
+            as_json=flags.json,
+        )
+        return OK
     if not flags.log:
         from kalmanrnn.job import evaluate_simulated
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.commands.common import Device, choose_device, parse, show
+from kalmanrnn.commands.common import Device, choose_device, parse, show, value_of
+from kalmanrnn.commands.stopping import stop_on_signal
 from kalmanrnn.config import (
     FINE_TUNING,
     DataConfig,
@@ -23,6 +22,7 @@ from kalmanrnn.config import (
 )
 from kalmanrnn.errors import OK, USAGE, UserError
 from kalmanrnn.runfolder import create, open_run
+from kalmanrnn.sims_index import exports_task
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainFlags:
     """Simulate drives, run the filter, train a student on it, and report side by side."""
 
     sim: str = "imu_gps"
-    """Name of a shipped sim, or a path to a .py file that exports SCENARIO."""
+    """Name of a shipped sim, or a path to a .py file that exports SCENARIO (or TASK)."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
     out: Path | None = None
@@ -52,7 +52,11 @@ class TrainFlags:
 
 
 def train(args: Sequence[str]) -> int:
-    """Train a student and report."""
+    """Train a student, or a sequence task's network, and report."""
+    if is_task(args):
+        from kalmanrnn.commands.train_task import train_task
+
+        return train_task(args)
     flags = parse(TrainFlags, args, prog="kalmanrnn train", default=_defaults(args))
     choose_device(flags.device)
     config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
@@ -81,6 +85,15 @@ def train(args: Sequence[str]) -> int:
     return OK
 
 
+def is_task(args: Sequence[str]) -> bool:
+    """Whether the command names a sequence task, or a run of one to go on with."""
+    run = value_of(args, "--resume")
+    if run is not None:
+        return Path(run).is_dir() and open_run(Path(run)).is_task
+    sim = value_of(args, "--sim")
+    return sim is not None and exports_task(sim)
+
+
 def _openable(config: RunConfig) -> list[Any]:
     """Read the logs and find the teacher before a run's folder is made for nothing."""
     if is_own(config.data.teacher):
@@ -104,45 +117,20 @@ def _openable(config: RunConfig) -> list[Any]:
     return found
 
 
-def stop_on_signal() -> Any:
-    """Make Ctrl-C and SIGTERM end training after the step in hand; a second one ends it at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        print("stopping after this step; saving", file=sys.stderr)
-
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
-    return lambda step: bool(asked)
-
-
 def _defaults(args: Sequence[str]) -> TrainFlags:
     """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
     flags = _from_file(args)
-    run = _value(args, "--init")
+    run = value_of(args, "--init")
     if run is None:
         return flags
     student = open_run(Path(run)).config().student
     return replace(flags, student=student, train=FINE_TUNING)
 
 
-def _value(args: Sequence[str], flag: str) -> str | None:
-    """Return what a flag is given, before the flags are parsed."""
-    for i, text in enumerate(args):
-        if text.startswith(f"{flag}="):
-            return text.split("=", 1)[1]
-        if text == flag and i + 1 < len(args):
-            return args[i + 1]
-    return None
-
-
 def _from_file(args: Sequence[str]) -> TrainFlags:
     """Read the defaults that `--config FILE` gives, under the flags."""
     flags = TrainFlags()
-    path = _value(args, "--config")
+    path = value_of(args, "--config")
     if path is None:
         return flags
     import yaml

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kalmanrnn.evaluate import Comparison
+from kalmanrnn.report.whole import write_whole
 
 
 def write_report(
@@ -36,16 +36,6 @@ def write_report(
     for name, text in files.items():
         write_whole(folder / name, text)
     return report
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it there, so that no half of it is ever seen."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 __all__ = ["write_report", "write_whole"]

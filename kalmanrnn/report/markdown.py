@@ -19,7 +19,7 @@ def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
     if info.get("reference_note"):
         parts.append(f"> **Mind the reference.** {info['reference_note']}")
     parts.append(comparison.summary + ".")
-    parts += [_table(t) for t in tables(comparison, info)]
+    parts += [table_text(t) for t in tables(comparison, info)]
     parts.append("Figures: `report.html`. Every number: `report.json`, `per_drive.csv`.")
     if remarks(info):
         parts.append("## Notes\n\n" + "\n".join(f"- {r}" for r in remarks(info)))
@@ -33,7 +33,8 @@ def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """Write a table under its title."""
     rule = ["---"] * table.texts + ["---:"] * (len(table.header) - table.texts)
     lines = [table.header, rule, *table.rows]
     body = "\n".join(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,15 +16,8 @@ from kalmanrnn.report.curve import training
 from kalmanrnn.report.drives import drives
 from kalmanrnn.report.innovations import innovations
 from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
+from kalmanrnn.report.svg import Picture, svg
 from kalmanrnn.report.words import group_label, label, with_unit
-
-
-class Picture(NamedTuple):
-    """A figure with what a reader needs beside it."""
-
-    title: str
-    caption: str
-    svg: str
 
 
 def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
@@ -63,14 +55,6 @@ def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
             text = "Training loss, and what was measured on held-out drives meanwhile."
             made.append(("Training", text, training(info["history"])))
         return [Picture(title, text, svg(figure, title)) for title, text, figure in made]
-
-
-def svg(figure: Figure, salt: str) -> str:
-    """Return a figure as SVG; the same figure gives the same text."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def _drives_caption(c: Comparison) -> str:

@@ -1,0 +1,139 @@
+"""Train a network on a sequence task: what the loop needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kalmanrnn import checkpoint, learn, loop
+from kalmanrnn.config import BudgetConfig, TaskConfig
+from kalmanrnn.loop import Leg, Study, Tally
+from kalmanrnn.network import core
+from kalmanrnn.progress import Meter
+from kalmanrnn.runfolder import RunFolder
+from kalmanrnn.task import Sample, SequenceTask
+from kalmanrnn.tasks.draw import TRAINING, sequences
+from kalmanrnn.tasks.feed import make_feed, window_of
+from kalmanrnn.tasks.model import Model, answer, empty, fit_scales, loss_of, make_model
+from kalmanrnn.tasks.watch import watcher
+
+SCALED_ON = 512
+
+
+class TrainedTask(NamedTuple):
+    """What training gives: the best network and the run's tally."""
+
+    model: Model
+    tally: Tally
+
+
+def fit_task(
+    task: SequenceTask,
+    config: TaskConfig,
+    folder: RunFolder,
+    *,
+    stop: Callable[[int], bool] = lambda step: False,
+    quiet: bool = False,
+) -> TrainedTask:
+    """Train on a task, going on from the folder's last checkpoint if there is one."""
+    budget = config.budget
+    with Meter(budget.updates, quiet=quiet) as meter:
+        meter.note(f"making sequences of {task.name}")
+        feed = make_feed(task, budget)
+        model, state, tally = start(task, config, folder)
+        look = watcher(task, budget)
+        if tally.step == 0:
+            seen = look(model)
+            tally = tally._replace(untrained=seen.score)
+            loop.save_best(folder, model.params, model.scales, tally)
+        window = window_of(task, budget)
+        leg = Leg("learn", budget.batch * window, "steps", may_stop=False)
+        update = updater(model, budget)
+
+        def advance(state: learn.State, tally: Tally, step: int):
+            sample, fresh = feed(step)
+            return (*with_tally(update(state, sample, fresh and not budget.carried), tally),)
+
+        study = Study(
+            total=budget.updates,
+            leg=lambda step: leg,
+            checks=budget.checks,
+            ends=frozenset({budget.updates}),
+            advance=advance,
+            look=lambda state: look(model._replace(params=state.params), state.memory),
+            norm=model.scales,
+            patience=0,
+        )
+        _, tally = loop.run(study, state, tally, folder, meter, stop)
+    like = (model.params, model.scales)
+    (params, scales), _ = checkpoint.load(folder.best, like)
+    return TrainedTask(model._replace(params=params, scales=scales), tally)
+
+
+def with_tally(
+    after: tuple[learn.State, jax.Array], tally: Tally
+) -> tuple[learn.State, Tally, jax.Array]:
+    """Put a tally that an update leaves as it is between the state and the loss."""
+    state, loss = after
+    return state, tally, loss
+
+
+def start(
+    task: SequenceTask, config: TaskConfig, folder: RunFolder
+) -> tuple[Model, learn.State, Tally]:
+    """Return where learning begins, or where the folder's last checkpoint left it."""
+    budget = config.budget
+    model = make_model(task, config.network, seed=budget.seed)
+    if not folder.last.exists():
+        count = min(budget.sequences or SCALED_ON, SCALED_ON)
+        some = sequences(task, budget.seed, TRAINING, count)
+        model = model._replace(scales=fit_scales(task, some.x, some.y))
+        return model, begin(model, budget), Tally()
+    like = (begin(model, budget), model.scales)
+    (state, scales), meta = checkpoint.load(folder.last, like)
+    return model._replace(scales=scales), state, Tally(**meta)
+
+
+def begin(model: Model, budget: BudgetConfig) -> learn.State:
+    """Return the state before the first update."""
+    zero = jnp.zeros((), jnp.int32)
+    opt = optimiser(budget).init(model.params)
+    return learn.State(model.params, opt, empty(model, batch_of(budget)), zero, zero)
+
+
+def batch_of(budget: BudgetConfig) -> int:
+    """Return the rows of a batch: no more than there are sequences."""
+    return min(budget.batch, budget.sequences or budget.batch)
+
+
+def optimiser(budget: BudgetConfig) -> Any:
+    """Return a budget's rule of descent."""
+    return learn.optimiser(
+        steps=budget.updates,
+        rate=budget.rate,
+        warmup=budget.warmup,
+        last_rate=budget.last_rate,
+        clip=budget.clip,
+        kind=budget.optimiser,
+    )
+
+
+def updater(model: Model, budget: BudgetConfig) -> Callable:
+    """Return the jitted update: (state, window of a batch, fresh) -> (state, loss)."""
+    task, graph, scales = model.task, model.graph, model.scales
+    transform = optimiser(budget)
+
+    @jax.jit
+    def one(state: learn.State, sample: Sample, fresh: jax.Array):
+        first = jax.tree.map(lambda a: jnp.where(fresh, 0.0, a), state.memory)
+
+        def objective(params: Any) -> tuple[jax.Array, Any]:
+            memory, raw = answer(task, core(graph, params), scales, first, sample.x)
+            return loss_of(task, scales, raw, sample), jax.lax.stop_gradient(memory)
+
+        return learn.descend(transform, state, objective)
+
+    return one

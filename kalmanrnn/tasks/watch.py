@@ -1,0 +1,76 @@
+"""Judge a task's network while it learns, on sequences that it never learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from kalmanrnn.config import BudgetConfig
+from kalmanrnn.loop import Look
+from kalmanrnn.task import Sample, SequenceTask
+from kalmanrnn.tasks.draw import WATCHED, sequences
+from kalmanrnn.tasks.model import Model
+from kalmanrnn.tasks.predict import outputs, outputs_ragged
+from kalmanrnn.tasks.ragged import Store, make_store
+
+
+def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
+    """Return a function that judges a model: (model, memory) -> Look.
+
+    The memory is that of training, where it is carried from one sequence into the next.
+    """
+    if task.lengths is not None:
+        return _of_store(task, budget)
+    watched = jax.tree.map(np.asarray, sequences(task, budget.seed, WATCHED, budget.watched))
+
+    def look(model: Model, memory: Any = None) -> Look:
+        return say(task, error_of(task, outputs(model, watched.x), watched))
+
+    return look
+
+
+def _of_store(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
+    store = make_store(task, budget.seed, WATCHED, budget.watched)
+    batch = min(budget.batch, budget.watched)
+
+    def look(model: Model, memory: Any = None) -> Look:
+        flat = outputs_ragged(model, store, batch=batch, window=budget.window or task.steps)
+        return say(task, error_of(task, flat, whole(store)))
+
+    return look
+
+
+def whole(store: Store) -> Sample:
+    """Take a store as one long sample in which every step counts."""
+    return Sample(store.x, store.y, np.ones(len(store.x), np.float32))
+
+
+def error_of(task: SequenceTask, out: np.ndarray, sample: Sample) -> float:
+    """Return the kind's own error, in labels' units.
+
+    forecast: sum of squares over the forecast, mean over sequences. Values: root mean square.
+    Classes: share of the steps, or sequences, on the wrong side of one half.
+    """
+    out, y = np.asarray(out, np.float64), np.asarray(sample.y, np.float64)
+    if task.kind == "forecast":
+        return float(((out - y) ** 2).sum(axis=(1, 2)).mean())
+    each = ((out > 0.5) != (y > 0.5)).astype(float) if task.classes else (out - y) ** 2
+    weight = np.asarray(sample.weight)[..., None] if task.by_step else np.ones_like(each)
+    mean = float((weight * each).sum() / np.broadcast_to(weight, each.shape).sum())
+    return mean if task.classes else mean**0.5
+
+
+def say(task: SequenceTask, error: float) -> Look:
+    """Put a kind's error into words."""
+    score = error if np.isfinite(error) else float("inf")
+    if task.classes:
+        short, name = f"{100 * error:.3g} %", "wrong"
+    else:
+        unit = task.labels[0].unit if len({c.unit for c in task.labels}) == 1 else ""
+        unit = f"{unit}^2" if unit and task.kind == "forecast" else unit
+        name = "sum of squares" if task.kind == "forecast" else "root mean square error"
+        short = f"{error:.4g} {unit}".strip()
+    return Look(score, short, f"{name} on watched sequences: {short}", {"held_out": error})
