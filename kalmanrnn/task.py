@@ -67,8 +67,8 @@ class Merit:
         return bool(value >= self.bar if self.higher else value <= self.bar)
 
 
-# (network, key) -> Verdict; the network maps inputs `[B, T, F]` to outputs in the labels' units.
-Judge = Callable[[Callable[[Any], np.ndarray], jax.Array], Verdict]
+# (trained network as a `tasks.model.Model`, key of fresh sequences) -> Verdict.
+Judge = Callable[[Any, jax.Array], Verdict]
 
 
 @dataclass(frozen=True)

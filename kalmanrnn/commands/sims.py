@@ -23,9 +23,14 @@ def sims(args: Sequence[str]) -> int:
             cure="kalmanrnn sims, kalmanrnn sims copy NAME FILE.py, kalmanrnn sims check FILE.py",
             code=USAGE,
         )
-    from kalmanrnn.sims_index import list_sims
+    from kalmanrnn.sims_index import exports_task, list_sims
 
-    for name, summary in list_sims():
+    robots = [(name, what) for name, what in list_sims() if not exports_task(name)]
+    tasks = [(name, what) for name, what in list_sims() if exports_task(name)]
+    for name, summary in robots:
+        print(f"{name:12s} {summary}")
+    print("\nsequence tasks, with no filter in them:")
+    for name, summary in tasks:
         print(f"{name:12s} {summary}")
     if args:
         print("\nkalmanrnn sims copy NAME FILE.py    start your own from a copy")

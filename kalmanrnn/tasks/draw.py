@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ TRAINING, WATCHED, HELD_OUT, PROBES = range(4)
 
 
 @lru_cache(maxsize=64)
-def drawer(draw: Callable, steps: int) -> Callable[[jax.Array, jax.Array], Sample]:
+def drawer(draw: Callable, steps: int) -> Callable[[jax.Array, Any], Sample]:
     """Return the jitted generator of a batch: (key, indices `[B]`) -> Sample, `[B]` in front."""
 
     @jax.jit

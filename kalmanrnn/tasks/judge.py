@@ -10,8 +10,8 @@ import numpy as np
 from kalmanrnn.config import BudgetConfig
 from kalmanrnn.task import Sample, SequenceTask, Verdict
 from kalmanrnn.tasks.draw import HELD_OUT, PROBES, drawer, sequences, stream_key
-from kalmanrnn.tasks.model import Model
-from kalmanrnn.tasks.predict import outputs
+from kalmanrnn.tasks.model import Model, empty
+from kalmanrnn.tasks.predict import carry_on, outputs
 from kalmanrnn.tasks.watch import error_of
 
 SHOWN = 512
@@ -74,9 +74,6 @@ def carried_error(model: Model, task: SequenceTask, sample: Sample) -> tuple[flo
 
     What a stateful network does when nobody resets it.
     """
-    from kalmanrnn.tasks.model import empty
-    from kalmanrnn.tasks.predict import carry_on
-
     memory, out = empty(model, 1), []
     for x in np.asarray(sample.x):
         memory, one = carry_on(model, memory, x[None])
