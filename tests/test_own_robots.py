@@ -18,7 +18,7 @@ from kalmanrnn.run import over_drives
 from kalmanrnn.scenario import load
 from kalmanrnn.sensors import Channel, Gps, Sensor
 from kalmanrnn.sims_copy import copy_sim
-from kalmanrnn.sims_index import find_sim, list_sims
+from kalmanrnn.sims_index import exports_task, find_sim, list_sims
 from kalmanrnn.simulate import simulate
 from kalmanrnn.symmetry import turned
 from kalmanrnn.teach import run_filter
@@ -251,6 +251,7 @@ def test_ukf_on_the_wheeled_robot(seed, own_robots):
     [
         pytest.param(name, marks=[pytest.mark.slow] if name == "imu_gps" else [])
         for name, _ in list_sims()
+        if not exports_task(name)
     ],
 )
 def test_a_copy_runs_by_itself(name, tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ def results(task: SequenceTask, judged: Judged) -> Table:
     head = task.merit.name + (f" [{task.merit.unit}]" if task.merit.unit else "")
     return Table(
         "Result",
-        sentence(task, judged),
+        "On fresh sequences, never learnt from and never used to choose the network.",
         ("what", head),
         tuple(rows),
         ("student", *[""] * (len(rows) - 1)),
@@ -96,7 +96,11 @@ def errors(task: SequenceTask, judged: Judged) -> Table:
     """Tabulate the kind's own error on held-out sequences and on the probes."""
     rows = tuple((s.name, say(task, s.error).short) for s in judged.shown)
     return Table(
-        "Errors", "On sequences never learnt from.", ("on", "error"), rows, ("",) * len(rows)
+        "Errors",
+        "The same kind of error for all, on sequences never learnt from.",
+        ("on", "error"),
+        rows,
+        ("",) * len(rows),
     )
 
 

@@ -50,6 +50,9 @@ def show(model: Model, budget: BudgetConfig, name: str, count: int) -> Shown:
     task = model.task
     count = count if task.lengths is None else min(count, 8)
     sample = jax.tree.map(np.asarray, sequences(task, budget.seed, HELD_OUT, count))
+    if budget.carried:
+        error, out = carried_error(model, sample)
+        return Shown(name, few(sample), out[:SHOWN], error)
     out = outputs(model, sample.x)
     return Shown(name, few(sample), out[:SHOWN], error_of(task, out, sample))
 
@@ -69,7 +72,7 @@ def few(sample: Sample) -> Sample:
     return Sample(*(np.asarray(a)[:SHOWN] for a in sample))
 
 
-def carried_error(model: Model, task: SequenceTask, sample: Sample) -> tuple[float, np.ndarray]:
+def carried_error(model: Model, sample: Sample) -> tuple[float, np.ndarray]:
     """Run sequences one after the other with the memory carried on: error and outputs.
 
     What a stateful network does when nobody resets it.
@@ -78,4 +81,4 @@ def carried_error(model: Model, task: SequenceTask, sample: Sample) -> tuple[flo
     for x in np.asarray(sample.x):
         memory, one = carry_on(model, memory, x[None])
         out.append(np.asarray(one)[0])
-    return error_of(task, np.stack(out), sample), np.stack(out)
+    return error_of(model.task, np.stack(out), sample), np.stack(out)
