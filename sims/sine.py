@@ -6,7 +6,12 @@ samples and gives the next `outputs`. At 0.5 Hz the default 25 samples are an ei
 frequency has to be read from curvature.
 
 Loss and figure of merit: sum of the squared errors over the forecast, mean over sequences.
+
+`--set variant=NAME` gives other sizes that people have tried: 100_in_50_out, 25_in_50_out and
+25_in_100_out with one layer of 150, four_of_10 with four layers of 10.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +33,50 @@ def wave(key: jax.Array, low_hz: float, high_hz: float, inputs: int, outputs: in
     return plain(y[:inputs], y[inputs:])
 
 
+class Variant(NamedTuple):
+    """Samples in and out, layers of so many units, updates of 50 sequences; bar and history.
+
+    tried: what others reached with the same network.
+    """
+
+    inputs: int
+    outputs: int
+    layers: int
+    hidden: int
+    updates: int
+    bar: float
+    tried: tuple[tuple[str, float], ...]
+
+
+VARIANTS = {
+    "four_of_32": Variant(
+        25, 100, 4, 32, 7500, 0.010,
+        (("375,000 sequences", 0.1387), ("the best of all variants, 500 units", 0.0690)),
+    ),
+    "100_in_50_out": Variant(100, 50, 1, 150, 6000, 0.6149 / 50, (("one layer of 150", 0.6149),)),
+    "25_in_50_out": Variant(25, 50, 1, 150, 10_000, 0.1777 / 50, (("one layer of 150", 0.1777),)),
+    "25_in_100_out": Variant(
+        25, 100, 1, 150, 10_000, 0.2577 / 50, (("one layer of 150", 0.2577),)
+    ),
+    "four_of_10": Variant(
+        25, 100, 4, 10, 10_200, 0.1810, (("stepped rate, 510,000 sequences", 0.1810),)
+    ),
+}  # fmt: skip
+
+
 def make(
-    inputs: int = 25, outputs: int = 100, low_hz: float = 0.5, high_hz: float = 4.0
+    variant: str = "four_of_32",
+    inputs: int = 0,
+    outputs: int = 0,
+    low_hz: float = 0.5,
+    high_hz: float = 4.0,
 ) -> SequenceTask:
-    """Describe the task."""
+    """Describe the task; inputs and outputs are the variant's where they are 0."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    chosen = VARIANTS[variant]
+    inputs, outputs = inputs or chosen.inputs, outputs or chosen.outputs
+    same = (inputs, outputs, low_hz, high_hz) == (chosen.inputs, chosen.outputs, 0.5, 4.0)
     value = (Channel("value", ""),)
     return SequenceTask(
         name="sine",
@@ -43,9 +88,10 @@ def make(
         draw=lambda key, steps: wave(key, low_hz, high_hz, steps, outputs),
         steps=inputs,
         ahead=outputs,
-        network=NetworkConfig(hidden=32, layers=4),
-        budget=BudgetConfig(updates=7500, batch=50),
-        merit=Merit("sum of squares over the forecast", bar=0.010),
+        network=NetworkConfig(hidden=chosen.hidden, layers=chosen.layers),
+        budget=BudgetConfig(updates=chosen.updates, batch=50),
+        merit=Merit("sum of squares over the forecast", bar=chosen.bar if same else None),
+        beside=chosen.tried if same else (),
         dt_s=1 / RATE_HZ,
     )
 

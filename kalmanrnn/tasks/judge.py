@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.config import BudgetConfig
-from kalmanrnn.task import Sample, SequenceTask, Verdict
+from kalmanrnn.task import Sample, Verdict
 from kalmanrnn.tasks.draw import HELD_OUT, PROBES, drawer, sequences, stream_key
 from kalmanrnn.tasks.model import Model, empty
 from kalmanrnn.tasks.predict import carry_on, outputs
