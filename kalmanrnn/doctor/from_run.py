@@ -1,0 +1,62 @@
+"""A trained run: the data it learnt from, and how far back its core looks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
+from kalmanrnn.doctor.from_sim import absolute, lessons, more, short_for_sensors
+from kalmanrnn.doctor.from_task import look_at_task, network_of
+from kalmanrnn.doctor.net import Network
+from kalmanrnn.doctor.settings import Settings
+from kalmanrnn.job import load_trained
+from kalmanrnn.network import core
+from kalmanrnn.runfolder import RunFolder, open_run
+from kalmanrnn.scenario import load
+
+# Columns that stand still, or go together, are the scenario's to answer for: `--sim` tells of them.
+OF_THE_SCENARIO = ("constant", "duplicate")
+
+
+def from_run(path: Path, tell: Tell) -> Diagnosis:
+    """Look at a run's trained network on fresh drives or sequences; nothing is trained."""
+    folder = open_run(path)
+    return of_task(folder, tell) if folder.is_task else of_student(folder, tell)
+
+
+def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
+    """Look at a student's core along its teacher's run."""
+    config = folder.config()
+    scenario = load(config.sim, config.set)
+    trained = load_trained(folder, scenario, config)
+    data = replace(config.data, teacher="ekf" if ".py" in config.data.teacher else "ukf")
+    config = replace(config, data=data)
+    tell(f"simulating drives of {config.sim} and running the {data.teacher.upper()} over them")
+    told = lessons(scenario, trained.student, config, trained.norm)
+    graph = trained.student.graph
+
+    def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        return core(graph, params).step(memory, x)
+
+    network = Network(step, core(graph, trained.params).start(), trained.params)
+    seen = examine(told.series, None, network, Settings(learn=False), tell)
+    seen = seen._replace(
+        findings=tuple(f for f in seen.findings if f.name not in OF_THE_SCENARIO),
+        whose="the trained core",
+    )
+    return more(seen, short_for_sensors(scenario, config) + absolute(scenario, config, told))
+
+
+def of_task(folder: RunFolder, tell: Tell) -> Diagnosis:
+    """Look at a sequence task's network, where it runs step by step."""
+    from kalmanrnn.tasks.job import load_task_run
+
+    config = folder.task_config()
+    trained = load_task_run(folder, config)
+    network = network_of(trained.model)
+    seen = look_at_task(trained.model.task, config.budget, tell, trained.model, network)
+    return seen._replace(whose="the trained network") if network else seen

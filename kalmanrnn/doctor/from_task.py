@@ -1,0 +1,79 @@
+"""A sequence task's sequences, as its network sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from kalmanrnn.config import BudgetConfig, NetworkConfig, TaskConfig
+from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
+from kalmanrnn.doctor.net import Network
+from kalmanrnn.doctor.series import Series
+from kalmanrnn.doctor.settings import Settings
+from kalmanrnn.network import core
+from kalmanrnn.task import Sample, SequenceTask
+from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, sequences
+from kalmanrnn.tasks.job import configured
+from kalmanrnn.tasks.model import Model, Scales, fit_scales
+
+SEQUENCES, MOST_NUMBERS, MOST_UNITS = 256, 2_000_000, 32
+
+
+def from_task(config: TaskConfig, tell: Tell) -> Diagnosis:
+    """Look at a task before anything is trained."""
+    return look_at_task(configured(config), config.budget, tell, None, None)
+
+
+def look_at_task(
+    task: SequenceTask,
+    budget: BudgetConfig,
+    tell: Tell,
+    model: Model | None,
+    network: Network | None,
+) -> Diagnosis:
+    """Draw training and held-out sequences and examine them, in the network's own units."""
+    tell(f"drawing sequences of {task.name}")
+    most = int(np.clip(MOST_NUMBERS // (task.steps * len(task.inputs)), 16, SEQUENCES))
+    count = min(budget.sequences or most, most)
+    learnt = sequences(task, budget.seed, TRAINING, count)
+    held = sequences(task, budget.seed, HELD_OUT, min(most, 128))
+    scales = model.scales if model is not None else fit_scales(task, learnt.x, learnt.y)
+    settings = Settings(
+        carried=budget.carried,
+        learning_rate=budget.rate if budget.optimiser == "adam" else None,
+        learn=model is None,
+        core=steppable(task.network),
+    )
+    return examine(
+        _series(task, learnt, scales), _series(task, held, scales), network, settings, tell
+    )
+
+
+def steppable(network: NetworkConfig) -> NetworkConfig:
+    """Return a small core like a task's own that runs step by step."""
+    hidden, head = (min(n, MOST_UNITS) for n in (network.hidden, network.head))
+    layers = min(network.layers, 2)
+    return replace(network, hidden=hidden, head=head, layers=layers, conv=(), bidirectional=False)
+
+
+def network_of(model: Model) -> Network | None:
+    """Return a trained network as a step; None where it needs the whole sequence at once."""
+    config = model.task.network
+    if config.conv or config.bidirectional:
+        return None
+
+    def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        return core(model.graph, params).step(memory, x)
+
+    return Network(step, core(model.graph, model.params).start(), model.params)
+
+
+def _series(task: SequenceTask, sample: Sample, scales: Scales) -> Series:
+    made = jax.tree.map(np.asarray, sample)
+    x, y = made.x.astype(float), made.y.astype(float)
+    x = (x - np.asarray(scales.x_mean)) / np.asarray(scales.x_std)
+    y = (y - np.asarray(scales.y_mean)) / np.asarray(scales.y_std)
+    return Series(x, y if task.by_step else y.reshape(len(y), 1, -1), task.by_step)

@@ -1,0 +1,29 @@
+"""What a check is told besides the arrays: the one place where its defaults are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kalmanrnn.config import NetworkConfig
+from kalmanrnn.doctor.fit import Loss, square
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is known of how a network is trained.
+
+    carried: its state goes from each sequence into the next. learning_rate: its Adam's, None
+    where it has another optimiser or nobody says. output_range: what its output can be, None to
+    find out. loss: (outputs, targets) -> a number. learn: whether to train for a minute.
+    core: which of our cores stands in where there is no network.
+    """
+
+    carried: bool = False
+    learning_rate: float | None = None
+    output_range: tuple[float, float] | None = None
+    loss: Loss = square
+    learn: bool = True
+    core: NetworkConfig = NetworkConfig(hidden=32, head=32)
+
+
+DEFAULT_RATE = 5e-3
