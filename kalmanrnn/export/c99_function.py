@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+import numpy as np
 
 from kalmanrnn.export.c99_flat import Flat, FlatOp, Turns, flatten
 from kalmanrnn.export.c99_fuse import Block, fuse
-from kalmanrnn.export.c99_names import Names, indented
+from kalmanrnn.export.c99_int8 import in_bytes
+from kalmanrnn.export.c99_names import PORTABLE, Names, indented
 from kalmanrnn.export.c99_ops import block_text
 from kalmanrnn.export.c99_plan import plan
+from kalmanrnn.export.c99_product import fixed_room
 from kalmanrnn.export.c99_slots import Slot, assign
-from kalmanrnn.export.c99_stmt import statements
+from kalmanrnn.export.c99_stmt import Product, Repeat, Statement, statements
 from kalmanrnn.export.c99_tree import C_TYPE, Tables
 from kalmanrnn.export.ir import Program
 
@@ -25,17 +30,25 @@ class Function(NamedTuple):
     counted: bool
 
 
-def function_of(program: Program, name: str, tables: Tables) -> Function:
+def function_of(
+    program: Program,
+    name: str,
+    tables: Tables,
+    *,
+    target: str = PORTABLE,
+    scales: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Function:
     """Write a program as `static void name(const in..., out..., int n_ticks)`.
 
-    Adds to `tables` what it reads; the caller writes those, named as they are there.
+    Adds to `tables` what it reads; the caller writes those, named as they are there. scales: of
+    the weights that are to be bytes, by name.
     """
     flat = flatten(program)
     planned = plan(flat)
-    steps = tuple(statements(planned, tables, flat.ops))
+    steps = in_bytes(tuple(statements(planned, tables, flat.ops)), tables, scales)
     kept = _kept(flat)
     block = fuse(steps, kept)
-    names = Names(flat.values, {}, set())
+    names = Names(flat.values, {}, set(), target)
     names.name.update({number: f"in_{port}" for port, number in flat.inputs})
     names.name.update({number: f"out_{port}" for port, number in flat.outputs})
     lines, stack = _block(names, block, kept, "a")
@@ -44,7 +57,16 @@ def function_of(program: Program, name: str, tables: Tables) -> Function:
     idle = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
     body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
     head = f"static void {name}({_parameters(flat, counted)})"
+    stack += max(_fixed_rooms(names, steps), default=0)
     return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
+
+
+def _fixed_rooms(names: Names, steps: tuple[Statement, ...]) -> Iterator[int]:
+    for step in steps:
+        if isinstance(step, Product):
+            yield fixed_room(names, step)
+        elif isinstance(step, Repeat):
+            yield from _fixed_rooms(names, step.body)
 
 
 def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of
+from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of, target_of
+from kalmanrnn.export.int8 import scales_of
 from kalmanrnn.export.machine import Machine
 
 STATUS = {
@@ -85,7 +86,7 @@ def _about(machine: Machine, name: str, stack: int) -> str:
     remembered = 4 * sum(size for _, size in carry_of(machine))
     lines = [
         f"{name}: {what} for {spec['scenario']['name']}, {spec['scenario']['summary']}.",
-        f"Written by kalmanrnn {spec['kalmanrnn']}; do not edit.",
+        f"Written by kalmanrnn {spec['kalmanrnn']} for {target_of(machine)} targets; do not edit.",
         "",
         f"Axes: world {spec['frames']['world']}; body {spec['frames']['body']}.",
         f"Quaternions {spec['frames']['quaternion']}. SI and radians, float32.",
@@ -103,7 +104,7 @@ def _about(machine: Machine, name: str, stack: int) -> str:
         f"Event period {1 / spec['event_hz']:g} s, tick period {1 / spec['tick_hz']:g} s, at most",
         f"{spec['max_ticks']} ticks in an event. State {remembered} bytes, stack about",
         f"{stack} bytes, {spec['multiply_adds_per_event']} multiply-adds in a full event.",
-        f"Weights: {spec['weights']['count']} numbers, SHA-256",
+        *_weights(machine),
         f"{spec['weights']['sha256']}",
     ]
     if spec.get("origin"):
@@ -114,6 +115,22 @@ def _about(machine: Machine, name: str, stack: int) -> str:
         ]
     body = "\n".join(f" * {line}".rstrip() for line in lines).replace("*/", "")
     return f"/*\n{body}\n */"
+
+
+def _weights(machine: Machine) -> list[str]:
+    """Count the weights, and say how they lie in the flash."""
+    told, scales = machine.spec["weights"], scales_of(machine)
+    shapes = {
+        machine.step.weights[n]: a.size
+        for n, a in machine.step.constants.items()
+        if n in machine.step.weights
+    }
+    whole = sum(shapes[name] for name in scales)
+    lines = [f"Weights: {told['count']} numbers, SHA-256 (as float32)"]
+    if scales:
+        factors = sum(map(len, scales.values()))
+        lines.insert(0, f"{whole} weights are bytes, with {factors} float32 scales.")
+    return lines
 
 
 def _at(span: list[int]) -> str:

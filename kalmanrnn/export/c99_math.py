@@ -65,6 +65,25 @@ OWN = {
 }
 NEEDS = {"logistic": ("tanh",)}
 LINEAR = {
+    "to_fixed": """/* Whole numbers of 30 bits, in units of a power of two; returns the unit. */
+static float to_fixed(const float *x, int stride, int32_t *q, int n)
+{
+    float most = 0.0f;
+    int fine = 1;
+    int e = 0;
+    for (int i = 0; i < n; ++i) {
+        const float size = fabsf(x[stride * i]);
+        fine &= all_finite(x + stride * i, 1);
+        most = size > most ? size : most;
+    }
+    if (fine)
+        (void)frexpf(most, &e);
+    e = e < -90 ? -90 : e;
+    const float up = ldexpf(1.0f, 30 - e);
+    for (int i = 0; i < n; ++i)
+        q[i] = fine ? (int32_t)(x[stride * i] * up) : 0;
+    return fine ? ldexpf(1.0f, e - 30) : NAN;
+}""",
     "cholesky": """/* Lower factors of n x n matrices; NaN where one is not positive definite. */
 static void cholesky(const float *restrict a, float *restrict l, float *restrict u, int n)
 {

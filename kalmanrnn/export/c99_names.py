@@ -10,6 +10,8 @@ from kalmanrnn.export.c99_index import LETTERS, index_text
 from kalmanrnn.export.c99_tree import C_TYPE, Leaf, Literal, Node, Tree, text_of, unbracket
 from kalmanrnn.export.ir import Value
 
+PORTABLE, CORTEX_M = "portable", "cortex-m"
+TARGETS = (PORTABLE, CORTEX_M)
 WITH = {
     "sum": "{0} + {1}",
     "prod": "{0} * {1}",
@@ -21,11 +23,15 @@ WITH = {
 
 
 class Names(NamedTuple):
-    """What values are called in C; `single` are those that are no arrays."""
+    """What values are called in C; `single` are those that are no arrays.
+
+    target: for which processor loops are written, one of `TARGETS`.
+    """
 
     values: dict[int, Value]
     name: dict[int, str]
     single: set[int]
+    target: str = PORTABLE
 
     def of(self, place: int | str) -> str:
         """Return the name of a value or table."""

@@ -8,8 +8,9 @@ from kalmanrnn.export.c99_fill import Fill
 from kalmanrnn.export.c99_flat import Turns
 from kalmanrnn.export.c99_fuse import Block, Group
 from kalmanrnn.export.c99_index import LETTERS, index_text
-from kalmanrnn.export.c99_linear import call_text, product_text
+from kalmanrnn.export.c99_linear import call_text
 from kalmanrnn.export.c99_names import WITH, Names, expression, heads, indented, nested
+from kalmanrnn.export.c99_product import product_text
 from kalmanrnn.export.c99_stmt import Call, Product, Repeat
 from kalmanrnn.export.c99_tree import unbracket
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kalmanrnn.export.c99_names import PORTABLE
 from kalmanrnn.export.ir import Port, Program
 from kalmanrnn.export.machine import Machine
 
@@ -33,6 +34,16 @@ def sizes_of(machine: Machine) -> Sizes:
         ticks=spec["max_ticks"],
         cov=any(port.name == "cov" for port in machine.step.outputs),
     )
+
+
+def for_target(machine: Machine, target: str) -> Machine:
+    """Let a machine know for which processor its C's loops are to be written."""
+    return machine._replace(spec=machine.spec | {"target": target})
+
+
+def target_of(machine: Machine) -> str:
+    """Return what `for_target` told a machine."""
+    return machine.spec.get("target", PORTABLE)
 
 
 def identifier(name: str) -> str:

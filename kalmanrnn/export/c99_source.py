@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 
 from kalmanrnn.export.c99_function import Function, function_of
 from kalmanrnn.export.c99_header import names_of
 from kalmanrnn.export.c99_math import LINEAR, OWN, function_name, helpers
-from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of
+from kalmanrnn.export.c99_sizes import Sizes, carry_of, identifier, sizes_of, target_of
 from kalmanrnn.export.c99_tree import Table, Tables, literal
+from kalmanrnn.export.int8 import scales_of
 from kalmanrnn.export.ir import Port, Program
 from kalmanrnn.export.machine import Machine
 
 # Room for what compilers keep beside arrays; gcc 12 needs 6 to 8 parts in a hundred.
 REGISTERS = 1.1
+TABLE_TYPE = {"f4": "float", "i4": "int", "i1": "int8_t"}
 FLOATS = """static int all_finite(const float *x, int n)
 {
     int fine = 1;
@@ -33,11 +36,15 @@ FLOATS = """static int all_finite(const float *x, int n)
 def sources_of(machine: Machine, name: str) -> tuple[str, str, int]:
     """Return NAME.c, NAME_weights.c and the stack that a step takes in bytes."""
     tables: Tables = {}
-    step = function_of(machine.step, "step", tables)
-    init = function_of(machine.init, "init", tables)
+    how: dict[str, Any] = {"target": target_of(machine), "scales": scales_of(machine)}
+    step = function_of(machine.step, "step", tables, **how)
+    init = function_of(machine.init, "init", tables, **how)
     sizes = sizes_of(machine)
-    own, weights = tables_text(name, tables)
     bodies = f"{step.text}\n\n{init.text}"
+    # Floats that are bytes now are read by nobody.
+    read = set(re.findall(r"\bt\d+\b", bodies))
+    tables = {key: table for key, table in tables.items() if table.name in read}
+    own, weights = tables_text(name, tables)
     for table in tables.values():
         if table.weight:
             bodies = _renamed(bodies, table.name, _weight_name(name, table))
@@ -58,6 +65,7 @@ def sources_of(machine: Machine, name: str) -> tuple[str, str, int]:
     externs = "\n".join(f"extern const {head};" for head, _ in weights)
     comment = f"/* Weights of {name}. Written by kalmanrnn; do not edit. */"
     empty = f"extern const int {name}_no_weights;\nconst int {name}_no_weights = 0;"
+    comment += "\n#include <stdint.h>\n" if "int8_t" in externs else ""
     file = f"{comment}\n{externs}\n\n{of_weights}\n" if weights else f"{comment}\n{empty}\n"
     border = 4 * (sum(n for _, n in carry_of(machine)) + sizes.z + sizes.s)
     arrays = step.stack + border + 4 * sizes.ticks * (sizes.u + 1)
@@ -82,7 +90,7 @@ def tables_text(name: str, tables: Tables) -> tuple[list, list]:
     """Return (head, body) of the tables, and of the weights among them."""
     own, weights = [], []
     for table in tables.values():
-        kind = "float" if table.array.dtype == np.float32 else "int"
+        kind = TABLE_TYPE[table.array.dtype.kind + str(table.array.dtype.itemsize)]
         numbers = [literal(value).strip("()") for value in table.array.ravel()]
         rows = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
         body = "\n    " + ",\n    ".join(rows) + "\n"

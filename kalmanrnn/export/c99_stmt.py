@@ -23,13 +23,17 @@ class Operand(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A batch of matrix products: `[batch, m, k]` with `[batch, k, n]`."""
+    """A batch of matrix products: `[batch, m, k]` with `[batch, k, n]`.
+
+    scale: the table `[n]` that sums are multiplied with where `right` holds whole numbers.
+    """
 
     target: int
     dims: tuple[int, int, int, int]
     left: Operand
     right: Operand
     source: str
+    scale: Leaf | None = None
 
 
 class Call(NamedTuple):

@@ -17,6 +17,8 @@ import numpy as np
 
 from kalmanrnn.errors import UserError
 from kalmanrnn.export import c99, c_run
+from kalmanrnn.export.c99_names import PORTABLE
+from kalmanrnn.export.c99_sizes import for_target, target_of
 from kalmanrnn.export.forms import C, machine_from
 from kalmanrnn.export.machine import Machine, machine_of
 from kalmanrnn.export.replay import (
@@ -69,13 +71,20 @@ class Figures(NamedTuple):
     machine: str
     compiler: str
     missing: str = ""
+    target: str = PORTABLE
 
 
-def figures(folder: Path, scenario: Scenario, *, seconds: float = SECONDS) -> Figures:
-    """Compile an export's C and that of its scenario's filters, and time each for `seconds`."""
+def figures(
+    folder: Path, scenario: Scenario, *, seconds: float = SECONDS, floats: Machine | None = None
+) -> Figures:
+    """Compile an export's C and that of its scenario's filters, and time each for `seconds`.
+
+    floats: the same student with float32 weights, to be timed beside it.
+    """
     machine, vectors = machine_from(folder), load_vectors(folder / VECTORS)
     events = events_of(vectors)
     none = Figures((), len(events.z), float(events.ticks.mean()), _processor(), "")
+    none = none._replace(target=target_of(machine))
     if not (folder / C).is_dir():
         return none._replace(missing="there is no C in this export")
     others = [kind for kind in FILTERS if kind != machine.spec["estimator"]]
@@ -84,9 +93,13 @@ def figures(folder: Path, scenario: Scenario, *, seconds: float = SECONDS) -> Fi
         with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
             own = shutil.copytree(folder / C, Path(beside) / "own")
             costs = [cost(machine, own, events, seconds=seconds)]
+            if floats is not None:
+                c99.emit(floats, Path(beside) / "floats")
+                found = cost(floats, Path(beside) / "floats", events, seconds=seconds)
+                costs.append(found._replace(name=f"{found.name} in float32"))
             for kind in others:
                 other = machine_of(kind, scenario, max_ticks=machine.spec["max_ticks"])
-                c99.emit(other, Path(beside) / kind)
+                c99.emit(for_target(other, target_of(machine)), Path(beside) / kind)
                 costs.append(cost(other, Path(beside) / kind, events, seconds=seconds))
     except UserError as problem:
         return none._replace(missing=f"{problem.what}: {problem.why}")
@@ -142,7 +155,12 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
     only = " and the ".join(sorted(_called(c.name) for c in found.costs if c.cov))
     silent = [f"- With each estimate the {only} give a covariance; the student gives none."]
     silent *= not all(c.cov for c in found.costs)
-    body = "\n".join(["## Cost", "", *rows, "", *verdict, *silent, *refused])
+    other = [
+        f"- All loops here were written for a {found.target}: what counts is their time there. Off "
+        "it, an export with `--target portable` is several times faster."
+    ]
+    other *= found.target != PORTABLE
+    body = "\n".join(["## Cost", "", *rows, "", *other, *verdict, *silent, *refused])
     return f"# Report\n\n{proof}\n\n{body}\n"
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,15 @@ import jax
 from kalmanrnn.errors import DATA, USAGE, UserError
 from kalmanrnn.export import archive, c99, vectors
 from kalmanrnn.export.c99_extras import readme_part
+from kalmanrnn.export.c99_names import PORTABLE
 from kalmanrnn.export.c99_selftest import record as record_selftest
+from kalmanrnn.export.c99_sizes import for_target
 from kalmanrnn.export.figures import figures, report
 from kalmanrnn.export.forms import FORMATS, ONNX, STABLEHLO, C
+from kalmanrnn.export.int8 import with_scales
+from kalmanrnn.export.int8_judge import Judged, losses_text
 from kalmanrnn.export.machine import Machine, machine_of
+from kalmanrnn.export.sequence import has_sequence, with_features
 from kalmanrnn.export.verify import VECTORS, Check, table, verify
 from kalmanrnn.filters import FILTERS
 from kalmanrnn.scenario import Scenario
@@ -32,24 +38,51 @@ VERIFIED = "verified.json"
 
 
 class Subject(NamedTuple):
-    """What is exported: its machine, how jax makes it, the robot it is for."""
+    """What is exported: its machine, how jax makes it, the robot it is for.
+
+    trained: the student that it is, None for a filter. judged: what int8 weights cost it, None
+    for float32; floats: then the machine of the student as it was.
+    """
 
     machine: Machine
     make: Callable[[], Estimator]
     scenario: Scenario
+    trained: Trained | None = None
+    judged: Judged | None = None
+    floats: Machine | None = None
 
 
 def subject_of(
-    scenario: Scenario, trained: Trained | None, kind: str, max_ticks: int | None
+    scenario: Scenario,
+    trained: Trained | None,
+    kind: str,
+    max_ticks: int | None,
+    *,
+    target: str = PORTABLE,
+    judged: Judged | None = None,
 ) -> Subject:
-    """Trace a run's student, or a filter of its scenario by name."""
+    """Trace a run's student, or a filter of its scenario by name.
+
+    target: the processor that the C's loops are for. judged: the student with int8 weights,
+    which then is the one exported.
+    """
     if kind != "student":
-        machine = machine_of(kind, scenario, max_ticks=max_ticks)
+        machine = for_target(machine_of(kind, scenario, max_ticks=max_ticks), target)
         return Subject(machine, lambda: FILTERS[kind](scenario), scenario)
     assert trained is not None
-    student, params, norm = trained.student, trained.params, trained.norm
-    machine = machine_of(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
-    return Subject(machine, lambda: student_estimator(student, params, norm), scenario)
+
+    def traced(which: Trained) -> Machine:
+        student, params, norm = which.student, which.params, which.norm
+        made = machine_of(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
+        return for_target(made, target)
+
+    chosen = judged.trained if judged else trained
+    machine, floats = traced(chosen), None
+    if judged:
+        machine, floats = with_scales(machine, judged.scales), traced(trained)
+    student, params, norm = chosen.student, chosen.params, chosen.norm
+    make = partial(student_estimator, student, params, norm)
+    return Subject(machine, make, scenario, chosen, judged, floats)
 
 
 def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Check]:
@@ -70,7 +103,8 @@ def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Ch
         (beside / "VERIFIED.txt").write_text(table(checks) + "\n")
         (beside / "README.md").write_text(_readme(subject, formats), encoding="utf-8")
         if C in formats:
-            costs = report(figures(beside, subject.scenario), checks)
+            costs = report(figures(beside, subject.scenario, floats=subject.floats), checks)
+            costs += f"\n{losses_text(subject.judged)}" if subject.judged else ""
             (beside / "REPORT.md").write_text(costs, encoding="utf-8")
         facts = {"checks": [c._asdict() for c in checks], "name": subject.machine.name}
         (beside / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
@@ -122,9 +156,12 @@ def check_target(out: Path, formats: Sequence[str]) -> None:
 
 def _fill(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
     """Write vectors and all forms into a new folder; the archive and numpy come always."""
-    machine, make, scenario = subject
+    machine, make, scenario, trained = subject[:4]
     folder.mkdir()
     recorded = vectors.record(machine, make, scenario)
+    sequence = trained if trained and has_sequence(trained.student) else None
+    if sequence:
+        recorded = with_features(recorded, sequence)
     vectors.save_vectors(folder / VECTORS, recorded)
     archive.write_archive(machine, folder)
     if C in formats:
@@ -133,9 +170,13 @@ def _fill(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
         c99.emit(machine, folder / C, record_selftest(make(), first))
     if ONNX in formats:
         from kalmanrnn.export.onnx_model import write_onnx
+        from kalmanrnn.export.onnx_sequence import write_sequence
 
         (folder / ONNX).mkdir()
         write_onnx(machine, folder / ONNX)
+        if sequence:
+            student, params, norm = sequence.student, sequence.params, sequence.norm
+            write_sequence(machine.name, student, params, norm, machine.spec, folder / ONNX)
     if STABLEHLO in formats:
         from kalmanrnn.export.stablehlo import write_stablehlo
 

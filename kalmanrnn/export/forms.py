@@ -20,14 +20,20 @@ from kalmanrnn.export.machine import Machine
 
 C, ONNX, STABLEHLO, NUMPY = "c", "onnx", "stablehlo", "numpy"
 FORMATS = (NUMPY, C, ONNX, STABLEHLO)
+SEQUENCE, SEQUENCE_ENDING = "onnx sequence", "_sequence.onnx"
 
 
 class Form(NamedTuple):
-    """One form, ready to run: `init` and `step` take and give arrays by port name."""
+    """One form, ready to run: `init` and `step` take and give arrays by port name.
+
+    drive: takes a whole drive at once, rows for events, and gives its means; None where a form
+    goes from event to event.
+    """
 
     name: str
     init: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
     step: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+    drive: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None
 
 
 def machine_from(folder: Path) -> Machine:
@@ -127,7 +133,39 @@ def stablehlo_form(folder: Path, machine: Machine) -> Form:
     return Form("StableHLO", lambda given: runtime.run_program(machine.init, given), step)
 
 
+def sequence_form(folder: Path, machine: Machine) -> Form:
+    """Run the sequence model in onnxruntime; a step is a drive of one event."""
+    from kalmanrnn.export.onnx_model import open_session
+
+    session = open_session(folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}")
+    names = [o.name for o in session.get_outputs()]
+
+    def run(features: np.ndarray, memory: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = session.run(names, {"features": features} | memory)
+        return dict(zip([n.removesuffix("_out") for n in names], found, strict=True))
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ports = [i.name for i in session.get_inputs()[1:]]
+        memory = {port: np.asarray(given[port.removesuffix("_in")]) for port in ports}
+        found = run(given["features"][None], memory)
+        return found | {"mean": found["mean"][0]}
+
+    def drive(given: dict[str, np.ndarray]) -> np.ndarray:
+        memory = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]}
+        return run(given["features"], memory)["mean"]
+
+    return Form("ONNX, sequence", lambda given: {}, step, drive)
+
+
 OPENERS = {NUMPY: numpy_form, C: c_form, ONNX: onnx_form, STABLEHLO: stablehlo_form}
+OPENERS[SEQUENCE] = sequence_form
+
+
+def kinds_in(folder: Path, machine: Machine) -> list[str]:
+    """Return the forms that an export's folder holds; numpy's is always there."""
+    kinds = [kind for kind in FORMATS if kind == NUMPY or (folder / kind).is_dir()]
+    sequence = (folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}").exists()
+    return kinds + [SEQUENCE] * sequence
 
 
 def open_form(kind: str, folder: Path, machine: Machine) -> Form | str:

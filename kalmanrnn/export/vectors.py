@@ -94,7 +94,7 @@ def record(
             starts.append(e == 0)
             carry = jax.tree.map(np.asarray, step(carry, packet)[0])
     outputs = {name: np.stack(values) for name, values in found.items()}
-    scale = {name: scale_of(values) for name, values in outputs.items()}
+    scale = {n: scale_of(values, memory=is_memory(n)) for n, values in outputs.items()}
     return Vectors(
         inputs={name: np.stack(values) for name, values in rows.items()},
         outputs=outputs,
@@ -107,9 +107,20 @@ def record(
     )
 
 
-def scale_of(values: np.ndarray) -> np.ndarray:
-    """Return how large each number of a port gets over the events `[N, ...]`."""
+def is_memory(port: str) -> bool:
+    """Whether a port is what a network's cells remember."""
+    return port.startswith("memory_")
+
+
+def scale_of(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
+    """Return how large each number of a port gets over the events `[N, ...]`.
+
+    memory: the numbers are activations of one network, all made of terms as large as one; a unit
+    whose gate stays nearly shut is then as exact as its neighbours, not as it is small.
+    """
     size = np.abs(values).max(axis=0)
+    if memory:
+        size = np.maximum(size, min(1.0, float(size.max(initial=0.0))))
     if size.ndim == 2 and size.shape[0] == size.shape[1]:
         size = np.sqrt(np.outer(np.diag(size), np.diag(size)))
     least = max(SMALLEST_SCALE * float(size.max(initial=0.0)), 1e-12)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.export.forms import FORMATS, Form, machine_from, open_form
+from kalmanrnn.export.forms import Form, kinds_in, machine_from, open_form
 from kalmanrnn.export.machine import Machine
 from kalmanrnn.export.vectors import Vectors, load_vectors
 
@@ -40,9 +40,8 @@ class Check(NamedTuple):
 def verify(folder: Path) -> list[Check]:
     """Run whatever of an export can run on this machine."""
     machine, vectors = machine_from(folder), load_vectors(folder / VECTORS)
-    kinds = [kind for kind in FORMATS if kind == FORMATS[0] or (folder / kind).is_dir()]
     checks = []
-    for kind in kinds:
+    for kind in kinds_in(folder, machine):
         form = open_form(kind, folder, machine)
         if isinstance(form, str):
             checks.append(Check(kind, None, port=form))
@@ -54,13 +53,13 @@ def verify(folder: Path) -> list[Check]:
 def check(form: Form, machine: Machine, vectors: Vectors) -> Check:
     """Compare one form with what was recorded."""
     events = len(vectors.starts)
-    ports = list(vectors.outputs)
-    worst = dict.fromkeys(ports, 0.0)
+    worst: dict[str, float] = {}
     for e in range(events):
         found = form.step({name: a[e] for name, a in vectors.inputs.items()})
-        for name in ports:
-            worst[name] = max(worst[name], apart(vectors, name, found[name], e))
-    over = {name: worst[name] / vectors.limit(name) for name in ports}
+        assert form.drive or set(found) >= set(vectors.outputs), form.name
+        for name in vectors.outputs.keys() & found.keys():
+            worst[name] = max(worst.get(name, 0.0), apart(vectors, name, found[name], e))
+    over = {name: worst[name] / vectors.limit(name) for name in worst}
     port = max(over, key=lambda name: over[name])
     drift = free_run(form, machine, vectors)
     return Check(
@@ -84,6 +83,11 @@ def apart(vectors: Vectors, name: str, found: np.ndarray, event: int) -> float:
 
 def free_run(form: Form, machine: Machine, vectors: Vectors) -> float:
     """Run a form over the drives on its own carry; return how far its mean goes from jax's."""
+    if form.drive:
+        starts = np.flatnonzero(vectors.starts)[1:]
+        drives = zip(*(np.split(a, starts) for a in vectors.inputs.values()), strict=True)
+        whole = [form.drive(dict(zip(vectors.inputs, parts, strict=True))) for parts in drives]
+        return _size(vectors, np.concatenate(whole) - vectors.outputs["mean"])
     packet = ("z", "seen", "u", "dt")
     carried = [p.name for p in machine.step.inputs if p.name not in packet]
     said, drive = [], -1
