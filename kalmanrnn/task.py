@@ -42,13 +42,15 @@ class Verdict(NamedTuple):
     """How a trained network does on fresh sequences.
 
     value: the task's figure of merit. rows: (what, figure) beside it, the other methods among
-    them. notes: sentences. curves: what a picture needs besides the samples.
+    them. notes: sentences. curves: (name, x, y) of a picture besides the samples; axes: what its x
+    and y are.
     """
 
     value: float
     rows: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
     curves: tuple[tuple[str, Any, Any], ...] = ()
+    axes: tuple[str, str] = ("step", "value")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ class SequenceTask:
             raise ValueError(f"steps must be positive, got {self.steps}")
         if (self.kind == "forecast") != (self.ahead > 0):
             raise ValueError(f"a forecast has ahead > 0, other kinds 0; got {self.ahead}")
+        if self.network.recurrent_out and (self.network.bidirectional or self.network.skip):
+            raise ValueError("recurrent_out goes with neither bidirectional nor skip")
         if self.by_step and (self.network.conv or self.network.bidirectional):
             raise ValueError(
                 f"a {self.kind} task answers at each step: no strides and nothing backwards"

@@ -11,13 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kalmanrnn.report.curve import PALETTE, training
-from kalmanrnn.report.style import STYLE, colour, frame, grid, legend
+from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, logarithmic
 from kalmanrnn.report.svg import Picture, svg
 from kalmanrnn.task import SequenceTask, Verdict
 from kalmanrnn.tasks.judge import Judged, Shown
 
 TRUE, SAID, GIVEN = "#000000", colour("student"), "#0072B2"
 EXAMPLES = 3
+# Curves of more points get no dots; figures that span more than a factor get a logarithmic axis.
+MARKED, WIDE = 60, 200.0
 
 
 def task_pictures(
@@ -121,9 +123,14 @@ def verdict_picture(verdict: Verdict) -> tuple[str, str, Figure]:
     """Draw the curves that a task's own judge gave."""
     figure, axes = grid(1, height=3.0)
     for i, (name, x, y) in enumerate(verdict.curves):
-        axes[0].plot(x, y, "o-", ms=3, lw=1.4, color=PALETTE[i % len(PALETTE)], label=name)
+        mark = "o" if len(x) <= MARKED else ""
+        axes[0].plot(x, y, mark, ls="-", ms=3, lw=1.4, color=PALETTE[i % len(PALETTE)], label=name)
+    for which, at in (("x", 1), ("y", 2)):
+        every = np.concatenate([np.ravel(curve[at]) for curve in verdict.curves])
+        if every.min() > 0 and every.max() > WIDE * every.min():
+            logarithmic(axes[0], which=which, low=float(every.min()), high=float(every.max()))
     legend(figure, axes)
-    frame(axes[0], x="step", y="value")
+    frame(axes[0], x=verdict.axes[0], y=verdict.axes[1])
     return "What was judged", "Drawn from the figures in the table above.", figure
 
 

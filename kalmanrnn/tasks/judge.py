@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -34,8 +35,12 @@ class Judged(NamedTuple):
 
 
 def judge_task(model: Model, budget: BudgetConfig) -> Judged:
-    """Judge on held-out sequences and on the task's probes."""
-    task = model.task
+    """Judge on held-out sequences and on the task's probes.
+
+    The task's own judge finds this budget in the model's task: another seed, other sequences.
+    """
+    task = replace(model.task, budget=budget)
+    model = model._replace(task=task)
     held = show(model, budget, "held-out sequences", budget.held_out)
     probed = tuple(probe(model, budget, at, name) for at, name in enumerate(task.probes))
     if task.judge is not None:
