@@ -1,0 +1,128 @@
+"""Learn one system from 8,000 unrelated recordings of 800 to 30,000 steps.
+
+Synthetic. Lengths are log-uniform, 64 million steps in all. Each block is a recording of the same
+system with memory, from rest, driven by an input u that jumps to a new level (normal, 1) with
+chance 0.02 a step and is smoothed (0.7 of the last step, 0.3 of the level):
+
+    fast[t] = 0.90 fast[t-1] + 0.10 tanh(2 u[t])
+    slow[t] = 0.98 slow[t-1] + 0.02 fast[t]^2
+    y[t]    = fast[t] (1 - slow[t]) + slow[t] + noise of 0.02
+
+Fitting them one by one takes as long as their steps in a row take. Putting them end to end lets
+one block's memory leak into the next. Here 320 blocks of about the same length run side by side,
+each with a memory of its own that is carried from window to window (gradients flow back through
+one window: truncated backpropagation) and is empty at every block's beginning.
+
+Figure of merit: steps per second of training over those of one block at a time with the same
+windows, padding counted as nothing, both measured in one run.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.config import BudgetConfig, NetworkConfig
+from kalmanrnn.sensors import Channel
+from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, lengths_of
+from kalmanrnn.tasks.model import Model
+from kalmanrnn.tasks.predict import outputs_ragged
+from kalmanrnn.tasks.ragged import make_store, padding
+from kalmanrnn.tasks.together import largest_difference, peak_memory_gb, training_rates
+
+JUMPS, NOISE = 0.02, 0.02
+ALONE = 8
+
+
+def block(key: jax.Array, steps: int) -> Sample:
+    """Draw one recording: `[steps, 1]` inputs, `[steps, 1]` outputs."""
+    jump_key, level_key, noise_key = jax.random.split(key, 3)
+    jumps = jax.random.bernoulli(jump_key, JUMPS, (steps,))
+    levels = jax.random.normal(level_key, (steps,))
+    noise = NOISE * jax.random.normal(noise_key, (steps,))
+
+    def advance(state: jax.Array, now: tuple[jax.Array, jax.Array]):
+        level, u, fast, slow = state
+        jumps, new = now
+        level = jnp.where(jumps, new, level)
+        u = 0.7 * u + 0.3 * level
+        fast = 0.90 * fast + 0.10 * jnp.tanh(2 * u)
+        slow = 0.98 * slow + 0.02 * fast**2
+        return jnp.stack([level, u, fast, slow]), (u, fast * (1 - slow) + slow)
+
+    rest = jnp.zeros(4).at[0].set(levels[0])
+    _, (u, y) = jax.lax.scan(advance, rest, (jumps, levels))
+    return plain(u[:, None], (y + noise)[:, None])
+
+
+def judge(model: Model, key: jax.Array) -> Verdict:
+    """Run fresh blocks side by side and alone; time both ways to train."""
+    task, budget = model.task, model.task.budget
+    store = make_store(task, budget.seed, HELD_OUT, budget.held_out)
+    flat = outputs_ragged(model, store, batch=budget.batch, window=budget.window)
+    rmse = float(np.sqrt(np.mean((flat - store.y) ** 2)))
+    some = [int(i) for i in np.linspace(0, budget.held_out - 1, ALONE)]
+    apart = largest_difference(model, store, flat, some, budget.window)
+    sizes = [size for size in (1, 8, 64) if size < budget.batch] + [budget.batch]
+    rates = training_rates(model, store, budget, sizes)
+    learnt = lengths_of(task, budget.seed, TRAINING, budget.sequences)
+    padded = [padding(learnt, size, budget.window) for size in (1, budget.batch)]
+    one, many = (
+        rate * (1 - share) for rate, share in zip((rates[0], rates[-1]), padded, strict=True)
+    )
+    return Verdict(
+        many / one,
+        rows=(
+            (f"steps per second, {budget.batch} blocks side by side", many),
+            ("steps per second, one block at a time", one),
+            ("share of padding in all steps, side by side [%]", 100 * padded[1]),
+            (f"largest difference from running {ALONE} fresh blocks alone", apart),
+            ("root mean square error on fresh blocks", rmse),
+            ("root mean square error, noise alone", NOISE),
+            ("steps in all training blocks", float(learnt.sum())),
+            ("most memory held [GB]", peak_memory_gb()),
+        ),
+        notes=("Steps per second depend on what else the machine does; both were timed in turns.",),
+        curves=(("steps per second of training", np.array(sizes), np.array(rates)),),
+        axes=("blocks side by side", "steps per second"),
+    )
+
+
+def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> SequenceTask:
+    """Describe the task."""
+    if not 0 < shortest <= longest:
+        raise ValueError(
+            f"shortest must be above 0 and not above longest, got {shortest}, {longest}"
+        )
+
+    def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
+        return np.exp(rng.uniform(np.log(shortest), np.log(longest + 1), count)).astype(int)
+
+    return SequenceTask(
+        name="blocks",
+        summary=f"{blocks:,} unrelated blocks of {shortest:,} to {longest:,} steps of one system",
+        kind="step_value",
+        inputs=(Channel("input", ""),),
+        labels=(Channel("output", ""),),
+        draw=block,
+        steps=1000,
+        lengths=lengths,
+        network=NetworkConfig(cell="elman", hidden=16),
+        budget=BudgetConfig(
+            updates=8000,
+            batch=320,
+            sequences=blocks,
+            window=50,
+            watched=64,
+            held_out=320,
+            checks=5,
+        ),
+        merit=Merit(
+            "training throughput over one block at a time", unit="times", bar=20, higher=True
+        ),
+        judge=judge,
+        store=True,
+    )
+
+
+TASK = make()

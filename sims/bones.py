@@ -1,0 +1,114 @@
+"""Foretell a yes or no from one measurement in each of three months.
+
+Samples are patients: 4,000 to learn from, each once in a pass. Timesteps are months: 3. Features
+are what is measured in a month: 1, the bone density. So inputs are `[4000, 3, 1]` and outcomes
+`[4000, 1]`. Units are the width of the network's memory; they are chosen freely and have nothing
+to do with any of those. The memory starts empty with every patient.
+
+Synthetic. A patient heals with chance 0.4. The density in month m = 0, 1, 2 is
+level + gain m + noise [g/cm^2], all three normal: level 0.90 +- 0.10 for everybody; gain
+0.018 +- 0.010 where the bone heals and -0.004 +- 0.020 where it does not; noise 0.006. Three
+months are so a normal vector for either outcome, and the best decision that any method can take
+is known: yes where the posterior chance of healing is above one half. Levels differ far more
+between patients than gains do: it is the differences between months that tell.
+
+Figure of merit: points of accuracy behind that best decision, both on the same fresh patients.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.config import BudgetConfig, NetworkConfig
+from kalmanrnn.sensors import Channel
+from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.draw import drawer
+from kalmanrnn.tasks.model import Model
+from kalmanrnn.tasks.predict import outputs
+
+HEALS = 0.4
+LEVEL, LEVEL_SPREAD = 0.90, 0.10
+GAIN, GAIN_SPREAD = (-0.004, 0.018), (0.020, 0.010)  # does not heal, heals
+NOISE = 0.006
+JUDGED = 20_000
+
+
+def patient(key: jax.Array, months: int) -> Sample:
+    """Draw one patient: `[months, 1]` densities, `[1]` outcome."""
+    outcome_key, level_key, gain_key, noise_key = jax.random.split(key, 4)
+    heals = jax.random.bernoulli(outcome_key, HEALS)
+    level = LEVEL + LEVEL_SPREAD * jax.random.normal(level_key)
+    mean, spread = jnp.array(GAIN)[heals.astype(int)], jnp.array(GAIN_SPREAD)[heals.astype(int)]
+    gain = mean + spread * jax.random.normal(gain_key)
+    noise = NOISE * jax.random.normal(noise_key, (months,))
+    density = level + gain * jnp.arange(months) + noise
+    return plain(density[:, None], heals.astype(density.dtype)[None])
+
+
+def log_density(x: np.ndarray, outcome: int) -> np.ndarray:
+    """Return log p(x | outcome) of densities `[B, months]`, from the generator's own figures."""
+    month = np.arange(x.shape[1])
+    mean = LEVEL + GAIN[outcome] * month
+    cov = LEVEL_SPREAD**2 + GAIN_SPREAD[outcome] ** 2 * np.outer(month, month)
+    cov = cov + NOISE**2 * np.eye(len(month))
+    r = x - mean
+    _, log_det = np.linalg.slogdet(2 * np.pi * cov)
+    return -0.5 * (log_det + np.einsum("bi,ij,bj->b", r, np.linalg.inv(cov), r))
+
+
+def posterior(x: np.ndarray) -> np.ndarray:
+    """Return the chance of healing given densities `[B, months]`, by Bayes' rule."""
+    x = np.asarray(x, np.float64)
+    odds = log_density(x, 1) - log_density(x, 0) + np.log(HEALS / (1 - HEALS))
+    return 1 / (1 + np.exp(-odds))
+
+
+def judge(model: Model, key: jax.Array) -> Verdict:
+    """Compare decisions with the best ones, patient by patient."""
+    task = model.task
+    sample = drawer(task.draw, task.steps)(key, jnp.arange(JUDGED))
+    x, heals = np.asarray(sample.x), np.asarray(sample.y)[:, 0] > 0.5
+    said, best = outputs(model, x)[:, 0], posterior(x[..., 0])
+    right, best_right = 100 * np.mean((said > 0.5) == heals), 100 * np.mean((best > 0.5) == heals)
+    edges = np.linspace(0, 1, 21)
+    place = np.digitize(best, edges[1:-1])
+    used = [at for at in range(20) if np.sum(place == at) >= 20]
+    middle = np.array([best[place == at].mean() for at in used])
+    mean_said = np.array([said[place == at].mean() for at in used])
+    return Verdict(
+        float(best_right - right),
+        rows=(
+            ("accuracy of this network [%]", float(right)),
+            ("accuracy of the best decision there is [%]", float(best_right)),
+            ("accuracy of always saying no [%]", float(100 * np.mean(~heals))),
+        ),
+        notes=(f"Accuracies are those on {JUDGED:,} fresh patients, the same for all.",),
+        curves=(
+            ("best there is", np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+            ("this network, mean", middle, mean_said),
+        ),
+        axes=("chance of healing by Bayes' rule", "chance given by the network"),
+    )
+
+
+def make(months: int = 3, patients: int = 4000, units: int = 16) -> SequenceTask:
+    """Describe the task."""
+    if not months >= 2:
+        raise ValueError(f"months must be 2 or more, or there is no change to see, got {months}")
+    return SequenceTask(
+        name="bones",
+        summary=f"{patients:,} patients, bone density in each of {months} months: does it heal",
+        kind="sequence_class",
+        inputs=(Channel("bone density", "g/cm^2"),),
+        labels=(Channel("heals", ""),),
+        draw=patient,
+        steps=months,
+        network=NetworkConfig(hidden=units),
+        budget=BudgetConfig(updates=5000, batch=100, sequences=patients, rate=1e-2, watched=2000),
+        merit=Merit("accuracy behind the best decision", unit="points", bar=1.0),
+        judge=judge,
+        store=True,
+    )
+
+
+TASK = make()
