@@ -21,6 +21,7 @@ commands:
   predict  run a trained student over a log, write its estimates      runs/latest LOG
   report   print a run's report                                       runs/latest
   sims     list the robots that come along; copy one; check yours     copy imu_gps mine.py
+  sweep    train a grid of settings: does error fall with width?      --grid hidden=8,32
   export   turn it into C99, ONNX, StableHLO, numpy; proved equal     runs/latest --out DIR
   verify   prove an export again on this machine                      DIR
   inspect  say what is in a log, and what is odd about it             LOG
@@ -50,6 +51,7 @@ COMMANDS = {
     "inspect": ("inspect", "inspect"),
     "import": ("import_", "import_"),
     "allan": ("allan", "allan"),
+    "sweep": ("sweep", "sweep"),
     "sims": ("sims", "sims"),
 }
 

@@ -57,7 +57,7 @@ def train(args: Sequence[str]) -> int:
         from kalmanrnn.commands.train_task import train_task
 
         return train_task(args)
-    flags = parse(TrainFlags, args, prog="kalmanrnn train", default=_defaults(args))
+    flags = parse(TrainFlags, args, prog="kalmanrnn train", default=defaults(args))
     choose_device(flags.device)
     config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
     recordings: list[Any] = []
@@ -69,7 +69,7 @@ def train(args: Sequence[str]) -> int:
 
         check_config(config)
         load(config.sim, config.set)
-        recordings = _openable(config)
+        recordings = openable(config)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
     stop = stop_on_signal()
     if not config.logs.log:
@@ -94,7 +94,7 @@ def is_task(args: Sequence[str]) -> bool:
     return sim is not None and exports_task(sim)
 
 
-def _openable(config: RunConfig) -> list[Any]:
+def openable(config: RunConfig) -> list[Any]:
     """Read the logs and find the teacher before a run's folder is made for nothing."""
     if is_own(config.data.teacher):
         from kalmanrnn.own_teacher.loading import split_spec
@@ -117,7 +117,7 @@ def _openable(config: RunConfig) -> list[Any]:
     return found
 
 
-def _defaults(args: Sequence[str]) -> TrainFlags:
+def defaults(args: Sequence[str]) -> TrainFlags:
     """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
     flags = _from_file(args)
     run = value_of(args, "--init")

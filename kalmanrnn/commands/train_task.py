@@ -51,7 +51,7 @@ def train_task(args: Sequence[str]) -> int:
         config = folder.task_config()
         flags = parse(TaskFlags, args, prog="kalmanrnn train", default=flags_of(config))
     else:
-        flags = parse(TaskFlags, args, prog="kalmanrnn train", default=_defaults(args))
+        flags = parse(TaskFlags, args, prog="kalmanrnn train", default=defaults(args))
         config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
         check_task_config(config)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
@@ -74,7 +74,7 @@ def flags_of(config: TaskConfig) -> TaskFlags:
     return TaskFlags(config.sim, config.set, network=config.network, budget=config.budget)
 
 
-def _defaults(args: Sequence[str]) -> TaskFlags:
+def defaults(args: Sequence[str]) -> TaskFlags:
     """Return what holds where no flag says otherwise: what the task's file writes."""
     from kalmanrnn.task import load_task
 

@@ -1,0 +1,105 @@
+"""What a report on a sweep says in words: does error fall, stay flat or rise."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from kalmanrnn.report.words import group_label, number
+from kalmanrnn.sweep.folder import Sweep
+from kalmanrnn.sweep.grid import CAPACITY, Config
+from kalmanrnn.sweep.results import Result
+from kalmanrnn.sweep.trend import Curve, Trend
+
+
+class Found(NamedTuple):
+    """All that a report on a sweep is written from.
+
+    x: the axis errors are drawn against. higher: more is better (a task's merit may be so).
+    what: what the figures are, in words.
+    """
+
+    sweep: Sweep
+    config: Config
+    x: str
+    higher: bool
+    what: str
+    results: list[Result]
+    curves: list[Curve]
+    trends: list[Trend]
+
+
+def verdict(found: Found) -> str:
+    """Say whether error falls, stays flat or rises along the axis."""
+    over = [r for r in found.results if r.state != "waiting"]
+    so_far = "" if len(over) == len(found.results) else (
+        f"So far, with {len(over)} of {len(found.results)} runs: "
+    )  # fmt: skip
+    known = [(c, t) for c, t in zip(found.curves, found.trends, strict=True) if t.word != "unknown"]
+    if not known:
+        return f"{so_far}There is no second value of {found.x} yet: nothing to compare."
+    rising = [(c, t) for c, t in known if t.word == "RISES"]
+    if rising:
+        said = "; ".join(sentence(found, c, t) for c, t in rising)
+        return f"{so_far}{_noun(found)} with {found.x}: {said}. {_blame(found.x)}".strip()
+    parts = [
+        f"it {'falls' if word == 'falls' else 'stays flat'} in {', '.join(names)}"
+        for word in ("falls", "flat")
+        if (names := [named(c) for c, t in known if t.word == word])
+    ]
+    return f"{so_far}Error does not rise with {found.x}: {'; '.join(parts)}."
+
+
+def _noun(found: Found) -> str:
+    return "The figure gets WORSE" if found.higher else "Error RISES"
+
+
+def _blame(x: str) -> str:
+    if x not in CAPACITY:
+        return ""
+    return (
+        "A larger network can do all that a smaller one can, so it is the optimisation that is at "
+        "fault: lower the learning rate, warm it up longer, or give it more updates."
+    )
+
+
+def sentence(found: Found, curve: Curve, judged: Trend) -> str:
+    """Say how one curve goes, with its figures."""
+    return f"{named(curve)} {ends(found, curve, judged)}"
+
+
+def ends(found: Found, curve: Curve, judged: Trend) -> str:
+    """Say what a curve's trend goes from and to, and how much seeds differ."""
+    if judged.word == "unknown":
+        return f"at one value of {found.x} only"
+    if math.isnan(judged.spread):
+        scatter = "what another seed would change is not known"
+    elif judged.relative:
+        scatter = f"seeds differ by {number(100 * math.expm1(judged.spread), 2)} %"
+    else:
+        scatter = f"seeds differ by {number(judged.spread, 2)}"
+    first, last = {
+        "RISES": (judged.better, judged.worse),
+        "falls": (0, judged.better),
+        "flat": (0, len(curve.x) - 1),
+    }[judged.word]
+    said = [f"{number(curve.mean[i])} at {curve.x[i]:g}" for i in (first, last)]
+    return f"from {said[0]} to {said[1]} ({scatter})"
+
+
+def named(curve: Curve) -> str:
+    """Name a curve as people read it."""
+    return group_label(curve.figure) + (f" ({curve.line})" if curve.line else "")
+
+
+def notes(found: Found) -> list[str]:
+    """Collect what a reader must know."""
+    made = [f"{r.name} failed: {r.why}" for r in found.results if r.state == "failed"]
+    waiting = sum(r.state == "waiting" for r in found.results)
+    if waiting:
+        made.append(f"{waiting} runs wait: kalmanrnn sweep --resume {found.sweep.path}")
+    if made:
+        made.append(
+            "A run that failed is not made again; take its folder away and resume to try it anew."
+        )
+    return made
