@@ -56,6 +56,8 @@ class NetworkConfig:
     """Convolutions in front: channels, width and stride of each."""
     chrono_steps: int = 0
     """Longest memory [steps] that forget gates start with; 0 for a forget bias of 1."""
+    recurrent_out: bool = False
+    """Give the answer by a recurrent layer with one unit per output, as people do by mistake."""
     quiet_start: bool = False
     """Start with an output of exactly zero."""
 

@@ -6,6 +6,7 @@ one, so that a whole sequence's projections are one matrix product outside the s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -67,6 +68,7 @@ class Core(nnx.Module):
     """Strided convolutions (if any), stacked recurrent layers, a small head.
 
     Convolutions and backward layers need the whole sequence: such a core has `sequence` alone.
+    With `recurrent_out` there is no head: a last recurrent layer's units are the outputs.
     """
 
     def __init__(self, inputs: int, outputs: int, config: NetworkConfig, *, rngs: nnx.Rngs):
@@ -86,9 +88,14 @@ class Core(nnx.Module):
             if config.bidirectional:
                 backward.append(Layer(size, config, rngs=rngs))
             size = ways * config.hidden + inputs * config.skip
+        self.recurrent_out = config.recurrent_out
+        if config.recurrent_out:
+            layers.append(Layer(size, replace(config, hidden=outputs), rngs=rngs))
         self.layers = nnx.List(layers)
         if backward:
             self.backward = nnx.List(backward)
+        if config.recurrent_out:
+            return
         read = ways * config.hidden * (config.layers if config.skip else 1)
         if config.head:
             self.head_map = nnx.Linear(read, config.head, rngs=rngs)
@@ -157,6 +164,8 @@ class Core(nnx.Module):
 
     def head(self, h: jax.Array) -> jax.Array:
         """Map the recurrent layers' output to the network's outputs."""
+        if self.recurrent_out:
+            return h
         if hasattr(self, "head_map"):
             h = jnp.tanh(self.head_map(h))
         return self.out_map(h)

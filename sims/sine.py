@@ -7,6 +7,10 @@ frequency has to be read from curvature.
 
 Loss and figure of merit: sum of the squared errors over the forecast, mean over sequences.
 
+Behind the recurrent layers stands a dense one of 64. Muon instead of Adam is worth a factor of
+six here (0.0026 against 0.015 with four layers of 32 and no dense layer), and lets ten units do
+what they could not.
+
 `--set variant=NAME` gives other sizes that people have tried: 100_in_50_out, 25_in_50_out and
 25_in_100_out with one layer of 150, four_of_10 with four layers of 10.
 """
@@ -36,7 +40,8 @@ def wave(key: jax.Array, low_hz: float, high_hz: float, inputs: int, outputs: in
 class Variant(NamedTuple):
     """Samples in and out, layers of so many units, updates of 50 sequences; bar and history.
 
-    tried: what others reached with the same network.
+    skip: every layer sees the input, and the head every layer: what narrow layers need.
+    tried: what others reached with as many layers and units.
     """
 
     inputs: int
@@ -45,21 +50,22 @@ class Variant(NamedTuple):
     hidden: int
     updates: int
     bar: float
+    skip: bool
     tried: tuple[tuple[str, float], ...]
 
 
 VARIANTS = {
     "four_of_32": Variant(
-        25, 100, 4, 32, 7500, 0.010,
+        25, 100, 4, 32, 7500, 0.010, False,
         (("375,000 sequences", 0.1387), ("the best of all variants, 500 units", 0.0690)),
     ),
-    "100_in_50_out": Variant(100, 50, 1, 150, 6000, 0.6149 / 50, (("one layer of 150", 0.6149),)),
-    "25_in_50_out": Variant(25, 50, 1, 150, 10_000, 0.1777 / 50, (("one layer of 150", 0.1777),)),
+    "100_in_50_out": Variant(100, 50, 1, 150, 6000, 0.6149 / 50, False, (("one layer of 150", 0.6149),)),
+    "25_in_50_out": Variant(25, 50, 1, 150, 10_000, 0.1777 / 50, False, (("one layer of 150", 0.1777),)),
     "25_in_100_out": Variant(
-        25, 100, 1, 150, 10_000, 0.2577 / 50, (("one layer of 150", 0.2577),)
+        25, 100, 1, 150, 10_000, 0.2577 / 50, False, (("one layer of 150", 0.2577),)
     ),
     "four_of_10": Variant(
-        25, 100, 4, 10, 10_200, 0.1810, (("stepped rate, 510,000 sequences", 0.1810),)
+        25, 100, 4, 10, 10_200, 0.1810, True, (("stepped rate, 510,000 sequences", 0.1810),)
     ),
 }  # fmt: skip
 
@@ -88,8 +94,10 @@ def make(
         draw=lambda key, steps: wave(key, low_hz, high_hz, steps, outputs),
         steps=inputs,
         ahead=outputs,
-        network=NetworkConfig(hidden=chosen.hidden, layers=chosen.layers),
-        budget=BudgetConfig(updates=chosen.updates, batch=50),
+        network=NetworkConfig(
+            hidden=chosen.hidden, layers=chosen.layers, head=64, skip=chosen.skip
+        ),
+        budget=BudgetConfig(updates=chosen.updates, batch=50, optimiser="muon", rate=1e-2),
         merit=Merit("sum of squares over the forecast", bar=chosen.bar if same else None),
         beside=chosen.tried if same else (),
         dt_s=1 / RATE_HZ,

@@ -1,0 +1,131 @@
+"""The rover without a filter: seven readings in, its pose out, by a recurrent network alone.
+
+Synthetic: drives of the scenario `rover`, one step per compass reading (10 Hz). Seven inputs: the
+means of both wheel speeds, gyro and forward acceleration since the last step, the compass, and
+the last GPS reading (east, north). Three labels: east, north and heading in the world.
+
+This is how many people begin, and `variant` takes their mistakes away one by one:
+
+asked   a stateful LSTM whose last layer is recurrent with three units, numbers as they come
+dense   the same with a dense layer for the answer
+scaled  inputs and labels brought to unit spread as well
+fresh   the memory empty at each drive's beginning as well
+
+Even then it asks a network for absolute numbers, and a filter on the same readings is far better;
+`kalmanrnn train --sim rover` shows what to do instead.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenario import load
+from kalmanrnn.sensors import Channel
+from kalmanrnn.simulate import one_drive, simulate
+from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.judge import carried_error
+from kalmanrnn.tasks.predict import outputs
+from kalmanrnn.teach import run_filter
+from kalmanrnn.types import Drive
+
+ROVER = load("rover")
+STEPS, SKIP = 300, 50
+JUDGED = 64
+VARIANTS = ("asked", "dense", "scaled", "fresh")
+INPUTS = (*ROVER.inputs, Channel("compass", "rad"), Channel("east", "m"), Channel("north", "m"))
+LABELS = (Channel("east", "m"), Channel("north", "m"), Channel("heading", "rad"))
+
+
+def readings(drive: Drive) -> Sample:
+    """Lay out one drive: a step at each event, with what was read since the last."""
+    mean = jnp.mean(drive.packets.u, axis=1)
+    late = jnp.concatenate([jnp.zeros_like(mean[:1]), mean[:-1]])
+
+    def hold(last, now):
+        fix, seen = now
+        last = jnp.where(seen, fix, last)
+        return last, last
+
+    assert drive.truth is not None
+    compass, fixes = drive.packets.z[:, :1], drive.packets.z[:, 1:]
+    _, held = jax.lax.scan(hold, fixes[0], (fixes, drive.packets.seen[:, 1]))
+    return plain(jnp.concatenate([late, compass, held], axis=1), drive.truth)
+
+
+def draw(key: jax.Array, steps: int) -> Sample:
+    """Draw a drive."""
+    return readings(one_drive(ROVER, key, events=steps))
+
+
+def single(a: np.ndarray) -> np.ndarray:
+    """Take float64 to float32; masks stay masks."""
+    a = np.asarray(a)
+    return a.astype(np.float32) if a.dtype == np.float64 else a
+
+
+def pose_error(off: np.ndarray) -> tuple[float, float]:
+    """Return the position's RMS error [m] and the heading's [deg], the first 5 s left out."""
+    off = off[:, SKIP:]
+    turned = np.arctan2(np.sin(off[..., 2]), np.cos(off[..., 2]))
+    position = np.sqrt(np.mean(np.sum(off[..., :2] ** 2, axis=-1)))
+    return float(position), float(np.degrees(np.sqrt(np.mean(turned**2))))
+
+
+def judge(model, key: jax.Array) -> Verdict:
+    """Compare with the UKF, and with the last GPS reading and compass, on fresh drives."""
+    drives = simulate(ROVER, key, JUDGED, STEPS / ROVER.event_hz)
+    held = jax.tree.map(np.asarray, jax.vmap(readings)(jax.tree.map(single, drives)))
+    if model.task.budget.carried:
+        out = carried_error(model, held)[1]
+    else:
+        out = outputs(model, held.x)
+    position, heading = pose_error(out - held.y)
+    ukf = pose_error(np.asarray(run_filter(ROVER, "ukf", drives).mean) - np.asarray(drives.truth))
+    raw = pose_error(held.x[..., [5, 6, 4]] - held.y)
+    rows = (
+        ("UKF", ukf[0]),
+        ("last GPS reading", raw[0]),
+        ("times the UKF's", position / ukf[0]),
+        ("heading of this network [deg]", heading),
+        ("heading of the UKF [deg]", ukf[1]),
+        ("heading of the compass [deg]", raw[1]),
+    )
+    return Verdict(position, rows)
+
+
+def make(variant: str = "fresh") -> SequenceTask:
+    """Describe the task; variant: asked, dense, scaled or fresh."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    cures = VARIANTS.index(variant)
+    return SequenceTask(
+        name="rover_lstm",
+        summary="The rover without a filter: seven readings in, east, north and heading out",
+        kind="step_value",
+        inputs=INPUTS,
+        labels=LABELS,
+        draw=draw,
+        steps=STEPS,
+        network=NetworkConfig(hidden=64, recurrent_out=cures < 1),
+        budget=BudgetConfig(
+            updates=1500,
+            batch=32,
+            window=100,
+            carried=cures < 3,
+            watched=32,
+            held_out=64,
+            optimiser="muon",
+        ),
+        merit=Merit("position error", "m"),
+        judge=judge,
+        scaled=cures >= 2,
+        dt_s=1 / ROVER.event_hz,
+        notes=(
+            "A network that is asked for absolute numbers is no match for a filter: "
+            "`kalmanrnn train --sim rover` lets it give the filter's gain instead.",
+        ),
+    )
+
+
+TASK = make()
