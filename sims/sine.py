@@ -54,15 +54,16 @@ class Variant(NamedTuple):
     tried: tuple[tuple[str, float], ...]
 
 
+ONE_OF_150 = "one layer of 150"
 VARIANTS = {
     "four_of_32": Variant(
         25, 100, 4, 32, 7500, 0.010, False,
         (("375,000 sequences", 0.1387), ("the best of all variants, 500 units", 0.0690)),
     ),
-    "100_in_50_out": Variant(100, 50, 1, 150, 6000, 0.6149 / 50, False, (("one layer of 150", 0.6149),)),
-    "25_in_50_out": Variant(25, 50, 1, 150, 10_000, 0.1777 / 50, False, (("one layer of 150", 0.1777),)),
+    "100_in_50_out": Variant(100, 50, 1, 150, 6000, 0.6149 / 50, False, ((ONE_OF_150, 0.6149),)),
+    "25_in_50_out": Variant(25, 50, 1, 150, 10_000, 0.1777 / 50, False, ((ONE_OF_150, 0.1777),)),
     "25_in_100_out": Variant(
-        25, 100, 1, 150, 10_000, 0.2577 / 50, False, (("one layer of 150", 0.2577),)
+        25, 100, 1, 150, 10_000, 0.2577 / 50, False, ((ONE_OF_150, 0.2577),)
     ),
     "four_of_10": Variant(
         25, 100, 4, 10, 10_200, 0.1810, True, (("stepped rate, 510,000 sequences", 0.1810),)

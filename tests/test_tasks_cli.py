@@ -25,7 +25,8 @@ def draw(key, steps):
 TASK = SequenceTask(
     "flat", "Noise to noise", "sequence_value", (Channel("x", "m"),), (Channel("y", "m"),), draw,
     steps=5, network=NetworkConfig(hidden=4, quiet_start=True),
-    budget=BudgetConfig(updates=20, rate=1.0, warmup=0, last_rate=1.0, checks=1), merit=Merit("error", "m"),
+    budget=BudgetConfig(updates=20, rate=1.0, warmup=0, last_rate=1.0, checks=1),
+    merit=Merit("error", "m"),
 )
 '''
 
