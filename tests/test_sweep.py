@@ -225,7 +225,9 @@ def test_failures_are_recorded_and_shown(tmp_path):
     assert found["curves"][0]["values"] == [[1.1, 1.1], [None]]
     assert found["rises"]
     said = (tmp_path / "s" / "report" / "report.md").read_text()
-    assert "Error RISES with hidden: position from 1.10 at 8 to not finite at 64" in said
+    assert (
+        "Error RISES with hidden: position from 1.10 at 8 to 64, where 1 of 1 runs diverged" in said
+    )
     assert "it is the optimisation that is at fault" in said
     assert "hidden=64,seed=1 failed: the disk is gone" in said
 

@@ -46,8 +46,10 @@ def draw(found: Found) -> Figure:
         for curve in shown:
             at = names.index(curve.line)
             one(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
-        label = group_label(name)
-        frame(ax, x=found.x.replace("_", " "), y=f"{label} {found.what}".strip())
+        if len(figures) > 1:
+            ax.set_title(group_label(name))
+        y = found.what if len(figures) > 1 else f"{group_label(name)} {found.what}".strip()
+        frame(ax, x=found.x.replace("_", " "), y=y)
     if len(names) > 1:
         legend(figure, axes)
     return figure

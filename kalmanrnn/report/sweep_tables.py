@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from kalmanrnn.config import RunConfig
 from kalmanrnn.report.sweep_words import Found, ends, named
 from kalmanrnn.report.tables import Table
 from kalmanrnn.report.words import NOTHING, group_label, number
@@ -43,7 +44,9 @@ def along(found: Found) -> Table:
             seeds = max(len(c.values[c.x.index(x)]) for c in of_line.values() if x in c.x)
             rows.append((line if i == 0 else "", f"{x:g}", *cells, str(seeds)))
     header = ("line", found.x, *(group_label(f) for f in figures), "seeds")
-    note = f"Mean ± standard deviation between seeds. {found.what}".strip().rstrip(".") + "."
+    note = "Mean ± standard deviation between seeds."
+    if isinstance(found.config, RunConfig):
+        note += " Errors are accuracy ratios: student / teacher, 1 is parity."
     texts = 2
     if not any(row[0] for row in rows):
         header, rows, texts = header[1:], [row[1:] for row in rows], 1

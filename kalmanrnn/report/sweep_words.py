@@ -11,6 +11,9 @@ from kalmanrnn.sweep.grid import CAPACITY, Config
 from kalmanrnn.sweep.results import Result
 from kalmanrnn.sweep.trend import Curve, Trend
 
+# Curves that a verdict names; the table has all.
+NAMED = 3
+
 
 class Found(NamedTuple):
     """All that a report on a sweep is written from.
@@ -40,7 +43,9 @@ def verdict(found: Found) -> str:
         return f"{so_far}There is no second value of {found.x} yet: nothing to compare."
     rising = [(c, t) for c, t in known if t.word == "RISES"]
     if rising:
-        said = "; ".join(sentence(found, c, t) for c, t in rising)
+        said = "; ".join(sentence(found, c, t) for c, t in rising[:NAMED])
+        if len(rising) > NAMED:
+            said += f"; and {len(rising) - NAMED} more of {len(known)} in the table of trends"
         return f"{so_far}{_noun(found)} with {found.x}: {said}. {_blame(found.x)}".strip()
     parts = [
         f"it {'falls' if word == 'falls' else 'stays flat'} in {', '.join(names)}"
@@ -83,8 +88,16 @@ def ends(found: Found, curve: Curve, judged: Trend) -> str:
         "falls": (0, judged.better),
         "flat": (0, len(curve.x) - 1),
     }[judged.word]
-    said = [f"{number(curve.mean[i])} at {curve.x[i]:g}" for i in (first, last)]
-    return f"from {said[0]} to {said[1]} ({scatter})"
+    return f"from {place(curve, first)} to {place(curve, last)} ({scatter})"
+
+
+def place(curve: Curve, at: int) -> str:
+    """Say a curve's mean at one place, or how many runs diverged there."""
+    x, values = f"{curve.x[at]:g}", curve.values[at]
+    lost = sum(not math.isfinite(v) for v in values)
+    if lost:
+        return f"{x}, where {lost} of {len(values)} runs diverged"
+    return f"{number(curve.mean[at])} at {x}"
 
 
 def named(curve: Curve) -> str:
