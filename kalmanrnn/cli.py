@@ -24,6 +24,7 @@ commands:
   sweep    train a grid of settings: does error fall with width?      --grid hidden=8,32
   export   turn it into C99, ONNX, StableHLO, numpy; proved equal     runs/latest --out DIR
   verify   prove an export again on this machine                      DIR
+  doctor   find out why a network does not learn                      --sim NAME
   inspect  say what is in a log, and what is odd about it             LOG
   import   turn a log into a drive file                               LOG --out drive.npz
   allan    measure an IMU's noise from a standing log                 LOG --out imu.yaml
@@ -48,6 +49,7 @@ COMMANDS = {
     "report": ("report", "report"),
     "export": ("export", "export"),
     "verify": ("export", "verify"),
+    "doctor": ("doctor", "doctor"),
     "inspect": ("inspect", "inspect"),
     "import": ("import_", "import_"),
     "allan": ("allan", "allan"),
