@@ -46,6 +46,8 @@ def look_at_task(
         learning_rate=budget.rate if budget.optimiser == "adam" else None,
         learn=model is None,
         core=steppable(task.network),
+        # A recurrent layer's units, the answer itself: tanh keeps them between -1 and 1.
+        output_range=(-1.0, 1.0) if task.network.recurrent_out else None,
     )
     return examine(
         _series(task, learnt, scales), _series(task, held, scales), network, settings, tell
