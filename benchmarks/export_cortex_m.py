@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import numpy as np
 from cortex_m import board
 from export_latency import SIZES, student_of, taught_of
 
+from kalmanrnn.export.c99_names import CORTEX_M, TARGETS
 from kalmanrnn.export.c99_selftest import record
+from kalmanrnn.export.c99_sizes import for_target
 from kalmanrnn.export.machine import machine_of
 from kalmanrnn.export.vectors import drives_of
 from kalmanrnn.filters import FILTERS
 from kalmanrnn.scenario import load
 
 QUESTION = "Instructions of an event of imu_gps on a Cortex-M4, the UKF : the student of 64 units"
-NAMES = ("32", "64", "EKF", "UKF")
+NAMES = ("32", "64", "64 int8", "EKF", "UKF")
 
 
 def main() -> None:
@@ -30,22 +33,24 @@ def main() -> None:
     first = jax.tree.map(lambda a: np.asarray(a[0]), drives._replace(truth=None))
     taught, told = taught_of(scenario), {}
     print(f"{board.versions()}, {' '.join(board.OPTIONS)}")
-    for name in NAMES:
-        if name in SIZES:
-            machine, of = student_of(scenario, taught, *SIZES[name])
+    for name, target in itertools.product(NAMES, TARGETS):
+        size, _, weights = name.partition(" ")
+        if size in SIZES:
+            machine, of = student_of(scenario, taught, *SIZES[size], weights=weights or "float32")
         else:
             machine, of = machine_of(name.lower(), scenario), FILTERS[name.lower()](scenario)
         with tempfile.TemporaryDirectory() as folder:
-            found = board.measure(machine, record(of, first), Path(folder))
-        told[name] = found._asdict()
+            found = board.measure(for_target(machine, target), record(of, first), Path(folder))
+        told[f"{name}, {target}"] = found._asdict()
         print(
-            f"{name}: {found.instructions:,} instructions an event, {found.most:,} at most; "
+            f"{name}, {target}: {found.instructions:,} instructions an event, {found.most:,} at most; "
             f"flash {found.flash:,}, RAM {found.ram:,} of which stack {found.stack:,}; "
             f"self-test {'passed' if not found.selftest else f'FAILED {found.selftest}'}"
         )
     ratios = {
-        f"{other} : {size}": told[other]["instructions"] / told[size]["instructions"]
-        for size in ("32", "64")
+        f"{other} : {size}": told[f"{other}, {CORTEX_M}"]["instructions"]
+        / told[f"{size}, {CORTEX_M}"]["instructions"]
+        for size in ("32", "64", "64 int8")
         for other in ("EKF", "UKF")
     }
     print(", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))

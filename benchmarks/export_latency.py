@@ -23,6 +23,7 @@ from step_latency import filterpy_lap, one_drive
 
 from kalmanrnn.config import DataConfig, StudentConfig
 from kalmanrnn.export import c99
+from kalmanrnn.export.int8 import rounded, with_scales
 from kalmanrnn.export.machine import Machine, machine_of
 from kalmanrnn.export.replay import OPTIONS, Events, compile_replay, events_of_drives, replay
 from kalmanrnn.export.vectors import drives_of
@@ -57,14 +58,19 @@ def taught_of(scenario: Scenario) -> Taught:
 
 
 def student_of(
-    scenario: Scenario, taught: Taught, hidden: int, layers: int
+    scenario: Scenario, taught: Taught, hidden: int, layers: int, *, weights: str = "float32"
 ) -> tuple[Machine, Estimator]:
     """Trace a `gain` student of that size with random weights, its scales fitted."""
     student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)
     norm = fit_normaliser(student, taught.drives, taught.run, 0)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 1e-3 * rng.standard_normal(a.shape, np.float32), params)
-    return machine_of(student, scenario, params=params, norm=norm), estimator(student, params, norm)
+    scales = {}
+    if weights == "int8":
+        params, scales = rounded(params, {})
+    machine = machine_of(student, scenario, params=params, norm=norm)
+    machine = with_scales(machine, scales) if scales else machine
+    return machine, estimator(student, params, norm)
 
 
 def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:

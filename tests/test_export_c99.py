@@ -219,6 +219,21 @@ def test_the_folder_builds_with_cmake_and_the_class_with_a_cpp_compiler(case, tm
     subprocess.run(["./main"], **run)
 
 
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(
+    ("kind", "target", "weights"),
+    [("gain", "portable", "float32"), ("gain", "cortex-m", "int8"), ("ukf", "cortex-m", "float32")],
+)
+def test_no_compiler_warns(scenario, tmp_path, monkeypatch, compiler, kind, target, weights):
+    """-O2, and every warning that `STRICT` names is an error."""
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} on this machine")
+    found = case_of(scenario("rover"), kind, target=target, weights=weights)
+    monkeypatch.setenv("CC", compiler)
+    made = c_run.build(found.machine, tmp_path, record(found.estimator, found.drive))
+    assert getattr(made.library, f"{made.name}_selftest")() == OK
+
+
 def test_a_failed_compilation_is_told_in_three_lines(case, tmp_path):
     found = case("gain", "linear")
     c99.emit(found.machine, tmp_path)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kalmanrnn.cli import main
-from kalmanrnn.errors import DATA, MISSING, USAGE, UserError
+from kalmanrnn.errors import DATA, DIVERGED, MISSING, USAGE, UserError
 from kalmanrnn.export import c_run, folder
-from kalmanrnn.export.vectors import load_vectors, save_vectors
+from kalmanrnn.export.vectors import load_vectors, save_vectors, scale_of
 from kalmanrnn.export.verify import verify
 
 pytestmark = pytest.mark.skipif(
@@ -145,3 +145,30 @@ def test_a_student_of_ticks_goes_the_same_way(tmp_path):
     args = ["--every", "tick", "--set", "tick_hz=20.0", "--out", str(out)]
     assert main(["train", *SMALL, *args]) == 0
     assert main(["export", str(out), "--out", str(tmp_path / "nav"), "--format", "c"]) == 0
+
+
+def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    run, nav = tmp_path / "run", tmp_path / "nav"
+    assert main(["train", *SMALL, "--student", "direct", "--out", str(run)]) in (0, DIVERGED)
+    assert main(["export", str(run), "--out", str(nav), "--format", "onnx"]) == 0
+    assert (nav / "onnx" / "linear_direct_sequence.onnx").exists()
+    [found] = [c for c in verify(nav) if c.form == "ONNX, sequence"]
+    assert found.holds
+    assert found.events == 288
+    # Whole drives at once stay as near to jax as jax in float32 to itself in float64, tenfold.
+    assert found.drift < 10 * max(found.own_drift, 1e-6)
+    v = load_vectors(nav / "vectors.npz")
+    features = v.inputs["features"].copy()
+    features[100, 0] += 1e-2
+    save_vectors(nav / "vectors.npz", v._replace(inputs=v.inputs | {"features": features}))
+    assert [c.form for c in verify(nav) if c.holds is False] == ["ONNX, sequence"]
+
+
+def test_what_a_network_remembers_is_compared_in_one_scale():
+    """A unit that stays small is as exact as the sums of size one that made it."""
+    h = np.array([[0.01, -0.9], [0.02, 0.5]])
+    np.testing.assert_allclose(scale_of(h, memory=True), [0.9, 0.9])
+    np.testing.assert_allclose(scale_of(h), [0.02, 0.9])
+    c = np.array([[0.01, 30.0]])
+    np.testing.assert_allclose(scale_of(c, memory=True), [1.0, 30.0])

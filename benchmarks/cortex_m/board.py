@@ -24,7 +24,9 @@ HERE = Path(__file__).parent
 COMPILER, SIZE, EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 TARGET = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
-OPTIONS = (*TARGET, "-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
+# Sums fused as the export's own CMake file has them.
+FUSED = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+OPTIONS = (*TARGET, "-std=c99", "-O2", *FUSED, "-ffunction-sections", "-fdata-sections")
 LINK = ("-nostartfiles", "--specs=nosys.specs", "-Wl,--gc-sections", f"-Wl,-T{HERE / 'link.ld'}")
 BOARD = (EMULATOR, "-M", "mps2-an386", "-icount", "shift=0", "-nographic", "-monitor", "none")
 TWO_MILLION = 2_000_000

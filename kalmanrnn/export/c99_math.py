@@ -54,7 +54,7 @@ OWN = {
 {
     /* By its bits: -ffast-math cannot take this away. */
     uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
+    (void)memcpy(&bits, &x, sizeof bits);
     return (bits & 0x7f800000u) != 0x7f800000u;
 }""",
     "abs_int": "static int iabs(int x) { return x < 0 ? -x : x; }",
@@ -76,7 +76,7 @@ static float to_fixed(const float *x, int stride, int32_t *q, int n)
         fine &= all_finite(x + stride * i, 1);
         most = size > most ? size : most;
     }
-    if (fine)
+    if (fine != 0)
         (void)frexpf(most, &e);
     e = e < -90 ? -90 : e;
     const float up = ldexpf(1.0f, 30 - e);

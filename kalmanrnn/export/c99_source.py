@@ -26,7 +26,7 @@ FLOATS = """static int all_finite(const float *x, int n)
     for (int i = 0; i < n; ++i) {
         /* By its bits: -ffast-math cannot take this away. */
         uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
+        (void)memcpy(&bits, x + i, sizeof bits);
         fine &= (bits & 0x7f800000u) != 0x7f800000u;
     }
     return fine;
@@ -142,9 +142,9 @@ def _init(machine: Machine, name: str, sizes: Sizes, init: Function) -> str:
     {name}_state next;
     if (!state || !mean)
         return {up}_NULL_POINTER;
-    memcpy(my_mean, mean, sizeof my_mean);
-    if (cov)
-        memcpy(my_cov, cov, sizeof my_cov);
+    (void)memcpy(my_mean, mean, sizeof my_mean);
+    if (cov != NULL)
+        (void)memcpy(my_cov, cov, sizeof my_cov);
     else
         for (int i = 0; i < {sizes.d}; ++i)
             for (int j = 0; j < {sizes.d}; ++j)
@@ -165,7 +165,7 @@ def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
     if sizes.cov:
         said += f"\n        || !all_finite(output->cov, {sizes.d * sizes.d})"
     inputs = f"    float my_u[{sizes.ticks * sizes.u}] = {{0.0f}};\n" if sizes.u else ""
-    u_copy = f"memcpy(my_u, u, {sizes.u} * (size_t)n_ticks * sizeof *my_u);"
+    u_copy = f"(void)memcpy(my_u, u, {sizes.u} * (size_t)n_ticks * sizeof *my_u);"
     u_copy = f"        {u_copy}\n" if sizes.u else ""
     u_fine = f" || !all_finite(my_u, {sizes.u} * n_ticks)" if sizes.u else ""
     unused = "" if sizes.u else "    (void)u;\n"
@@ -184,11 +184,11 @@ def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
     if (n_ticks < 0 || n_ticks > {sizes.ticks})
         return {up}_BAD_TICKS;
     /* Copies: yours may be unaligned, and ticks that are not there count as zeros. */
-    memcpy(my_z, z, sizeof my_z);
+    (void)memcpy(my_z, z, sizeof my_z);
     for (int i = 0; i < {sizes.s}; ++i)
         my_seen[i] = seen[i] != 0;
     if (n_ticks > 0) {{
-{u_copy}        memcpy(my_dt, dt, (size_t)n_ticks * sizeof *my_dt);
+{u_copy}        (void)memcpy(my_dt, dt, (size_t)n_ticks * sizeof *my_dt);
     }}
     if (!all_finite(my_z, {sizes.z}) || !all_finite(my_dt, n_ticks){u_fine})
         return {up}_NOT_FINITE;

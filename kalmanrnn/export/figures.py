@@ -157,7 +157,7 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
     silent *= not all(c.cov for c in found.costs)
     other = [
         f"- All loops here were written for a {found.target}: what counts is their time there. Off "
-        "it, an export with `--target portable` is several times faster."
+        "it an export with `--target portable` is faster."
     ]
     other *= found.target != PORTABLE
     body = "\n".join(["## Cost", "", *rows, "", *other, *verdict, *silent, *refused])

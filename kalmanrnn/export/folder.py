@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 
 from kalmanrnn.errors import DATA, USAGE, UserError
-from kalmanrnn.export import archive, c99, vectors
+from kalmanrnn.export import archive, c99, c99_misra, vectors
 from kalmanrnn.export.c99_extras import readme_part
 from kalmanrnn.export.c99_names import PORTABLE
 from kalmanrnn.export.c99_selftest import record as record_selftest
@@ -124,7 +124,7 @@ def _readme(subject: Subject, formats: Sequence[str]) -> str:
         "`step(z, seen, u, dt)`; it, `spec.json` and `weights.npz` are the archive.\n"
     ]
     if C in formats:
-        parts.append(readme_part(subject.machine))
+        parts += [readme_part(subject.machine), c99_misra.readme_part()]
     return "\n".join(parts)
 
 
