@@ -103,12 +103,11 @@ def html(found: Found, drawn: Sequence[Any]) -> str:
     """Return the whole report.html."""
     from kalmanrnn.report.page import figure_html, list_html, origin_html, page, table_html
 
-    first, *others = tables(found)
     body = [
         f"<h1>{escape(title(found))}</h1>",
         f'<p class="verdict">{escape(verdict(found))}</p>',
         *(figure_html(picture) for picture in drawn),
-        *(table_html(table) for table in (first, *others)),
+        *(table_html(table) for table in tables(found)),
         list_html("Notes", notes(found)),
         origin_html(origin(found), command=found.sweep.command),
     ]

@@ -12,8 +12,9 @@ from kalmanrnn.sweep.trend import Curve
 
 
 def tables(found: Found) -> list[Table]:
-    """Return the report's tables: trends, means along the axis, all runs."""
-    return [trends(found), along(found), runs(found)]
+    """Return the report's tables: trends, means along the axis (where there are any), all runs."""
+    made = [trends(found), along(found)] if found.curves else []
+    return [*made, runs(found)]
 
 
 def trends(found: Found) -> Table:
