@@ -8,7 +8,7 @@ from kalmanrnn.doctor.finding import Finding
 from kalmanrnn.doctor.series import Series
 
 # Difference of neighbours over that of strangers: 1 for noise, small along what is time.
-ROUGH, SMOOTH = 0.7, 0.3
+ROUGH, SMOOTH_FEATURES, SMOOTH_SAMPLES = 0.7, 0.3, 0.5
 FEWEST = 8
 
 
@@ -24,14 +24,14 @@ def axes(series: Series) -> list[Finding]:
     along = [roughness(x, axis) for axis in range(3)]
     if along[1] < ROUGH:
         return []
-    if x.shape[2] >= FEWEST and x.shape[2] > x.shape[1] and along[2] < SMOOTH:
+    if x.shape[2] >= FEWEST and x.shape[2] > x.shape[1] and along[2] < SMOOTH_FEATURES:
         told = (
             f"time and feature look swapped: of inputs {x.shape} the last axis is smooth "
             f"(neighbours differ {along[2]:.2g} as much as strangers), the middle one is not "
             f"({along[1]:.2g})"
         )
         return [_swapped(told, along[2], "inputs = np.swapaxes(inputs, 1, 2)")]
-    if x.shape[0] >= FEWEST and along[0] < SMOOTH:
+    if x.shape[0] >= FEWEST and along[0] < SMOOTH_SAMPLES:
         told = (
             f"samples and time look swapped: of inputs {x.shape} the first axis is smooth "
             f"(neighbours differ {along[0]:.2g} as much as strangers), the middle one is not "

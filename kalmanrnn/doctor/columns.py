@@ -9,7 +9,8 @@ from kalmanrnn.doctor.series import Series, standard
 
 # Between columns: a hundredfold means that one weight matrix has to undo it before it can learn.
 SCALES_APART = 100.0
-# Cells saturate at a few units; a typical size beyond these needs weights far from where they start.
+# Cells saturate at a few units; a typical size beyond these needs other weights
+# than those they start with.
 LARGEST, SMALLEST = 100.0, 1e-3
 SAME = 1 - 1e-9
 STANDARDISE = "{a} = ({a} - {a}.mean((0, 1))) / {a}.std((0, 1))   # training sequences' own"

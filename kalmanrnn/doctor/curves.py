@@ -64,7 +64,8 @@ def _slopes(
                 flat[i] = flat[i] + p
             return network.step(params, jax.tree.unflatten(tree, flat), x)
 
-        return run(network._replace(step=step), params, (x, nudges))[-1][outputs]
+        both: Any = (x, nudges)
+        return run(network._replace(step=step), params, both)[-1][outputs]
 
     def one(x, y):
         output, pull = jax.vjp(last, x, nudges)

@@ -112,7 +112,7 @@ def examine(
     cut = pieces(series)
     tell("asking how far back the targets depend on the inputs")
     curve = lags.lag_curve(cut)
-    hidden = unseen_offset(cut, curve)
+    hidden = [] if settings.fed_back else unseen_offset(cut, curve)
     found += hidden + off_by_one(cut)
     if not hidden and not any(f.name == "carry" for f in found):
         found += lags.short_window(cut, curve)

@@ -1,4 +1,4 @@
-"""What doctor found: what, the evidence as a number, what to change, a line to copy; worst first."""
+"""What doctor found: what, a number as evidence, what to change, a line to copy."""
 
 from __future__ import annotations
 

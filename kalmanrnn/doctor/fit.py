@@ -76,8 +76,8 @@ def fit(
         state, values = jax.lax.scan(update, (params, zero, zero, 0.0), jnp.asarray(picks))
         return values, state[0]
 
-    rates = jnp.asarray(rates, jnp.float32)
-    losses, params = jax.jit(jax.vmap(train, in_axes=(0, 0, None, None)))(rates, params, x, y)
+    together = jax.jit(jax.vmap(train, in_axes=(0, 0, None, None)))
+    losses, params = together(jnp.asarray(rates, jnp.float32), params, x, y)
     return Fitted(np.asarray(losses), params)
 
 

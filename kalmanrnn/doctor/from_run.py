@@ -18,8 +18,8 @@ from kalmanrnn.network import core
 from kalmanrnn.runfolder import RunFolder, open_run
 from kalmanrnn.scenario import load
 
-# Columns that stand still, or go together, are the scenario's to answer for: `--sim` tells of them.
-OF_THE_SCENARIO = ("constant", "duplicate")
+# Columns that stand still, go together or are nearly 0 are the scenario's to answer for.
+OF_THE_SCENARIO = ("constant", "duplicate", "scale")
 
 
 def from_run(path: Path, tell: Tell) -> Diagnosis:
@@ -43,7 +43,13 @@ def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
         return core(graph, params).step(memory, x)
 
     network = Network(step, core(graph, trained.params).start(), trained.params)
-    seen = examine(told.series, None, network, Settings(learn=False), tell)
+    seen = examine(
+        told.series,
+        None,
+        network,
+        Settings(learn=False, fed_back=config.student.student != "direct"),
+        tell,
+    )
     seen = seen._replace(
         findings=tuple(f for f in seen.findings if f.name not in OF_THE_SCENARIO),
         whose="the trained core",

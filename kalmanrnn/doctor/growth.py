@@ -7,8 +7,8 @@ import numpy as np
 from kalmanrnn.doctor.finding import Finding
 from kalmanrnn.doctor.series import Series
 
-# A straight line from 0 grows by 6.1 from the first quarter of a sequence to the last (rms), a
-# random walk by 2.6. What settles, or jumps once, grows by less than a fifth between some quarters.
+# A straight line from 0 grows by 6.1 from the first quarter of a sequence to the last, a random
+# walk by 2.6. What settles, or jumps once, grows by less than a fifth between some quarters.
 GROWS, GOES_ON = 4.0, 1.2
 # One path is not an average over many, and rambles more.
 GROWS_OVER_SAMPLES = 10.0
@@ -30,7 +30,8 @@ def _quarters(a: np.ndarray, axis: int) -> np.ndarray:
     """Return the size of each column `[4, D]` in the quarters of an axis; from the start's mean."""
     a = a - a[:, :1].mean(axis=0) if axis == 1 else a
     parts = np.array_split(a, 4, axis=axis)
-    return np.stack([np.sqrt(np.mean(p**2, axis=(0, 1))) for p in parts])
+    # Medians: a few outages or events must not look like growth.
+    return np.stack([np.median(np.abs(p), axis=(0, 1)) for p in parts])
 
 
 def _judge(name: str, size: np.ndarray, where: str, least: float) -> list[Finding]:

@@ -26,8 +26,10 @@ def jump(series: Series) -> float | None:
 
     One column that jumps is enough: the largest of all columns that can tell.
     """
+    if len(series.inputs) < FEWEST or series.inputs.shape[1] < 3:
+        return None
     columns = [series.inputs, *([series.targets] if series.per_step else [])]
-    scores = np.concatenate([_scores(a) for a in columns if len(a) >= FEWEST and a.shape[1] > 2])
+    scores = np.concatenate([_scores(a) for a in columns])
     return float(scores.max()) if scores.size else None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
+
 import numpy as np
 
 from kalmanrnn.doctor.finding import Finding
@@ -10,6 +13,8 @@ from kalmanrnn.doctor.series import Series
 STRETCH = 8
 # Values that differ in a stretch: without them zeros and labels would match by themselves.
 DISTINCT = 6
+# A stretch in this share of the training sequences is a pattern of the data, not a leak.
+OFTEN = 0.25
 # Stretches that are looked at: a few seconds' worth.
 MOST = 300_000
 
@@ -19,7 +24,10 @@ def leak(train: Series, held: Series) -> list[Finding]:
     length = min(STRETCH, train.inputs.shape[1], held.inputs.shape[1])
     if length < 2:
         return []
-    known = set().union(*_stretches(train.inputs, length, every=1))
+    own = _stretches(train.inputs, length, every=1)
+    seen = Counter(chain.from_iterable(own))
+    often = max(2, OFTEN * len(own))
+    known = {stretch for stretch, count in seen.items() if count <= often}
     shared = [bool(known & own) for own in _stretches(held.inputs, length, every=length)]
     share = float(np.mean(shared))
     if not share:

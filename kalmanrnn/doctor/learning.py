@@ -13,7 +13,7 @@ SEQUENCES, STEPS = 4, 24
 # Share of the whole sequences' variance that the first steps must have.
 VARIES = 0.2
 OVERFIT_UPDATES, OVERFIT_RATES = 400, np.array([1e-3, 3e-3, 1e-2, 3e-2])
-# Of what a constant output costs: a network that is able to learn leaves far less of four sequences.
+# Of what a constant output costs: a network that can learn leaves far less of four sequences.
 LEFT = 0.3
 RANGE = 10.0 ** np.arange(-5.0, 0.1, 0.5)
 RANGE_UPDATES, RANGE_BATCH, RANGE_STEPS = 60, 16, 64
@@ -47,7 +47,7 @@ def one_batch(network: Network, series: Series, loss: Loss) -> list[Finding]:
             float(least),
             "look for a mistake before anything else: equal inputs with different targets, a "
             "gradient that is cut, an output that cannot reach the targets, a loss of other things",
-            "kalmanrnn.doctor.check(inputs[:4], targets[:4], step=step, carry=carry, params=params)",
+            "check(inputs[:4], targets[:4], step=step, carry=carry, params=params)",
         )
     ]
 

@@ -35,9 +35,12 @@ def unseen_offset(series: Series, curve: LagCurve | None) -> list[Finding]:
     rows = regress.rows_of(x, np.concatenate([y, *changes], axis=1), owner, n)
     if rows is None:
         return []
-    left = regress.residual(rows).reshape(1 + len(horizons), -1)
+    left, fitted = regress.prefixes(rows, (rows.x.shape[1],))
+    left, fitted = (a.reshape(1 + len(horizons), -1) for a in (left, fitted))
     size = rows.y.var(axis=0).reshape(left.shape)
-    level_left, change_left = np.minimum(left[0], 1.0), left[1:]
+    # Few sequences are few levels: a regression that fits its own but not the held-out ones has
+    # overfitted, and says nothing about what inputs tell.
+    level_left, change_left = np.minimum(np.minimum(left[0], fitted[0]), 1.0), left[1:]
     if curve is not None:
         level_left = np.minimum(level_left, 1 - curve.told)
     worth = change_left * size[1:] < SHARE * level_left * size[0]

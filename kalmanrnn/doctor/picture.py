@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from kalmanrnn.doctor.examine import Diagnosis
 from kalmanrnn.inspect.canvas import save
@@ -36,7 +37,7 @@ def figure(diagnosis: Diagnosis) -> Figure:
     _does(low, diagnosis)
     # Ticks at whole steps; the far past is drawn closer together.
     low.set_xscale("symlog", linthresh=10)
-    low.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
+    low.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     low.set_xlim(left=0)
     return made
 

@@ -43,12 +43,11 @@ def rows_of(x: np.ndarray, y: np.ndarray, sequence: np.ndarray, count: int) -> R
 
 def residual(rows: Rows) -> np.ndarray:
     """Return the held-out mean square of what ridge leaves, `[D]`, over the training variance."""
-    left, _ = prefixes(rows, (rows.x.shape[1],))
-    return left[0]
+    return prefixes(rows, (rows.x.shape[1],))[0][0]
 
 
 def prefixes(rows: Rows, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the first `widths` columns each; return what is left `[W, D]` and the least of it `[W]`.
+    """Fit the first `widths` columns each; return what is left, held out and in training `[W, D]`.
 
     The ridge that does best on the held-out rows is taken, of four: they differ by far more than
     choosing among four can flatter.
@@ -59,15 +58,18 @@ def prefixes(rows: Rows, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]
     y, held_y = rows.y - mean_y, rows.held_y - mean_y
     gram, cross = x.T @ x, x.T @ y
     variance = np.maximum(y.var(axis=0), 1e-30)
-    left = np.empty((len(widths), y.shape[1]))
+    left, own = np.empty((2, len(widths), y.shape[1]))
     for i, width in enumerate(widths):
-        errors = []
+        errors, fits = [], []
         for ridge in RIDGES:
             system = gram[:width, :width] + ridge * len(x) * np.eye(width)
             weights = np.linalg.solve(system, cross[:width])
             errors.append(np.mean((held_y - held_x[:, :width] @ weights) ** 2, axis=0))
-        left[i] = np.min(errors, axis=0) / variance
-    return left, left.mean(axis=1)
+            fits.append(np.mean((y - x[:, :width] @ weights) ** 2, axis=0))
+        best = np.argmin(errors, axis=0)
+        left[i] = np.take_along_axis(np.array(errors), best[None], 0)[0] / variance
+        own[i] = np.take_along_axis(np.array(fits), best[None], 0)[0] / variance
+    return left, own
 
 
 def lagged(x: np.ndarray, at: np.ndarray, lags: Sequence[int]) -> np.ndarray:

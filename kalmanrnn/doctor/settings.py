@@ -15,6 +15,7 @@ class Settings:
     carried: its state goes from each sequence into the next. learning_rate: its Adam's, None
     where it has another optimiser or nobody says. output_range: what its output can be, None to
     find out. loss: (outputs, targets) -> a number. learn: whether to train for a minute.
+    fed_back: the last output comes back to the network by another way than the inputs.
     core: which of our cores stands in where there is no network.
     """
 
@@ -23,6 +24,7 @@ class Settings:
     output_range: tuple[float, float] | None = None
     loss: Loss = square
     learn: bool = True
+    fed_back: bool = False
     core: NetworkConfig = NetworkConfig(hidden=32, head=32)
 
 

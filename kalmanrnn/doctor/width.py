@@ -39,11 +39,19 @@ class Sweep(NamedTuple):
     params: Any
 
 
-def sweep(train: Series, held: Series, base: NetworkConfig, rate: float, loss: Loss) -> Sweep:
+def sweep(
+    train: Series,
+    held: Series,
+    base: NetworkConfig,
+    rate: float,
+    loss: Loss,
+    *,
+    widths: tuple[int, ...] = WIDTHS,
+) -> Sweep:
     """Train networks of several widths from several seeds, all alike otherwise."""
     features, outputs = train.inputs.shape[2], train.targets.shape[2]
     losses, kept = [], None
-    for width in WIDTHS:
+    for width in widths:
         config = replace(base, hidden=width, head=width if base.head else 0)
         made = [own(features, outputs, config, seed=seed) for seed in range(SEEDS)]
         params = jax.tree.map(lambda *a: jnp.stack(a), *[m.params for m in made])
@@ -60,7 +68,7 @@ def sweep(train: Series, held: Series, base: NetworkConfig, rate: float, loss: L
     train_loss, held_loss = (
         np.nan_to_num(np.stack(a), nan=np.inf) for a in zip(*losses, strict=True)
     )
-    return Sweep(WIDTHS, train_loss, held_loss, *kept)
+    return Sweep(widths, train_loss, held_loss, *kept)
 
 
 def wider_is_worse(seen: Sweep) -> list[Finding]:
@@ -82,7 +90,8 @@ def wider_is_worse(seen: Sweep) -> list[Finding]:
                 Finding(
                     "error",
                     "width",
-                    f"bigger networks get worse already in training: {compared.format('training')}; "
+                    "bigger networks get worse already in training: "
+                    f"{compared.format('training')}; "
                     "it is the optimisation, not the size",
                     float(gap),
                     "lower the learning rate, warm it up, clip gradients at 1; then widen again",
