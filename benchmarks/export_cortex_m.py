@@ -43,7 +43,8 @@ def main() -> None:
             found = board.measure(for_target(machine, target), record(of, first), Path(folder))
         told[f"{name}, {target}"] = found._asdict()
         print(
-            f"{name}, {target}: {found.instructions:,} instructions an event, {found.most:,} at most; "
+            f"{name}, {target}: {found.instructions:,} instructions an event, "
+            f"{found.most:,} at most; "
             f"flash {found.flash:,}, RAM {found.ram:,} of which stack {found.stack:,}; "
             f"self-test {'passed' if not found.selftest else f'FAILED {found.selftest}'}"
         )

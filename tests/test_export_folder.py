@@ -147,6 +147,7 @@ def test_a_student_of_ticks_goes_the_same_way(tmp_path):
     assert main(["export", str(out), "--out", str(tmp_path / "nav"), "--format", "c"]) == 0
 
 
+@pytest.mark.slow
 def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys):
     pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     run, nav = tmp_path / "run", tmp_path / "nav"

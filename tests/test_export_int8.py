@@ -195,6 +195,7 @@ def run(tmp_path_factory):
 
 
 @needs_cc
+@pytest.mark.slow
 def test_an_export_in_bytes_says_what_it_cost_and_is_verified(run, tmp_path, capsys):
     out = tmp_path / "nav"
     args = ["--weights", "int8", "--target", "cortex-m", "--int8-limit", "1.5", "--format", "c"]
