@@ -125,13 +125,13 @@ def test_other_axes_are_lines_of_their_own():
 @pytest.fixture(scope="module")
 def sine(tmp_path_factory):
     out = tmp_path_factory.mktemp("sweeps") / "sine"
-    args = ("--sim", "sine", "--grid", "hidden=3,6", "seed=0,1", "--out", out, "--quiet")
+    args = ("--sim", "sine", "--grid", "hidden=3,6", "seed=1", "--out", out, "--quiet")
     assert sweep(*args, "--", *SINE) == OK
     return out
 
 
 def test_a_sweep_leaves_a_run_for_each_point_and_one_report(sine, capsys):
-    names = [f"hidden={h},seed={s}" for h in (3, 6) for s in (0, 1)]
+    names = [f"hidden={h},seed=1" for h in (3, 6)]
     for name in names:
         assert (sine / name / "report" / "report.html").exists()
         said = (sine / name / "command.txt").read_text()
@@ -163,18 +163,18 @@ def test_stop_and_resume_gives_the_same_runs(sine, tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(command, "stop_on_signal", lambda: stop)
     out = tmp_path / "again"
-    args = ("--sim", "sine", "--grid", "hidden=3,6", "seed=0,1", "--out", out, "--quiet")
+    args = ("--sim", "sine", "--grid", "hidden=3,6", "seed=1", "--out", out, "--quiet")
     assert sweep(*args, "--", *SINE) == INTERRUPTED
     assert f"kalmanrnn sweep --resume {out}" in three_lines(capsys)
-    assert "So far, with 1 of 4 runs" in (out / "report" / "report.md").read_text()
-    first = out / "hidden=3,seed=0" / "model.npz"
-    assert (out / "hidden=6,seed=0" / "checkpoints" / "last.npz").exists()
+    assert "So far, with 1 of 2 runs" in (out / "report" / "report.md").read_text()
+    first = out / "hidden=3,seed=1" / "model.npz"
+    assert (out / "hidden=6,seed=1" / "checkpoints" / "last.npz").exists()
     made = first.stat().st_mtime_ns
     monkeypatch.undo()
     assert cli.main(["sweep", "--resume", str(out), "--quiet"]) == OK
     assert first.stat().st_mtime_ns == made
     assert values_of(out) == values_of(sine)
-    model = "hidden=6,seed=0/model.npz"
+    model = "hidden=6,seed=1/model.npz"
     with np.load(out / model) as a, np.load(sine / model) as b:
         assert all(np.array_equal(a[n], b[n]) for n in a.files if n.startswith("[0]"))
 
