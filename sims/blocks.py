@@ -2,11 +2,11 @@
 
 Synthetic. Lengths are log-uniform, 64 million steps in all. Each block is a recording of the same
 system with memory, from rest, driven by an input u that jumps to a new level (normal, 1) with
-chance 0.02 a step and is smoothed (0.7 of the last step, 0.3 of the level):
+chance 0.05 a step and is smoothed (0.7 of the last step, 0.3 of the level):
 
-    fast[t] = 0.90 fast[t-1] + 0.10 tanh(2 u[t])
-    slow[t] = 0.98 slow[t-1] + 0.02 fast[t]^2
-    y[t]    = fast[t] (1 - slow[t]) + slow[t] + noise of 0.02
+    fast[t] = 0.80 fast[t-1] + 0.20 tanh(u[t])
+    slow[t] = 0.95 slow[t-1] + 0.05 fast[t]^2
+    y[t]    = fast[t] + slow[t] + noise of 0.02
 
 Fitting them one by one takes as long as their steps in a row take. Putting them end to end lets
 one block's memory leak into the next. Here 320 blocks of about the same length run side by side,
@@ -30,7 +30,7 @@ from kalmanrnn.tasks.predict import outputs_ragged
 from kalmanrnn.tasks.ragged import make_store, padding
 from kalmanrnn.tasks.together import largest_difference, peak_memory_gb, training_rates
 
-JUMPS, NOISE = 0.02, 0.02
+JUMPS, NOISE = 0.05, 0.02
 ALONE = 8
 
 
@@ -46,9 +46,9 @@ def block(key: jax.Array, steps: int) -> Sample:
         jumps, new = now
         level = jnp.where(jumps, new, level)
         u = 0.7 * u + 0.3 * level
-        fast = 0.90 * fast + 0.10 * jnp.tanh(2 * u)
-        slow = 0.98 * slow + 0.02 * fast**2
-        return jnp.stack([level, u, fast, slow]), (u, fast * (1 - slow) + slow)
+        fast = 0.80 * fast + 0.20 * jnp.tanh(u)
+        slow = 0.95 * slow + 0.05 * fast**2
+        return jnp.stack([level, u, fast, slow]), (u, fast + slow)
 
     rest = jnp.zeros(4).at[0].set(levels[0])
     _, (u, y) = jax.lax.scan(advance, rest, (jumps, levels))
@@ -109,10 +109,13 @@ def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> Sequ
         lengths=lengths,
         network=NetworkConfig(cell="elman", hidden=16),
         budget=BudgetConfig(
-            updates=8000,
+            updates=6000,
             batch=320,
             sequences=blocks,
             window=50,
+            optimiser="muon",
+            rate=1e-2,
+            last_rate=0.01,
             watched=64,
             held_out=320,
             checks=5,

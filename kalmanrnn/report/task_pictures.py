@@ -124,7 +124,8 @@ def verdict_picture(verdict: Verdict) -> tuple[str, str, Figure]:
     figure, axes = grid(1, height=3.0)
     for i, (name, x, y) in enumerate(verdict.curves):
         mark = "o" if len(x) <= MARKED else ""
-        axes[0].plot(x, y, mark, ls="-", ms=3, lw=1.4, color=PALETTE[i % len(PALETTE)], label=name)
+        paint = PALETTE[i % len(PALETTE)]
+        axes[0].plot(x, y, marker=mark, ms=3, lw=1.4, color=paint, label=name)
     for which, at in (("x", 1), ("y", 2)):
         every = np.concatenate([np.ravel(curve[at]) for curve in verdict.curves])
         if every.min() > 0 and every.max() > WIDE * every.min():
