@@ -154,7 +154,7 @@ def make(variant: str = "conv", count: int = 5000, points: int = 7000) -> Sequen
             hidden=32, bidirectional=True, conv=((16, 16, 8), (32, 8, 4), (32, 8, 4))
         )
         budget = BudgetConfig(
-            updates=1500, batch=50, sequences=count, rate=3e-3, last_rate=0.01, checks=5
+            updates=2000, batch=50, sequences=count, rate=3e-3, last_rate=0.01, checks=5
         )
     return SequenceTask(
         name="spectra",
