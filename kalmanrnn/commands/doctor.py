@@ -69,6 +69,8 @@ class TaskFlags:
     """Name of a shipped task, or a path to a .py file that exports TASK."""
     set: tuple[str, ...] = ()
     """Parameters of the task's make(), as name=value; defaults below follow from them."""
+    learn: bool = True
+    """Train small networks for a while as well; without, the data alone are looked at."""
     out: Path | None = None
     """Folder for the picture, doctor.png."""
     json: bool = False
@@ -148,7 +150,8 @@ def _task(args: Sequence[str], sim: str) -> int:
     choose_device(flags.device)
     config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
     check_task_config(config)
-    return _show(from_task(config, _tell(flags.quiet)), flags.out, as_json=flags.json)
+    seen = from_task(config, _tell(flags.quiet), learn=flags.learn)
+    return _show(seen, flags.out, as_json=flags.json)
 
 
 def _settings(args: Sequence[str]) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from kalmanrnn.config import RunConfig
+from kalmanrnn.doctor.columns import SAME
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
 from kalmanrnn.doctor.finding import Finding, worst_first
 from kalmanrnn.doctor.growth import growth
-from kalmanrnn.doctor.series import Series
+from kalmanrnn.doctor.series import Series, standard
 from kalmanrnn.doctor.settings import Settings
 from kalmanrnn.learn import lay_out
 from kalmanrnn.network import of_student
@@ -76,8 +77,11 @@ def lessons(
 
 
 def without_clock(series: Series, scenario: Scenario) -> Series:
-    """Leave out columns of the clock that stand still in simulation, and only there."""
-    still = np.ptp(series.inputs, axis=(0, 1)) == 0
+    """Leave out columns of the clock that stand still, or go together, in simulation alone."""
+    x = standard(series.inputs).reshape(-1, series.inputs.shape[2])
+    still = np.ptp(x, axis=0) == 0
+    alike = np.triu(np.abs(x.T @ x) > SAME * len(x), 1)
+    still |= alike.any(axis=0)
     still[: -clock_size(scenario)] = False
     # Gains that a model has none of are 0, or what rounding makes of it.
     moves = np.ptp(series.targets, axis=(0, 1)) > NOTHING

@@ -10,21 +10,23 @@ import numpy as np
 
 from kalmanrnn.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
+from kalmanrnn.doctor.finding import worst_first
 from kalmanrnn.doctor.net import Network
+from kalmanrnn.doctor.reach import output_layer
 from kalmanrnn.doctor.series import Series
 from kalmanrnn.doctor.settings import Settings
 from kalmanrnn.network import core
 from kalmanrnn.task import Sample, SequenceTask
 from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, sequences
 from kalmanrnn.tasks.job import configured
-from kalmanrnn.tasks.model import Model, Scales, fit_scales
+from kalmanrnn.tasks.model import Model, Scales, fit_scales, make_model
 
 SEQUENCES, MOST_NUMBERS, MOST_UNITS = 256, 2_000_000, 32
 
 
-def from_task(config: TaskConfig, tell: Tell) -> Diagnosis:
+def from_task(config: TaskConfig, tell: Tell, *, learn: bool = True) -> Diagnosis:
     """Look at a task before anything is trained."""
-    return look_at_task(configured(config), config.budget, tell, None, None)
+    return look_at_task(configured(config), config.budget, tell, None, None, learn=learn)
 
 
 def look_at_task(
@@ -33,6 +35,8 @@ def look_at_task(
     tell: Tell,
     model: Model | None,
     network: Network | None,
+    *,
+    learn: bool = True,
 ) -> Diagnosis:
     """Draw training and held-out sequences and examine them, in the network's own units."""
     tell(f"drawing sequences of {task.name}")
@@ -44,14 +48,19 @@ def look_at_task(
     settings = Settings(
         carried=budget.carried,
         learning_rate=budget.rate if budget.optimiser == "adam" else None,
-        learn=model is None,
+        learn=learn and model is None,
         core=steppable(task.network),
         # A recurrent layer's units, the answer itself: tanh keeps them between -1 and 1.
         output_range=(-1.0, 1.0) if task.network.recurrent_out else None,
     )
-    return examine(
-        _series(task, learnt, scales), _series(task, held, scales), network, settings, tell
-    )
+    series = _series(task, learnt, scales)
+    seen = examine(series, _series(task, held, scales), network, settings, tell)
+    if network is not None or not task.network.recurrent_out:
+        return seen
+    blank = network_of(make_model(task, task.network, seed=budget.seed))
+    assert blank is not None
+    found = output_layer(blank, series, (-1.0, 1.0))
+    return seen._replace(findings=worst_first([*seen.findings, *found]))
 
 
 def steppable(network: NetworkConfig) -> NetworkConfig:

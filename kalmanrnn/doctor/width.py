@@ -46,12 +46,12 @@ def sweep(
     rate: float,
     loss: Loss,
     *,
-    widths: tuple[int, ...] = WIDTHS,
+    widths: tuple[int, ...] | None = None,
 ) -> Sweep:
     """Train networks of several widths from several seeds, all alike otherwise."""
     features, outputs = train.inputs.shape[2], train.targets.shape[2]
     losses, kept = [], None
-    for width in widths:
+    for width in widths or WIDTHS:
         config = replace(base, hidden=width, head=width if base.head else 0)
         made = [own(features, outputs, config, seed=seed) for seed in range(SEEDS)]
         params = jax.tree.map(lambda *a: jnp.stack(a), *[m.params for m in made])
@@ -68,7 +68,7 @@ def sweep(
     train_loss, held_loss = (
         np.nan_to_num(np.stack(a), nan=np.inf) for a in zip(*losses, strict=True)
     )
-    return Sweep(widths, train_loss, held_loss, *kept)
+    return Sweep(widths or WIDTHS, train_loss, held_loss, *kept)
 
 
 def wider_is_worse(seen: Sweep) -> list[Finding]:
