@@ -42,8 +42,8 @@ class Verdict(NamedTuple):
     """How a trained network does on fresh sequences.
 
     value: the task's figure of merit. rows: (what, figure) beside it, the other methods among
-    them. notes: sentences. curves: (name, x, y) of a picture besides the samples; axes: what its x
-    and y are.
+    them. conditions: what must hold besides, or the bar is not reached. notes: sentences.
+    curves: (name, x, y) of a picture besides the samples; axes: what its x and y are.
     """
 
     value: float
@@ -51,6 +51,7 @@ class Verdict(NamedTuple):
     notes: tuple[str, ...] = ()
     curves: tuple[tuple[str, Any, Any], ...] = ()
     axes: tuple[str, str] = ("step", "value")
+    conditions: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True)

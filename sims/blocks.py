@@ -32,6 +32,7 @@ from kalmanrnn.tasks.together import largest_difference, peak_memory_gb, trainin
 
 JUMPS, NOISE = 0.05, 0.02
 ALONE = 8
+SAME, PADDING, MEMORY_GB = 1e-5, 0.10, 4.0
 
 
 def block(key: jax.Array, steps: int) -> Sample:
@@ -81,6 +82,12 @@ def judge(model: Model, key: jax.Array) -> Verdict:
             ("root mean square error, noise alone", NOISE),
             ("steps in all training blocks", float(learnt.sum())),
             ("most memory held [GB]", peak_memory_gb()),
+        ),
+        conditions=(
+            (f"each block's output is that of running it alone, to {SAME:g}", apart <= SAME),
+            (f"padding is below {PADDING:.0%} of all steps", padded[1] < PADDING),
+            (f"memory stays below {MEMORY_GB:g} GB", peak_memory_gb() < MEMORY_GB),
+            ("the error is less than twice the noise", rmse < 2 * NOISE),
         ),
         notes=("Steps per second depend on what else the machine does; both were timed in turns.",),
         curves=(("steps per second of training", np.array(sizes), np.array(rates)),),

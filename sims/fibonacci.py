@@ -121,7 +121,6 @@ def make(variant: str = "ratios", terms: int = 50, ahead: int = 20) -> SequenceT
         ),
         judge=lambda model, key: judge(model, key, terms, ahead, raw),
         scaled=not raw,
-        beside=(("mean squared error on raw numbers", 3.5e19),),
     )
 
 

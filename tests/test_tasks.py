@@ -8,16 +8,17 @@ import pytest
 from kalmanrnn.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.errors import INTERRUPTED, UserError
 from kalmanrnn.network import core
+from kalmanrnn.report.task import reached, sentence
 from kalmanrnn.runfolder import create
 from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, load_task, plain
+from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, load_task, plain
 from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, WATCHED, sequences
 from kalmanrnn.tasks.feed import make_feed, rows_of
 from kalmanrnn.tasks.fit import begin, fit_task, updater
-from kalmanrnn.tasks.judge import carried_error
+from kalmanrnn.tasks.judge import Judged, carried_error
 from kalmanrnn.tasks.model import answer, empty, fit_scales, loss_of, make_model
 from kalmanrnn.tasks.predict import carry_on, outputs
-from kalmanrnn.tasks.watch import error_of
+from kalmanrnn.tasks.watch import error_of, judged
 
 KINDS = ("forecast", "step_value", "step_class", "sequence_value", "sequence_class")
 SMALL = BudgetConfig(updates=40, batch=8, checks=4, watched=16, held_out=16, warmup=4)
@@ -34,11 +35,12 @@ def toy(kind, **options):
         y = {"forecast": labels[steps:], "step_value": labels, "step_class": labels}
         return plain(x[:steps], y.get(kind, labels[-1]))
 
-    settings = {"network": NetworkConfig(hidden=12), "budget": SMALL} | options
+    settings = {"network": NetworkConfig(hidden=12), "budget": SMALL, "merit": Merit("error")}
+    settings |= options
     channels = (Channel("a", "m"), Channel("b", "m"))
     return SequenceTask(
         "toy", "Sums of noise", kind, channels, (Channel("sum", "m"),), draw, steps,
-        merit=Merit("error"), ahead=ahead, **settings,
+        ahead=ahead, **settings,
     )  # fmt: skip
 
 
@@ -93,8 +95,8 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     folder = folder_of(tmp_path, "a", task)
     trained = fit_task(task, config_of(task), folder, quiet=True)
     said = [r["score"] for r in folder.history() if "score" in r]
-    watched = sequences(task, 0, WATCHED, budget.watched)
-    kept = error_of(task, outputs(trained.model, np.asarray(watched.x)), watched)
+    watched = jax.tree.map(np.asarray, sequences(task, 0, WATCHED, budget.watched))
+    kept = judged(trained.model, outputs(trained.model, watched.x), watched).score
     assert kept == pytest.approx(min([*said, trained.tally.untrained]), rel=1e-6)
     assert said[-1] > min([*said, trained.tally.untrained])
 
@@ -221,6 +223,28 @@ def test_errors_are_what_they_are_called():
     classes = Sample(sample.x, (y > 1).astype(float), sample.weight)
     said = np.array([[[0.9], [0.8]], [[0.1], [0.1]]])
     assert error_of(toy("step_class"), said, classes) == pytest.approx(1 / 3)
+
+
+def test_no_label_counts_more_for_its_unit_when_the_best_is_chosen():
+    task = toy("sequence_value")
+    model = fitted(task)
+    sample = jax.tree.map(np.asarray, sequences(task, 0, WATCHED, 8))
+    out = outputs(model, sample.x)
+    scales = model.scales._replace(y_std=1000 * model.scales.y_std)
+    stretched = sample._replace(y=1000 * sample.y)
+    score = judged(model, out, sample).score
+    assert judged(model._replace(scales=scales), 1000 * out, stretched).score == pytest.approx(
+        score
+    )
+
+
+def test_a_bar_is_not_reached_where_a_condition_breaks():
+    task = toy("step_value", merit=Merit("throughput", "times", bar=20.0, higher=True))
+    for holds in (True, False):
+        found = Judged(Verdict(30.0, conditions=(("outputs are the same", holds),)), ())
+        assert reached(task, found) is holds
+        assert ("does not hold that outputs are the same" in sentence(task, found)) is not holds
+    assert reached(task, Judged(Verdict(10.0), ())) is False
 
 
 def test_carried_memory_is_another_run_than_a_fresh_one():

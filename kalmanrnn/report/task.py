@@ -47,7 +47,8 @@ def as_json(task: SequenceTask, judged: Judged, info: Mapping[str, Any]) -> dict
         "unit": merit.unit,
         "value": value,
         "bar": merit.bar,
-        "holds": merit.holds(value),
+        "holds": reached(task, judged),
+        "conditions": dict(judged.verdict.conditions),
         "beside": dict(task.beside) | dict(judged.verdict.rows),
         "errors": {shown.name: shown.error for shown in judged.shown},
         "notes": notes(task, judged),
@@ -62,8 +63,17 @@ def sentence(task: SequenceTask, judged: Judged) -> str:
     if merit.bar is None:
         return said + "."
     bound = "at least" if merit.higher else "at most"
-    holds = "reached" if merit.holds(value) else "not reached"
-    return f"{said}; to be reached: {bound} {_figure(merit.bar, merit.unit)}: {holds}."
+    holds = "reached" if reached(task, judged) else "not reached"
+    broken = [name for name, holds in judged.verdict.conditions if not holds]
+    because = f" ({'; '.join(f'it does not hold that {name}' for name in broken)})"
+    told = f"{bound} {_figure(merit.bar, merit.unit)}: {holds}{because if broken else ''}"
+    return f"{said}; to be reached: {told}."
+
+
+def reached(task: SequenceTask, judged: Judged) -> bool | None:
+    """Whether the bar is reached and every condition holds; None without a bar."""
+    holds = task.merit.holds(judged.verdict.value)
+    return holds and all(holds for _, holds in judged.verdict.conditions)
 
 
 def _figure(value: float, unit: str) -> str:

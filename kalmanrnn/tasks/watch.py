@@ -27,7 +27,7 @@ def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
     watched = jax.tree.map(np.asarray, sequences(task, budget.seed, WATCHED, budget.watched))
 
     def look(model: Model, memory: Any = None) -> Look:
-        return say(task, error_of(task, outputs(model, watched.x), watched))
+        return judged(model, outputs(model, watched.x), watched)
 
     return look
 
@@ -38,9 +38,17 @@ def _of_store(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
 
     def look(model: Model, memory: Any = None) -> Look:
         flat = outputs_ragged(model, store, batch=batch, window=budget.window or task.steps)
-        return say(task, error_of(task, flat, whole(store)))
+        return judged(model, flat, whole(store))
 
     return look
+
+
+def judged(model: Model, out: np.ndarray, sample: Sample) -> Look:
+    """Score in units of the labels' spread, so that none of them counts more than another."""
+    task, spread = model.task, np.asarray(model.scales.y_std)
+    look = say(task, error_of(task, out, sample))
+    score = error_of(task, out / spread, sample._replace(y=np.asarray(sample.y) / spread))
+    return look if task.classes else look._replace(score=score if np.isfinite(score) else np.inf)
 
 
 def whole(store: Store) -> Sample:
