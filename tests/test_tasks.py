@@ -185,7 +185,7 @@ def test_steps_of_no_weight_teach_nothing():
 
     def gradient(sample):
         def loss(params):
-            memory, raw = answer(
+            _, raw = answer(
                 task, core(model.graph, params), model.scales, empty(model, 4), sample.x
             )
             return loss_of(task, model.scales, raw, sample)
