@@ -18,7 +18,7 @@ from kalmanrnn.errors import DATA, OK, USAGE
 def short(monkeypatch):
     """Train only a little: what is tested here is the way there, not what is found on it."""
     monkeypatch.setattr(width, "UPDATES", 10)
-    monkeypatch.setattr(width, "WIDTHS", (4, 8))
+    monkeypatch.setattr(width, "WIDTHS", (4,))
     monkeypatch.setattr(learning, "OVERFIT_UPDATES", 200)
     monkeypatch.setattr(from_sim, "DRIVES", 12)
     monkeypatch.setattr(from_sim, "SECONDS", 20.0)

@@ -211,8 +211,8 @@ def test_wider_is_worse_by_optimisation_by_overfitting_or_not_at_all():
     steep = width.wider_is_worse(sweep(x, y, 0.2))
     assert [(f.level, "optimisation" in f.what) for f in steep] == [("error", True)]
     rng = np.random.default_rng(0)
-    few, none = rng.normal(size=(32, 10, 3)), rng.normal(size=(32, 1))
-    learnt = width.wider_is_worse(sweep(few, none, 1e-2))
+    few, none = rng.normal(size=(160, 10, 3)), rng.normal(size=(160, 1))
+    learnt = width.wider_is_worse(sweep(few, none, 3e-3))
     assert [(f.level, "by heart" in f.what) for f in learnt] == [("warning", True)]
 
 
@@ -229,7 +229,7 @@ def test_more_parameters_than_data_is_found_where_it_harms():
 
 def test_a_whole_check_trains_a_users_network(monkeypatch):
     monkeypatch.setattr(width, "UPDATES", 10)
-    monkeypatch.setattr(width, "WIDTHS", (4, 8))
+    monkeypatch.setattr(width, "WIDTHS", (4,))
     x, y = making.lagged(n=32, steps=10, lag=2)
     seen = check(x, y, step=elman, carry=jnp.zeros(H), params=weights(), learning_rate=1.0)
     assert "learning rate" in [f.name for f in seen.findings]

@@ -123,10 +123,11 @@ def absolute(scenario: Scenario, config: RunConfig, told: Lessons) -> list[Findi
         return []
     found = [
         f._replace(
+            what=f.what.replace("targets column", f"{scenario.origin or 'state'}: targets column"),
             cure="let the network correct a prediction instead of giving the state itself",
             command=f"kalmanrnn train --sim {config.sim} --student gain",
         )
-        for f in growth(told.series)
+        for f in growth(where_it_is(scenario, told.series))
         if f.what.startswith("targets")
     ]
     size = told.series.targets.std(axis=(0, 1))
@@ -148,6 +149,14 @@ def absolute(scenario: Scenario, config: RunConfig, told: Lessons) -> list[Findi
             f"kalmanrnn train --sim {config.sim} --student gain",
         ),
     ]
+
+
+def where_it_is(scenario: Scenario, series: Series) -> Series:
+    """Keep the targets that say where the robot is: biases that are being found grow too."""
+    if not scenario.origin:
+        return series
+    part = scenario.space.tangent_slice(scenario.origin)
+    return series._replace(targets=series.targets[..., part])
 
 
 def _block(scenario: Scenario, index: int) -> str:

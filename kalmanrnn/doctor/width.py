@@ -73,6 +73,8 @@ def sweep(
 
 def wider_is_worse(seen: Sweep) -> list[Finding]:
     """Find that the widest network trains worse than a narrower, or only holds less."""
+    if len(seen.widths) < 2:
+        return []
     widest = seen.widths[-1]
     for name, losses in (("train", seen.train), ("held", seen.held)):
         best = int(np.median(losses[:-1], axis=1).argmin())
