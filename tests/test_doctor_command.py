@@ -35,6 +35,7 @@ def doctor(capsys, *args):
     return code, said.out, said.err
 
 
+@pytest.mark.slow
 def test_healthy_arrays_give_exit_code_0_a_picture_and_numbers(tmp_path, capsys):
     file = write(tmp_path / "a.npz", *making.lagged(n=48, steps=16, lag=2))
     code, out, err = doctor(capsys, "--arrays", file, "--out", str(tmp_path / "seen"))
@@ -142,6 +143,7 @@ def test_one_thing_at_a_time(tmp_path, capsys):
     assert doctor(capsys, "--arrays", str(tmp_path / "none.npz"))[0] == DATA
 
 
+@pytest.mark.slow
 def test_a_direct_student_is_told_of_absolute_outputs_and_a_gain_is_healthy(capsys):
     code, out, _ = doctor(capsys, "--sim", "rover", "--student", "direct", "--no-learn")
     assert code == DATA
@@ -170,6 +172,7 @@ def test_a_task_is_looked_at_in_its_own_settings(capsys):
     assert [f["name"] for f in carried["findings"]] == ["carry"]
 
 
+@pytest.mark.slow
 def test_the_core_of_a_run_is_looked_at(tmp_path):
     from kalmanrnn import checkpoint, runfolder
     from kalmanrnn.loop import Tally

@@ -204,6 +204,7 @@ def sweep(x, y, rate, cell="elman"):
     return width.sweep(parts[0], parts[1], config, rate, fit.square, widths=(4, 48))
 
 
+@pytest.mark.slow
 def test_wider_is_worse_by_optimisation_by_overfitting_or_not_at_all():
     x, y = making.lagged(lag=1, steps=10, n=80)
     assert width.wider_is_worse(sweep(x, y, 1e-2)) == []
@@ -211,8 +212,10 @@ def test_wider_is_worse_by_optimisation_by_overfitting_or_not_at_all():
     steep = width.wider_is_worse(sweep(x, y, 0.2))
     assert [(f.level, "optimisation" in f.what) for f in steep] == [("error", True)]
     rng = np.random.default_rng(0)
-    few, none = rng.normal(size=(160, 10, 3)), rng.normal(size=(160, 1))
-    learnt = width.wider_is_worse(sweep(few, none, 3e-3))
+    few = rng.normal(size=(160, 8, 3))
+    learnt = width.wider_is_worse(
+        sweep(few, few[:, -1, :1] + 0.7 * rng.normal(size=(160, 1)), 1e-2)
+    )
     assert [(f.level, "by heart" in f.what) for f in learnt] == [("warning", True)]
 
 
@@ -227,6 +230,7 @@ def test_more_parameters_than_data_is_found_where_it_harms():
     assert width.more_parameters_than_data(network, plenty, plenty, 1e-2, fit.square) == []
 
 
+@pytest.mark.slow
 def test_a_whole_check_trains_a_users_network(monkeypatch):
     monkeypatch.setattr(width, "UPDATES", 10)
     monkeypatch.setattr(width, "WIDTHS", (4,))

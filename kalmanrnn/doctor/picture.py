@@ -37,9 +37,20 @@ def figure(diagnosis: Diagnosis) -> Figure:
     _does(low, diagnosis)
     # Ticks at whole steps; the far past is drawn closer together.
     low.set_xscale("symlog", linthresh=10)
+    low.set_xticks([0, 2, 5, 10, 20, 50, 100, 200, 500])
     low.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    low.set_xlim(left=0)
+    low.set_xlim(0, _furthest(diagnosis))
     return made
+
+
+def _furthest(diagnosis: Diagnosis) -> float:
+    """Return the last step back that either panel shows."""
+    ends = [1]
+    if diagnosis.lags is not None:
+        ends.append(int(diagnosis.lags.lag[-1]))
+    if diagnosis.curves is not None:
+        ends.append(len(diagnosis.curves.gradient) - 1)
+    return max(ends)
 
 
 def _needed(ax: Axes, diagnosis: Diagnosis) -> None:
