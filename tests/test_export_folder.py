@@ -166,10 +166,10 @@ def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys
     assert [c.form for c in verify(nav) if c.holds is False] == ["ONNX, sequence"]
 
 
-def test_what_a_network_remembers_is_compared_in_one_scale():
-    """A unit that stays small is as exact as the sums of size one that made it."""
+def test_a_unit_that_stays_shut_is_held_to_a_tenth_of_the_largest():
+    """It is made of terms as large as one, and cannot be exact in units of its own size."""
     h = np.array([[0.01, -0.9], [0.02, 0.5]])
-    np.testing.assert_allclose(scale_of(h, memory=True), [0.9, 0.9])
+    np.testing.assert_allclose(scale_of(h, memory=True), [0.09, 0.9])
     np.testing.assert_allclose(scale_of(h), [0.02, 0.9])
     c = np.array([[0.01, 30.0]])
-    np.testing.assert_allclose(scale_of(c, memory=True), [1.0, 30.0])
+    np.testing.assert_allclose(scale_of(c, memory=True), [0.1, 30.0])

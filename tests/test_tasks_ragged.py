@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,7 @@ def test_a_pass_goes_through_every_window_of_every_bucket_in_order(store):
     for turn in (0, 1):
         there = [(s.bucket, s.window) for s in spots if s.turn == turn]
         assert sorted(there) == [(b, w) for b, n in enumerate(counts) for w in range(n)]
-        for (bucket, window), (after, behind) in zip(there, there[1:], strict=False):
+        for (bucket, window), (after, behind) in itertools.pairwise(there):
             # Windows follow one another, or the next bucket begins at its first.
             assert (after, behind) == (bucket, window + 1) or behind == 0
     assert [s.bucket for s in spots[:total]] != [s.bucket for s in spots[total:]]

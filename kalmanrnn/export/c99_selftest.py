@@ -91,20 +91,22 @@ def scale_of(machine: Machine, said: np.ndarray) -> np.ndarray:
 
 def _function(name: str, sizes: Sizes, events: int, ticks: int) -> str:
     up = name.upper()
-    # A product with one would say nothing.
-    seen = f"{sizes.s} * e" if sizes.s > 1 else "e"
-    u = f"all_u + {ticks * sizes.u} * e" if sizes.u else "0"
+    def times(size: int) -> str:
+        # A product with one would say nothing.
+        return f"{size} * e" if size > 1 else "e"
+
+    u = f"all_u + {times(ticks * sizes.u)}" if sizes.u else "0"
     return f"""int {name}_selftest(void)
 {{
     {name}_state state;
     {name}_output output;
     int status = {name}_init(&state, first_mean, first_cov);
     for (int e = 0; e < {events} && status == {up}_OK; ++e) {{
-        status = {name}_step(&state, all_z + {sizes.z} * e, all_seen + {seen},
-            {u}, all_dt + {ticks} * e, {ticks}, &output);
+        status = {name}_step(&state, all_z + {times(sizes.z)}, all_seen + {times(sizes.s)},
+            {u}, all_dt + {times(ticks)}, {ticks}, &output);
         /* Written so that a NaN fails. */
         for (int i = 0; i < {sizes.x} && status == {up}_OK; ++i)
-            if (!(fabsf(output.mean[i] - expected[{sizes.x} * e + i]) <= limit[i]))
+            if (!(fabsf(output.mean[i] - expected[{times(sizes.x)} + i]) <= limit[i]))
                 status = {up}_SELFTEST_FAILED;
     }}
     return status;

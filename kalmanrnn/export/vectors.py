@@ -28,6 +28,7 @@ LIMIT_EVENTS = 6
 WHOLE = ("exact", "starts", "belief_mean", "belief_cov")
 LEAST_LIMIT, TIMES_ROUNDING = 2e-6, 4.0
 # Of the largest number in a port.
+SHUT = 0.1
 SMALLEST_SCALE = 1e-5
 
 
@@ -115,12 +116,13 @@ def is_memory(port: str) -> bool:
 def scale_of(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
     """Return how large each number of a port gets over the events `[N, ...]`.
 
-    memory: the numbers are activations of one network, all made of terms as large as one; a unit
-    whose gate stays nearly shut is then as exact as its neighbours, not as it is small.
+    memory: the numbers are activations of one network, all made of terms as large as one, so that
+    a unit whose gate stays nearly shut cannot be exact in units of its own size; such a one is
+    held to a tenth of the largest (and of 1, where the largest is above).
     """
     size = np.abs(values).max(axis=0)
     if memory:
-        size = np.maximum(size, min(1.0, float(size.max(initial=0.0))))
+        size = np.maximum(size, SHUT * min(1.0, float(size.max(initial=0.0))))
     if size.ndim == 2 and size.shape[0] == size.shape[1]:
         size = np.sqrt(np.outer(np.diag(size), np.diag(size)))
     least = max(SMALLEST_SCALE * float(size.max(initial=0.0)), 1e-12)
