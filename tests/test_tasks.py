@@ -64,7 +64,7 @@ def fitted(task):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_batch_can_be_overfitted(kind):
-    budget = replace(SMALL, updates=900, rate=2e-2, sequences=8)
+    budget = replace(SMALL, updates=600, rate=3e-2, batch=4, sequences=4)
     task = toy(kind, network=NetworkConfig(hidden=32), budget=budget)
     model, feed = fitted(task), make_feed(task, budget)
     state, update, losses = begin(model, budget), updater(model, budget), []
