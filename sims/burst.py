@@ -12,6 +12,8 @@ look like the quiet end of the one before, and a network cannot know that a new 
 `--set variant=carried_gru`.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,12 @@ from kalmanrnn.tasks.watch import error_of
 
 STEPS, BURST, LATEST = 130, 10, 50
 HELD_OUT = 1000
-VARIANTS = ("fresh", "carried_lstm", "carried_gru", "carried_elman")
+CELLS: dict[str, Literal["lstm", "gru", "elman"]] = {
+    "fresh": "lstm",
+    "carried_lstm": "lstm",
+    "carried_gru": "gru",
+    "carried_elman": "elman",
+}
 
 
 def draw(key: jax.Array, steps: int) -> Sample:
@@ -56,8 +63,8 @@ def judge(model, key: jax.Array) -> Verdict:
 
 def make(variant: str = "fresh") -> SequenceTask:
     """Describe the task; variant: fresh, carried_lstm, carried_gru or carried_elman."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    if variant not in CELLS:
+        raise ValueError(f"variant must be one of {', '.join(CELLS)}, got {variant!r}")
     carried = variant != "fresh"
     return SequenceTask(
         name="burst",
@@ -67,7 +74,7 @@ def make(variant: str = "fresh") -> SequenceTask:
         labels=(Channel("not over", ""),),
         draw=draw,
         steps=STEPS,
-        network=NetworkConfig(cell=variant.split("_")[1] if carried else "lstm", hidden=16),
+        network=NetworkConfig(cell=CELLS[variant], hidden=16),
         budget=BudgetConfig(
             updates=100,
             batch=5,

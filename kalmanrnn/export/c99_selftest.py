@@ -91,6 +91,7 @@ def scale_of(machine: Machine, said: np.ndarray) -> np.ndarray:
 
 def _function(name: str, sizes: Sizes, events: int, ticks: int) -> str:
     up = name.upper()
+
     def times(size: int) -> str:
         # A product with one would say nothing.
         return f"{size} * e" if size > 1 else "e"
