@@ -29,9 +29,13 @@ def show_findings(findings: Sequence[Finding]) -> str:
         lines.append(f"{f.level:7s}  {f.name:{width}s}  {f.what}")
         if f.cure:
             lines.append(f"{'':7s}  {'':{width}s}  try: {f.cure}")
-    counts = [(sum(f.level == level for f in findings), level) for level in ("error", "warning")]
-    told = [f"{n} {level}{'s' * (n != 1)}" for n, level in counts]
-    return "\n".join([*lines, "", ", ".join(told)])
+    return "\n".join([*lines, "", counted([f.level for f in findings])])
+
+
+def counted(levels: Sequence[str]) -> str:
+    """Say how many errors and warnings there are: 1 error, 2 warnings."""
+    counts = [(sum(found == level for found in levels), level) for level in ("error", "warning")]
+    return ", ".join(f"{n} {level}{'s' * (n != 1)}" for n, level in counts)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

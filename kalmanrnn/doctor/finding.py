@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from kalmanrnn.check.finding import counted
+
 # Among findings of one level the first cause comes first: what stands early makes what is late.
 ORDER = (
     *("nan", "axes", "leak", "constant", "growth", "scale", "duplicate", "range", "output layer"),
@@ -48,9 +50,7 @@ def show_findings(findings: Sequence[Finding]) -> str:
         lines.append(f"{gap}change:   {f.cure}")
         if f.command:
             lines.append(f"{gap}try:      {f.command}")
-    counts = [(sum(f.level == level for f in findings), level) for level in ("error", "warning")]
-    told = [f"{n} {level}{'s' * (n != 1)}" for n, level in counts]
-    return "\n".join([*lines, "", ", ".join(told)])
+    return "\n".join([*lines, "", counted([f.level for f in findings])])
 
 
 def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ def window_of(task: SequenceTask, budget: BudgetConfig) -> int:
 def _as_drawn(task: SequenceTask, budget: BudgetConfig) -> Feed:
     window = window_of(task, budget)
     windows = -(-task.steps // window)
-    key, batch = stream_key(budget.seed, TRAINING), budget.batch
+    key = stream_key(budget.seed, TRAINING)
     draw = drawer(task.draw, task.steps)
     kept: dict[int, Sample] = {}
     if task.store:
@@ -62,7 +62,6 @@ def _as_drawn(task: SequenceTask, budget: BudgetConfig) -> Feed:
         part = jax.tree.map(lambda a: a[:, at * window : (at + 1) * window], kept[bucket])
         return part, at == 0
 
-    assert batch > 0
     return feed
 
 

@@ -55,7 +55,8 @@ def fit_task(
 
         def advance(state: learn.State, tally: Tally, step: int):
             sample, fresh = feed(step)
-            return (*with_tally(update(state, sample, fresh and not budget.carried), tally),)
+            state, loss = update(state, sample, fresh and not budget.carried)
+            return state, tally, loss
 
         study = Study(
             total=budget.updates,
@@ -71,14 +72,6 @@ def fit_task(
     like = (model.params, model.scales)
     (params, scales), _ = checkpoint.load(folder.best, like)
     return TrainedTask(model._replace(params=params, scales=scales), tally)
-
-
-def with_tally(
-    after: tuple[learn.State, jax.Array], tally: Tally
-) -> tuple[learn.State, Tally, jax.Array]:
-    """Put a tally that an update leaves as it is between the state and the loss."""
-    state, loss = after
-    return state, tally, loss
 
 
 def start(
