@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import jax
 
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
 from kalmanrnn.doctor.from_sim import absolute, lessons, more, short_for_sensors
 from kalmanrnn.doctor.from_task import look_at_task, network_of
-from kalmanrnn.doctor.net import Network
+from kalmanrnn.doctor.net import of_core
 from kalmanrnn.doctor.settings import Settings
 from kalmanrnn.job import load_trained
-from kalmanrnn.network import core
 from kalmanrnn.runfolder import RunFolder, open_run
 from kalmanrnn.scenario import load
 
@@ -37,16 +33,10 @@ def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
     config = replace(config, data=data)
     tell(f"simulating drives of {config.sim} and running the {data.teacher.upper()} over them")
     told = lessons(scenario, trained.student, config, trained.norm)
-    graph = trained.student.graph
-
-    def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
-        return core(graph, params).step(memory, x)
-
-    network = Network(step, core(graph, trained.params).start(), trained.params)
     seen = examine(
         told.series,
         None,
-        network,
+        of_core(trained.student.graph, trained.params),
         Settings(learn=False, fed_back=config.student.student != "direct"),
         tell,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,11 +10,10 @@ import numpy as np
 from kalmanrnn.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
 from kalmanrnn.doctor.finding import worst_first
-from kalmanrnn.doctor.net import Network
+from kalmanrnn.doctor.net import Network, of_core
 from kalmanrnn.doctor.reach import output_layer
 from kalmanrnn.doctor.series import Series
 from kalmanrnn.doctor.settings import Settings
-from kalmanrnn.network import core
 from kalmanrnn.task import Sample, SequenceTask
 from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, sequences
 from kalmanrnn.tasks.job import configured
@@ -75,11 +73,7 @@ def network_of(model: Model) -> Network | None:
     config = model.task.network
     if config.conv or config.bidirectional:
         return None
-
-    def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
-        return core(model.graph, params).step(memory, x)
-
-    return Network(step, core(model.graph, model.params).start(), model.params)
+    return of_core(model.graph, model.params)
 
 
 def _series(task: SequenceTask, sample: Sample, scales: Scales) -> Series:

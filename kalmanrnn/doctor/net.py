@@ -34,7 +34,11 @@ class Network(NamedTuple):
 
 def own(inputs: int, outputs: int, config: NetworkConfig, *, seed: int) -> Network:
     """Return our core as a network, before its first update."""
-    graph, params = make_core(inputs, outputs, config, seed=seed)
+    return of_core(*make_core(inputs, outputs, config, seed=seed))
+
+
+def of_core(graph: Any, params: Any) -> Network:
+    """Return a core of ours, as it is put together in `network`, as a network to look at."""
 
     def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
         return core(graph, params).step(memory, x)
