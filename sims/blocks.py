@@ -28,7 +28,12 @@ from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, lengths_of
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs_ragged
 from kalmanrnn.tasks.ragged import make_store, padding
-from kalmanrnn.tasks.together import largest_difference, peak_memory_gb, training_rates
+from kalmanrnn.tasks.together import (
+    largest_difference,
+    padded_in_front,
+    peak_memory_gb,
+    training_rates,
+)
 
 JUMPS, NOISE = 0.05, 0.02
 ALONE = 8
@@ -78,6 +83,10 @@ def judge(model: Model, key: jax.Array) -> Verdict:
             ("steps per second, one block at a time", one),
             ("share of padding in all steps, side by side [%]", 100 * padded[1]),
             (f"largest difference from running {ALONE} fresh blocks alone", apart),
+            (
+                f"the same with {budget.window} steps of padding in front",
+                padded_in_front(model, store, some, budget.window),
+            ),
             ("root mean square error on fresh blocks", rmse),
             ("root mean square error, noise alone", NOISE),
             ("steps in all training blocks", float(learnt.sum())),

@@ -13,7 +13,13 @@ from kalmanrnn.tasks.judge import judge_task
 from kalmanrnn.tasks.model import fit_scales, make_model
 from kalmanrnn.tasks.predict import outputs, outputs_ragged
 from kalmanrnn.tasks.ragged import make_store, padding
-from kalmanrnn.tasks.together import alone, largest_difference, peak_memory_gb, training_rates
+from kalmanrnn.tasks.together import (
+    alone,
+    largest_difference,
+    padded_in_front,
+    peak_memory_gb,
+    training_rates,
+)
 
 SMALL = {"shortest": 60, "longest": 400}
 BUDGET = BudgetConfig(updates=30, batch=8, sequences=24, window=25, watched=8, held_out=16)
@@ -78,6 +84,14 @@ def test_a_leak_would_be_seen(task, model, store):
     assert largest_difference(model, store, flat, rows, 25) < 2e-6
     # End to end, a block begins with what is left of the one before.
     assert largest_difference(model, store, leaky, rows, 25) > 1e-3
+
+
+def test_padding_in_front_is_not_nothing(model, store):
+    """Zeros are readings too: the memory is no longer empty where the sequence begins."""
+    assert padded_in_front(model, store, [0, 1], 25) > 1e-3
+    before, bare = alone(model, store, 0, 25, before=25), alone(model, store, 0, 25)
+    assert before.shape == bare.shape
+    assert np.abs(before - bare).argmax() < 25
 
 
 def test_another_block_in_the_bucket_changes_nothing(task, model, store):

@@ -172,6 +172,14 @@ def test_a_task_is_looked_at_in_its_own_settings(capsys):
     assert [f["name"] for f in carried["findings"]] == ["carry"]
 
 
+def test_a_long_way_to_one_answer_is_found_and_convolutions_shorten_it(capsys):
+    args = ("--sim", "spectra", "--sequences", "300", "--no-learn", "--json")
+    plain = json.loads(doctor(capsys, *args, "--set", "variant=plain")[1])
+    assert [f["name"] for f in plain["findings"]] == ["length"]
+    assert plain["findings"][0]["evidence"] > 0.5
+    assert json.loads(doctor(capsys, *args)[1])["findings"] == []
+
+
 @pytest.mark.slow
 def test_the_core_of_a_run_is_looked_at(tmp_path):
     from kalmanrnn import checkpoint, runfolder
@@ -195,26 +203,24 @@ def test_the_core_of_a_run_is_looked_at(tmp_path):
     assert told
 
 
-def test_the_plain_adam_is_adam():
-    import optax
+def test_rates_side_by_side_train_as_each_would_alone():
+    series, network = from_series(), learning_network()
+    rates = np.array([1e-3, 3e-2])
 
-    series = from_series()
-    network = learning_network()
-    rate = 1e-2
-    seen = fit.fit(
-        network, series, np.array([rate]), params=fit.repeat(network.params, 1),
-        updates=5, batch=len(series.inputs), loss=fit.square,
-    )  # fmt: skip
-    params, adam = network.params, optax.adam(rate)
-    state = adam.init(params)
-    x, y = series.inputs.astype(np.float32), series.targets.astype(np.float32)
-    for _ in range(5):
-        slope = jax.grad(lambda p: fit.batch_loss(network, fit.square, True, p, x, y))(params)
-        change, state = adam.update(slope, state)
-        params = optax.apply_updates(params, change)
-    for ours, theirs in zip(jax.tree.leaves(seen.params), jax.tree.leaves(params), strict=True):
-        # The batch is summed in another order: float32, and Adam divides by a small root.
-        np.testing.assert_allclose(ours[0], theirs, rtol=1e-3, atol=1e-5)
+    def trained(rates):
+        return fit.fit(
+            network, series, rates, params=fit.repeat(network.params, len(rates)),
+            updates=5, batch=4, loss=fit.square,
+        )  # fmt: skip
+
+    both, alone = trained(rates), [trained(rates[i : i + 1]) for i in range(2)]
+    assert np.all(both.losses[0, 1:] != both.losses[1, 1:])
+    for i in range(2):
+        np.testing.assert_allclose(both.losses[i], alone[i].losses[0], rtol=1e-5)
+        for a, b in zip(
+            jax.tree.leaves(both.params), jax.tree.leaves(alone[i].params), strict=True
+        ):
+            np.testing.assert_allclose(a[i], b[0], rtol=1e-3, atol=1e-5)
 
 
 def from_series():

@@ -185,6 +185,21 @@ def test_the_lag_curve_ends_where_the_task_does():
         assert lag <= needed <= 1.4 * lag + 1
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_answer_behind_very_many_steps_is_found(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(300, 1600, 1))
+    bumps = rng.normal(size=(300, 2))
+    x[:, 200:400] += bumps[:, None, :1]
+    x[:, 700:900] += bumps[:, None, 1:]
+    y = bumps + 0.1 * rng.normal(size=bumps.shape)
+    found = finding("length", x, y)
+    assert (found.level, found.evidence > 0.5) == ("warning", True)
+    # What counts at the end is no trouble, however long the sequences are; short ones neither.
+    assert names(x, x[:, -20:].mean(axis=1)) == []
+    assert names(x[:, 400:900], y[:, 1:]) == []
+
+
 def test_worst_comes_first():
     x, y = making.walks(feedback=False)
     x = np.concatenate([x, np.ones_like(x), 1000 * x**2], axis=-1)

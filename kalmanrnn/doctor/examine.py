@@ -15,6 +15,7 @@ from kalmanrnn.doctor.curves import Curves, curves
 from kalmanrnn.doctor.finding import Finding, show_findings, worst_first
 from kalmanrnn.doctor.growth import growth
 from kalmanrnn.doctor.leak import leak
+from kalmanrnn.doctor.length import too_long
 from kalmanrnn.doctor.net import Network, own, somebodys
 from kalmanrnn.doctor.offset import unseen_offset
 from kalmanrnn.doctor.regress import HELD_SHARE, scaled
@@ -107,7 +108,7 @@ def examine(
     grows = growth(series)
     found += grows or columns.scale(series)
     found += [] if held is None or not len(held.inputs) else leak(series, held)
-    series = bounded(series)
+    whole, series = series, bounded(series)
     found += joins.carry(series, carried=settings.carried)
     cut = pieces(series)
     tell("asking how far back the targets depend on the inputs")
@@ -116,6 +117,7 @@ def examine(
     found += hidden + off_by_one(cut)
     if not hidden and not any(f.name == "carry" for f in found):
         found += lags.short_window(cut, curve)
+    found += too_long(whole, curve, stride=settings.stride)
     seen, more = look_at_network(series, network, settings, curve, tell)
     found += more
     if not settings.learn or any(f.name == "constant" and f.level == "error" for f in found):

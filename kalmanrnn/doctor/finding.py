@@ -11,7 +11,7 @@ from kalmanrnn.check.finding import counted
 # Among findings of one level the first cause comes first: what stands early makes what is late.
 ORDER = (
     *("nan", "axes", "leak", "constant", "growth", "scale", "duplicate", "range", "output layer"),
-    *("resolution", "feedback", "off by one", "carry", "window", "memory", "gradient"),
+    *("resolution", "feedback", "off by one", "carry", "window", "length", "memory", "gradient"),
     *("one batch", "learning rate", "width", "parameters"),
 )
 

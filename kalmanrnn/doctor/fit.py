@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from kalmanrnn.doctor.net import Network, run
 from kalmanrnn.doctor.series import Series
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
-MOMENTUM, SECOND, TINY = 0.9, 0.999, 1e-8
 
 
 class Fitted(NamedTuple):
@@ -59,21 +59,15 @@ def fit(
     objective = partial(batch_loss, network, loss, series.per_step)
 
     def train(rate: jax.Array, params: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
+        adam = optax.adam(rate)
+
         def update(state, now):
-            params, mean, square, count = state
+            params, moments = state
             value, slope = jax.value_and_grad(objective)(params, x[now], y[now])
-            count = count + 1
-            mean = jax.tree.map(lambda m, g: MOMENTUM * m + (1 - MOMENTUM) * g, mean, slope)
-            square = jax.tree.map(lambda s, g: SECOND * s + (1 - SECOND) * g**2, square, slope)
+            change, moments = adam.update(slope, moments)
+            return (optax.apply_updates(params, change), moments), value
 
-            def move(p, m, s):
-                m, s = m / (1 - MOMENTUM**count), s / (1 - SECOND**count)
-                return (p - rate * m / (jnp.sqrt(s) + TINY)).astype(p.dtype)
-
-            return (jax.tree.map(move, params, mean, square), mean, square, count), value
-
-        zero = jax.tree.map(jnp.zeros_like, params)
-        state, values = jax.lax.scan(update, (params, zero, zero, 0.0), jnp.asarray(picks))
+        state, values = jax.lax.scan(update, (params, adam.init(params)), jnp.asarray(picks))
         return values, state[0]
 
     together = jax.jit(jax.vmap(train, in_axes=(0, 0, None, None)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import jax
 import numpy as np
@@ -48,6 +49,7 @@ def look_at_task(
         learning_rate=budget.rate if budget.optimiser == "adam" else None,
         learn=learn and model is None,
         core=steppable(task.network),
+        stride=prod(stride for _, _, stride in task.network.conv),
         # A recurrent layer's units, the answer itself: tanh keeps them between -1 and 1.
         output_range=(-1.0, 1.0) if task.network.recurrent_out else None,
     )

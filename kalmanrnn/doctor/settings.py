@@ -16,7 +16,8 @@ class Settings:
     where it has another optimiser or nobody says. output_range: what its output can be, None to
     find out. loss: (outputs, targets) -> a number. learn: whether to train for a minute.
     fed_back: the last output comes back to the network by another way than the inputs.
-    core: which of our cores stands in where there is no network.
+    core: which of our cores stands in where there is no network. stride: so many steps become one
+    in front of it, by strided convolutions.
     """
 
     carried: bool = False
@@ -26,6 +27,7 @@ class Settings:
     learn: bool = True
     fed_back: bool = False
     core: NetworkConfig = NetworkConfig(hidden=32, head=32)
+    stride: int = 1
 
 
 DEFAULT_RATE = 5e-3

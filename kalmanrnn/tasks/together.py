@@ -19,16 +19,29 @@ from kalmanrnn.tasks.predict import carry_on
 from kalmanrnn.tasks.ragged import Store, cut
 
 
-def alone(model: Model, store: Store, row: int, window: int) -> np.ndarray:
-    """Run over one sequence with nothing beside it, window by window: `[T, D]`."""
+def alone(model: Model, store: Store, row: int, window: int, *, before: int = 0) -> np.ndarray:
+    """Run over one sequence with nothing beside it, window by window: `[T, D]`.
+
+    before: so many steps of zeros stand in front of it, as padding does in some tools.
+    """
     x = store.x[store.starts[row] : store.starts[row + 1]]
+    x = np.pad(x, [(before, 0), (0, 0)])
     memory, parts = empty(model, 1), []
     for first in range(0, len(x), window):
         part = x[first : first + window]
         filled = np.pad(part, [(0, window - len(part)), (0, 0)])
         memory, out = carry_on(model, memory, filled[None])
         parts.append(np.asarray(out)[0, : len(part)])
-    return np.concatenate(parts)
+    return np.concatenate(parts)[before:]
+
+
+def padded_in_front(model: Model, store: Store, rows: Sequence[int], window: int) -> float:
+    """Return how much outputs change at most where a window of zeros stands in front."""
+    pairs = (
+        (alone(model, store, row, window, before=window), alone(model, store, row, window))
+        for row in rows
+    )
+    return max(float(np.abs(padded - bare).max()) for padded, bare in pairs)
 
 
 def largest_difference(
