@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,10 @@ from kalmanrnn import cli
 from kalmanrnn.config import NetworkConfig, RunConfig, TaskConfig
 from kalmanrnn.errors import DATA, DIVERGED, INTERRUPTED, OK, USAGE, UserError
 from kalmanrnn.report.sweep import write_sweep_report
-from kalmanrnn.sweep.folder import make_sweep, open_sweep
+from kalmanrnn.report.sweep_picture import draw
+from kalmanrnn.report.sweep_tables import tables
+from kalmanrnn.report.sweep_words import Found, subject, verdict
+from kalmanrnn.sweep.folder import Sweep, make_sweep, open_sweep
 from kalmanrnn.sweep.grid import across, at, flags_of, name_of, points, read_grid
 from kalmanrnn.sweep.results import Result
 from kalmanrnn.sweep.trend import Curve, curves, trend
@@ -120,6 +124,28 @@ def test_other_axes_are_lines_of_their_own():
         ("student=delta", (8.0, 16.0)), ("student=gain", (8.0, 16.0))
     ]  # fmt: skip
     assert found[1].values == ((4.0,), (2.0, 6.0))
+
+
+def test_names_are_put_in_order_instead_of_on_a_curve():
+    grid = {"cell": ("elman", "gru", "lstm"), "seed": (0, 1)}
+    figures = [18.0, 0.0, 0.1, 19.0, 0.02, math.inf]
+    results = [
+        Result("", point, "done", {"steps wrong": v})
+        for point, v in zip(points(grid), figures, strict=True)
+    ]
+    made = curves(results, grid, "hidden", 16)
+    folder = Sweep(Path("s"), "kalmanrnn sweep", grid, [])
+    found = Found(
+        folder, TaskConfig("burst"), "hidden", False, "[%]", results, made, [trend(c) for c in made]
+    )
+    assert subject(found) == "by cell"
+    said = verdict(found)
+    assert said.endswith(
+        "steps wrong [%]: cell=gru (0.01000), then cell=elman (18.50), then cell=lstm (diverged)."
+    )
+    assert [table.title for table in tables(found)] == ["Error by cell", "All runs"]
+    (ax,) = draw(found).axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["cell=elman", "cell=gru", "cell=lstm"]
 
 
 @pytest.fixture(scope="module")

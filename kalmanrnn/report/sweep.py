@@ -11,7 +11,7 @@ from typing import Any
 from kalmanrnn.config import RunConfig
 from kalmanrnn.report.data import plain
 from kalmanrnn.report.sweep_tables import tables
-from kalmanrnn.report.sweep_words import Found, notes, sentence, verdict
+from kalmanrnn.report.sweep_words import Found, notes, sentence, subject, verdict
 from kalmanrnn.report.whole import write_whole
 from kalmanrnn.report.words import number
 from kalmanrnn.runfolder import versions
@@ -116,7 +116,7 @@ def html(found: Found, drawn: Sequence[Any]) -> str:
 
 def title(found: Found) -> str:
     """Name the sweep."""
-    return f"{found.config.sim}: error against {found.x}, {len(found.results)} runs"
+    return f"{found.config.sim}: error {subject(found)}, {len(found.results)} runs"
 
 
 def origin(found: Found) -> list[tuple[str, str]]:

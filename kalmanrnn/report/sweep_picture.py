@@ -11,7 +11,7 @@ from kalmanrnn.config import RunConfig
 from kalmanrnn.report.curve import PALETTE
 from kalmanrnn.report.style import STYLE, frame, grid, legend, logarithmic
 from kalmanrnn.report.svg import Picture, svg
-from kalmanrnn.report.sweep_words import Found
+from kalmanrnn.report.sweep_words import Found, only_names, subject
 from kalmanrnn.report.words import group_label
 from kalmanrnn.sweep.trend import Curve
 
@@ -23,8 +23,11 @@ def pictures(found: Found) -> list[Picture]:
     """Draw what there is; nothing before the first run is over."""
     if not found.curves:
         return []
-    title = f"Error against {found.x}"
-    text = "Points: one run each. Line: their mean; shaded: one standard deviation between seeds."
+    title = f"Error {subject(found)}"
+    mark = "Bar" if only_names(found) else "Line"
+    text = (
+        f"Points: one run each. {mark}: their mean; shaded: one standard deviation between seeds."
+    )
     if isinstance(found.config, RunConfig):
         text += " 1 is the teacher's own error, dotted."
     if any(not np.isfinite(v) for c in found.curves for at in c.values for v in at):
@@ -42,17 +45,42 @@ def draw(found: Found) -> Figure:
         shown = [c for c in found.curves if c.figure == name]
         if isinstance(found.config, RunConfig):
             ax.axhline(1.0, color="#888888", lw=0.9, ls=":")
-        scale(ax, shown)
-        for curve in shown:
-            at = names.index(curve.line)
-            one(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
+        if only_names(found):
+            by_name(ax, shown)
+        else:
+            by_number(ax, shown, names)
         if len(figures) > 1:
             ax.set_title(group_label(name))
         y = found.what if len(figures) > 1 else f"{group_label(name)} {found.what}".strip()
-        frame(ax, x=found.x.replace("_", " "), y=y)
-    if len(names) > 1:
+        frame(ax, x="" if only_names(found) else found.x.replace("_", " "), y=y)
+    if len(names) > 1 and not only_names(found):
         legend(figure, axes)
     return figure
+
+
+def by_number(ax: Axes, shown: list[Curve], names: list[str]) -> None:
+    """Draw figures along an axis of numbers, a line for each setting of the others."""
+    scale(ax, shown)
+    for curve in shown:
+        at = names.index(curve.line)
+        one(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
+
+
+def by_name(ax: Axes, shown: list[Curve]) -> None:
+    """Draw figures by name: a place on the axis for each, its seeds, a bar at their mean."""
+    for place, curve in enumerate(shown):
+        paint = PALETTE[place % len(PALETTE)]
+        values = np.array(curve.values[0])
+        finite = values[np.isfinite(values)]
+        seeds(ax, place, values, paint)
+        if finite.size:
+            mean, spread = finite.mean(), np.nan_to_num(curve.spread[0])
+            ax.plot([place - 0.25, place + 0.25], [mean, mean], color=paint, lw=1.6, zorder=3)
+            ax.fill_between(
+                [place - 0.25, place + 0.25], mean - spread, mean + spread, color=paint, alpha=0.15
+            )
+    ax.set_xlim(-0.6, len(shown) - 0.4)
+    ax.set_xticks(range(len(shown)), [curve.line for curve in shown])
 
 
 def one(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
@@ -67,11 +95,17 @@ def one(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
     spread = np.nan_to_num(curve.spread)
     ax.fill_between(x, mean - spread, mean + spread, color=paint, alpha=0.15, lw=0)
     ax.plot(x, mean, color=paint, lw=1.6, label=curve.line or None, zorder=3)
-    for place, values, all_values in zip(x, finite, curve.values, strict=True):
-        ax.plot([place] * len(values), values, "o", color=paint, ms=4, alpha=0.8, zorder=4)
-        if len(values) < len(all_values):
-            up = ax.get_xaxis_transform()
-            ax.plot([place], [0.98], "x", color=paint, ms=7, mew=2, transform=up, clip_on=False)
+    for place, values in zip(x, curve.values, strict=True):
+        seeds(ax, place, np.array(values), paint)
+
+
+def seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
+    """Draw the runs of one place: points, and a cross at the top if one has no figure."""
+    finite = values[np.isfinite(values)]
+    ax.plot([place] * len(finite), finite, "o", color=paint, ms=4, alpha=0.8, zorder=4)
+    if len(finite) < len(values):
+        up = ax.get_xaxis_transform()
+        ax.plot([place], [0.98], "x", color=paint, ms=7, mew=2, transform=up, clip_on=False)
 
 
 def scale(ax: Axes, shown: list[Curve]) -> None:

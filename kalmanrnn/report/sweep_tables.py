@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 from kalmanrnn.config import RunConfig
-from kalmanrnn.report.sweep_words import Found, ends, named
+from kalmanrnn.report.sweep_words import Found, ends, headed, named, only_names, subject
 from kalmanrnn.report.tables import Table
-from kalmanrnn.report.words import NOTHING, group_label, number
+from kalmanrnn.report.words import NOTHING, number
 from kalmanrnn.sweep.trend import Curve
 
 
 def tables(found: Found) -> list[Table]:
     """Return the report's tables: trends, means along the axis (where there are any), all runs."""
-    made = [trends(found), along(found)] if found.curves else []
-    return [*made, runs(found)]
+    made = [] if only_names(found) or not found.curves else [trends(found)]
+    return [*made, *([along(found)] if found.curves else []), runs(found)]
 
 
 def trends(found: Found) -> Table:
@@ -44,7 +44,7 @@ def along(found: Found) -> Table:
             cells = [_mean(of_line.get(figure), x) for figure in figures]
             seeds = max(len(c.values[c.x.index(x)]) for c in of_line.values() if x in c.x)
             rows.append((line if i == 0 else "", f"{x:g}", *cells, str(seeds)))
-    header = ("line", found.x, *(group_label(f) for f in figures), "seeds")
+    header = ("line", found.x, *(headed(found, f) for f in figures), "seeds")
     note = "Mean ± standard deviation between seeds."
     if isinstance(found.config, RunConfig):
         note += " Errors are accuracy ratios: student / teacher, 1 is parity."
@@ -52,7 +52,7 @@ def along(found: Found) -> Table:
     if not any(row[0] for row in rows):
         header, rows, texts = header[1:], [row[1:] for row in rows], 1
     made = tuple(rows)
-    return Table(f"Error against {found.x}", note, header, made, ("",) * len(made), texts=texts)
+    return Table(f"Error {subject(found)}", note, header, made, ("",) * len(made), texts=texts)
 
 
 def _mean(curve: Curve | None, x: float) -> str:
@@ -78,6 +78,6 @@ def runs(found: Found) -> Table:
         )
         for r in found.results
     )
-    header = ("run", *(group_label(f) for f in figures), "weights", "learning [s]", "state")
+    header = ("run", *(headed(found, f) for f in figures), "weights", "learning [s]", "state")
     note = f"Each in a folder of that name in {found.sweep.path}."
     return Table("All runs", note, header, rows, ("",) * len(rows))

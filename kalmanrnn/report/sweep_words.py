@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from kalmanrnn.config import TaskConfig
 from kalmanrnn.report.words import group_label, number
 from kalmanrnn.sweep.folder import Sweep
-from kalmanrnn.sweep.grid import CAPACITY, Config
+from kalmanrnn.sweep.grid import CAPACITY, SEED, Config
 from kalmanrnn.sweep.results import Result
 from kalmanrnn.sweep.trend import Curve, Trend
 
@@ -39,6 +40,8 @@ def verdict(found: Found) -> str:
         f"So far, with {len(over)} of {len(found.results)} runs: "
     )  # fmt: skip
     known = [(c, t) for c, t in zip(found.curves, found.trends, strict=True) if t.word != "unknown"]
+    if not known and only_names(found):
+        return f"{so_far}{ranking(found)}"
     if not known:
         return f"{so_far}There is no second value of {found.x} yet: nothing to compare."
     rising = [(c, t) for c, t in known if t.word == "RISES"]
@@ -53,6 +56,34 @@ def verdict(found: Found) -> str:
         if (names := [named(c) for c, t in known if t.word == word])
     ]
     return f"{so_far}Error does not rise with {found.x}: {'; '.join(parts)}."
+
+
+def only_names(found: Found) -> bool:
+    """Whether the grid goes over names alone, such as cells: there is no curve, only an order."""
+    return len(found.sweep.grid.get(found.x, ())) < 2 and len({c.line for c in found.curves}) > 1
+
+
+def subject(found: Found) -> str:
+    """Say what the report is about: error against an axis of numbers, or by names."""
+    if not only_names(found):
+        return f"against {found.x}"
+    return "by " + " and ".join(
+        key for key, values in found.sweep.grid.items() if key != SEED and len(values) > 1
+    )
+
+
+def ranking(found: Found) -> str:
+    """Put the grid's names in order, best mean first, for each figure."""
+    said = []
+    for figure in dict.fromkeys(c.figure for c in found.curves):
+        lines = [(float(c.mean[0]), c.line) for c in found.curves if c.figure == figure]
+        lines.sort(reverse=found.higher)
+        order = ", then ".join(
+            f"{line} ({number(mean, 4) if math.isfinite(mean) else 'diverged'})"
+            for mean, line in lines[:NAMED]
+        )
+        said.append(f"{headed(found, figure)}: {order}")
+    return f"Best first, means over seeds. {'; '.join(said)}."
 
 
 def _noun(found: Found) -> str:
@@ -103,6 +134,12 @@ def place(curve: Curve, at: int) -> str:
 def named(curve: Curve) -> str:
     """Name a curve as people read it."""
     return group_label(curve.figure) + (f" ({curve.line})" if curve.line else "")
+
+
+def headed(found: Found, figure: str) -> str:
+    """Name a figure with its unit; errors of runs are ratios and have none."""
+    unit = found.what if isinstance(found.config, TaskConfig) else ""
+    return f"{group_label(figure)} {unit}".strip()
 
 
 def notes(found: Found) -> list[str]:
