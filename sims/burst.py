@@ -50,7 +50,6 @@ def judge(model, key: jax.Array) -> Verdict:
     task = model.task
     held = jax.tree.map(np.asarray, drawer(task.draw, task.steps)(key, np.arange(HELD_OUT)))
     learnt = sequences(task, task.budget.seed, TRAINING, task.budget.sequences)
-    learnt = jax.tree.map(np.asarray, learnt)
     fresh = 100 * error_of(task, outputs(model, held.x), held)
     if task.budget.carried:
         wrong, own = (100 * carried_error(model, s)[0] for s in (held, learnt))

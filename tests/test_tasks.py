@@ -95,7 +95,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     folder = folder_of(tmp_path, "a", task)
     trained = fit_task(task, config_of(task), folder, quiet=True)
     said = [r["score"] for r in folder.history() if "score" in r]
-    watched = jax.tree.map(np.asarray, sequences(task, 0, WATCHED, budget.watched))
+    watched = sequences(task, 0, WATCHED, budget.watched)
     kept = judged(trained.model, outputs(trained.model, watched.x), watched).score
     assert kept == pytest.approx(min([*said, trained.tally.untrained]), rel=1e-6)
     assert said[-1] > min([*said, trained.tally.untrained])
@@ -228,7 +228,7 @@ def test_errors_are_what_they_are_called():
 def test_no_label_counts_more_for_its_unit_when_the_best_is_chosen():
     task = toy("sequence_value")
     model = fitted(task)
-    sample = jax.tree.map(np.asarray, sequences(task, 0, WATCHED, 8))
+    sample = sequences(task, 0, WATCHED, 8)
     out = outputs(model, sample.x)
     scales = model.scales._replace(y_std=1000 * model.scales.y_std)
     stretched = sample._replace(y=1000 * sample.y)
@@ -250,7 +250,7 @@ def test_a_bar_is_not_reached_where_a_condition_breaks():
 def test_carried_memory_is_another_run_than_a_fresh_one():
     task = toy("step_class")
     model = fitted(task)
-    sample = jax.tree.map(np.asarray, sequences(task, 0, HELD_OUT, 4))
+    sample = sequences(task, 0, HELD_OUT, 4)
     _, out = carried_error(model, sample)
     fresh = outputs(model, sample.x)
     np.testing.assert_allclose(out[0], fresh[0], atol=2e-6)

@@ -33,9 +33,13 @@ def stream_key(seed: int, stream: int) -> jax.Array:
 
 
 def sequences(task: SequenceTask, seed: int, stream: int, count: int, first: int = 0) -> Sample:
-    """Draw sequences of equal length, on the device."""
-    indices = jnp.arange(first, first + count)
-    return drawer(task.draw, task.steps)(stream_key(seed, stream), indices)
+    """Draw sequences of equal length; numpy, `[count]` in front.
+
+    In batches of the size that training draws: a robot's drives take seconds to compile.
+    """
+    draw, key, size = drawer(task.draw, task.steps), stream_key(seed, stream), task.budget.batch
+    parts = [draw(key, jnp.arange(at, at + size)) for at in range(first, first + count, size)]
+    return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
 
 
 def lengths_of(task: SequenceTask, seed: int, stream: int, count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kalmanrnn.config import BudgetConfig
 from kalmanrnn.task import Sample, SequenceTask
-from kalmanrnn.tasks.draw import TRAINING, drawer, stream_key
+from kalmanrnn.tasks.draw import TRAINING, drawer, sequences, stream_key
 from kalmanrnn.tasks.ragged import Store, buckets, cut, make_store, windows_of
 
 
@@ -46,7 +46,7 @@ def _as_drawn(task: SequenceTask, budget: BudgetConfig) -> Feed:
     draw = drawer(task.draw, task.steps)
     kept: dict[int, Sample] = {}
     if task.store:
-        every = jax.tree.map(np.asarray, draw(key, jnp.arange(budget.sequences)))
+        every = sequences(task, budget.seed, TRAINING, budget.sequences)
 
     def take(bucket: int) -> Sample:
         rows = rows_of(budget, bucket)

@@ -54,7 +54,7 @@ def show(model: Model, budget: BudgetConfig, name: str, count: int) -> Shown:
     """Run over fresh sequences of equal length."""
     task = model.task
     count = count if task.lengths is None else min(count, 8)
-    sample = jax.tree.map(np.asarray, sequences(task, budget.seed, HELD_OUT, count))
+    sample = sequences(task, budget.seed, HELD_OUT, count)
     if budget.carried:
         error, out = carried_error(model, sample)
         return Shown(name, few(sample), out[:SHOWN], error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from kalmanrnn.config import BudgetConfig
@@ -24,7 +23,7 @@ def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
     """
     if task.lengths is not None:
         return _of_store(task, budget)
-    watched = jax.tree.map(np.asarray, sequences(task, budget.seed, WATCHED, budget.watched))
+    watched = sequences(task, budget.seed, WATCHED, budget.watched)
 
     def look(model: Model, memory: Any = None) -> Look:
         return judged(model, outputs(model, watched.x), watched)
