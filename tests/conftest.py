@@ -9,6 +9,8 @@ import tempfile
 _COMPILED = tempfile.TemporaryDirectory(prefix="kalmanrnn-tests-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Most of the time goes into compiling, a fifth less so; CI trains and exports without it as well.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 # ruff: noqa: E402
 from functools import lru_cache, partial
