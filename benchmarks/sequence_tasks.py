@@ -23,7 +23,6 @@ class Row(NamedTuple):
     sim: str
     settings: tuple[str, ...] = ()
     fails: bool = False
-    flags: tuple[str, ...] = ()
 
 
 ROWS = (
@@ -52,7 +51,7 @@ def train(row: Row, folder: Path, seed: int) -> dict[str, Any]:
     """Train through the command line; return the report, with the seconds the command took."""
     out = folder / row.name.replace(", ", "-").replace(" ", "_")
     command = [sys.executable, "-m", "kalmanrnn", "train", "--sim", row.sim, "--out", str(out)]
-    command += ["--seed", str(seed), "--quiet", "--json", *row.flags]
+    command += ["--seed", str(seed), "--quiet", "--json"]
     command += ["--set", *row.settings] if row.settings else []
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True)
@@ -61,7 +60,7 @@ def train(row: Row, folder: Path, seed: int) -> dict[str, Any]:
     if not report.exists():
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     # A network that did not learn ends with exit code 5, behind its report.
-    return json.loads(report.read_text()) | {"seconds": seconds, "exit": done.returncode}
+    return json.loads(report.read_text()) | {"seconds": seconds}
 
 
 def verdict(row: Row, report: dict[str, Any]) -> dict[str, Any]:

@@ -118,8 +118,13 @@ class SequenceTask:
             raise ValueError(f"steps must be positive, got {self.steps}")
         if (self.kind == "forecast") != (self.ahead > 0):
             raise ValueError(f"a forecast has ahead > 0, other kinds 0; got {self.ahead}")
-        if self.network.recurrent_out and (self.network.bidirectional or self.network.skip):
-            raise ValueError("recurrent_out goes with neither bidirectional nor skip")
+        if self.lengths is not None and not self.by_step:
+            raise ValueError(f"sequences of unequal length need labels at steps, not {self.kind}")
+        if (self.lengths is not None or self.store) and not self.budget.sequences:
+            raise ValueError("sequences that are kept must be counted: budget.sequences is 0")
+        network = self.network
+        if network.recurrent_out and (network.bidirectional or network.skip or network.conv):
+            raise ValueError("recurrent_out goes with neither bidirectional, skip nor conv")
         if self.by_step and (self.network.conv or self.network.bidirectional):
             raise ValueError(
                 f"a {self.kind} task answers at each step: no strides and nothing backwards"

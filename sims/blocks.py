@@ -17,6 +17,8 @@ Figure of merit: steps per second of training over those of one block at a time 
 windows, padding counted as nothing, both measured in one run.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +66,7 @@ def block(key: jax.Array, steps: int) -> Sample:
 def judge(model: Model, key: jax.Array) -> Verdict:
     """Run fresh blocks side by side and alone; time both ways to train."""
     task, budget = model.task, model.task.budget
+    budget = replace(budget, window=budget.window or task.steps)
     store = make_store(task, budget.seed, HELD_OUT, budget.held_out)
     flat = outputs_ragged(model, store, batch=budget.batch, window=budget.window)
     rmse = float(np.sqrt(np.mean((flat - store.y) ** 2)))

@@ -133,6 +133,13 @@ def test_side_by_side_trains_faster_and_rates_are_steps_over_seconds(model, stor
     assert many > 2 * one > 2000
 
 
+def test_windows_longer_than_some_sequences_can_be_timed(model, store):
+    for window in (int(np.median(store.lengths)), 10**4):
+        budget = replace(BUDGET, window=window)
+        (rate,) = training_rates(model, store, budget, [4], rounds=1)
+        assert rate > 0
+
+
 def test_the_judge_tells_all_that_is_promised(task, model):
     verdict = judge_task(model, BUDGET).verdict
     told = dict(verdict.rows)

@@ -115,6 +115,15 @@ def test_files_that_are_none_are_refused_in_three_lines(tmp_path, capsys, conten
             },
             "do not go with inputs",
         ),
+        (
+            {
+                "inputs": np.zeros((4, 5, 1)),
+                "targets": np.zeros((4, 1)),
+                "held_inputs": np.zeros((4, 5, 1)),
+                "held_targets": np.zeros((4, 2)),
+            },
+            "do not go with inputs",
+        ),
     ],
 )
 def test_members_that_do_not_fit_are_refused_in_three_lines(tmp_path, capsys, members, said):
@@ -162,6 +171,21 @@ def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
     )
     assert [(f.name, f.level, f.evidence) for f in short] == [("window", "error", 0.5)]
     assert well == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--sim", "rover", "--carried"], "--carried would not be used"),
+        (["--sim", "rover", "--learning-rate", "1e-3"], "--learning-rate would not be used"),
+        (["--arrays", "a.npz", "--student", "direct"], "flags of student would not be used"),
+        (["runs/latest", "--free-window", "3"], "flags of train would not be used"),
+    ],
+)
+def test_flags_that_would_not_be_used_are_refused(capsys, args, said):
+    code, _, err = doctor(capsys, *args)
+    assert code == USAGE
+    assert said in err
 
 
 def test_a_task_is_looked_at_in_its_own_settings(capsys):

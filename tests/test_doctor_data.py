@@ -5,6 +5,7 @@ import pytest
 import sequencemaking as making
 
 from kalmanrnn.doctor import check
+from kalmanrnn.doctor.lags import short_for_lag
 from kalmanrnn.errors import UserError
 
 
@@ -104,6 +105,20 @@ def test_time_and_feature_swapped_is_found():
     assert "axes" not in names(x, y)
 
 
+def test_one_nan_does_not_hide_swapped_axes():
+    x = np.concatenate([making.slow(k, 64, 50, memory=0.98) for k in range(3)], axis=-1)
+    swapped = np.swapaxes(x + np.array([0.0, 4.0, -4.0]), 1, 2).copy()
+    swapped[3, 1, 1] = np.nan
+    assert set(names(swapped, x[:, -1, :1])) == {"nan", "axes"}
+
+
+def test_held_out_nan_is_told_apart():
+    x, y = making.lagged()
+    held = x[:5].copy(), y[:5] + 1.0
+    held[0][0, 0, 0] = np.nan
+    assert "held-out" in finding("nan", x, y, held_out=held).what
+
+
 def test_samples_and_time_swapped_is_found():
     x, y = making.sines(n=64, steps=60)
     assert names(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1))[0] == "axes"
@@ -161,6 +176,20 @@ def test_state_reset_inside_a_series_is_found(seed):
     assert "carry" not in names(x[order], y[order])
 
 
+def test_joins_of_long_sequences_are_looked_at_where_they_are():
+    """Longer than what is looked at: a join is between a last step and a first one."""
+    x, y = making.windows(0, n=24, steps=700)
+    assert "carry" not in names(x, y, carried=True)
+    assert "carry" in names(*making.bursts(0, n=24, steps=700), carried=True)
+
+
+def test_a_sum_from_a_known_start_needs_no_feedback_however_long():
+    x = np.random.default_rng(0).normal(size=(40, 900, 1))
+    y = np.cumsum(x, axis=1) / 30
+    assert "feedback" not in names(x, y)
+    assert "feedback" not in names(x[:3], y[:3])
+
+
 def test_back_to_back_windows_that_need_no_past_are_healthy():
     x = making.slow(0, 1, 160 * 24)[0].reshape(160, 24, 1)
     y = x + 0.1 * np.random.default_rng(1).normal(size=x.shape)
@@ -198,6 +227,16 @@ def test_one_answer_behind_very_many_steps_is_found(seed):
     # What counts at the end is no trouble, however long the sequences are; short ones neither.
     assert names(x, x[:, -20:].mean(axis=1)) == []
     assert names(x[:, 400:900], y[:, 1:]) == []
+
+
+def test_windows_of_training_shorter_than_the_last_lag_are_found():
+    x, y = making.lagged(lag=9)
+    curve = check(x, y, learn=False).lags
+    (found,) = short_for_lag("--window", 4, curve, "kalmanrnn train --sim mine")
+    assert found.evidence == pytest.approx(4 / curve.needed)
+    assert found.command.endswith(f"--window {2 * curve.needed}")
+    assert short_for_lag("--window", 40, curve, "") == []
+    assert short_for_lag("--window", 0, curve, "") == []
 
 
 def test_worst_comes_first():

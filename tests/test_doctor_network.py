@@ -173,6 +173,17 @@ def test_a_batch_that_cannot_be_learnt_by_heart_is_found():
     assert learning.one_batch(core, same, fit.square)
 
 
+def test_zeros_behind_short_sequences_do_not_make_them_alike():
+    rng = np.random.default_rng(0)
+    x = np.zeros((12, 200, 1))
+    x[:, :30] = rng.normal(size=(12, 30, 1))
+    few = learning.opening(series_of(x, x[:, :30].mean(axis=1)), learning.STEPS)
+    assert few.inputs.shape[1] > 170
+    assert np.ptp(few.inputs[:, :, 0], axis=0).max() > 1
+    # Where the end differs, the end is enough.
+    assert learning.opening(series_of(x[:, :30], x[:, 29]), 24).inputs.shape[1] == 24
+
+
 @pytest.mark.parametrize("make", [making.lagged, making.bursts])
 def test_healthy_batches_are_learnt_by_heart(make):
     series = scaled(series_of(*make(n=32)))

@@ -11,7 +11,7 @@ from kalmanrnn.errors import DATA, DIVERGED, INTERRUPTED, OK, USAGE, UserError
 from kalmanrnn.report.sweep import write_sweep_report
 from kalmanrnn.report.sweep_picture import draw
 from kalmanrnn.report.sweep_tables import tables
-from kalmanrnn.report.sweep_words import Found, subject, verdict
+from kalmanrnn.report.sweep_words import Found, ranking, subject, verdict
 from kalmanrnn.sweep.folder import Sweep, make_sweep, open_sweep
 from kalmanrnn.sweep.grid import across, at, flags_of, name_of, points, read_grid
 from kalmanrnn.sweep.results import Result
@@ -111,6 +111,7 @@ def test_where_more_is_better_less_is_worse():
     accuracy = curve((0.70, 0.71), (0.90, 0.91), (0.80, 0.81))
     assert trend(accuracy, higher=True).word == "RISES"
     assert trend(curve((0.7, 0.71), (0.9, 0.91)), higher=True).word == "falls"
+    assert trend(curve((math.inf,), (math.inf,)), higher=True).word == "flat"
 
 
 def test_other_axes_are_lines_of_their_own():
@@ -137,6 +138,9 @@ def test_names_are_put_in_order_instead_of_on_a_curve():
     folder = Sweep(Path("s"), "kalmanrnn sweep", grid, [])
     found = Found(
         folder, TaskConfig("burst"), "hidden", False, "[%]", results, made, [trend(c) for c in made]
+    )
+    assert ranking(found._replace(higher=True)).endswith(
+        "cell=elman (18.50), then cell=gru (0.01000), then cell=lstm (diverged)."
     )
     assert subject(found) == "by cell"
     said = verdict(found)

@@ -275,6 +275,16 @@ def test_shipped_tasks_load_and_say_what_they_are(name):
         ({"ahead": 3}, "ahead"),
         ({"steps": 0}, "steps must be positive"),
         ({"network": NetworkConfig(bidirectional=True)}, "nothing backwards"),
+        ({"store": True}, "must be counted"),
+        ({"lengths": lambda rng, count: np.full(count, 5)}, "must be counted"),
+        ({"kind": "sequence_value", "lengths": lambda rng, count: np.full(count, 5)}, "at steps"),
+        (
+            {
+                "kind": "sequence_value",
+                "network": NetworkConfig(recurrent_out=True, conv=((4, 3, 2),)),
+            },
+            "recurrent_out",
+        ),
     ],
 )
 def test_contradictions_are_refused(options, why):

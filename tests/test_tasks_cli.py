@@ -94,6 +94,8 @@ def test_what_needs_a_filter_refuses_a_task(run, capsys, command):
         (["--sim", "sine", "--set", "output=3"], USAGE, "no parameter"),
         (["--sim", "sine", "--updates", "0"], USAGE, "must be more than 0"),
         (["--sim", "sine", "--rate", "-1"], USAGE, "must be more than 0"),
+        (["--sim", "bones", "--sequences", "0"], USAGE, "must be counted"),
+        (["--sim", "blocks", "--bidirectional"], USAGE, "nothing backwards"),
     ],
 )
 def test_wrong_commands_are_told_in_three_lines(args, code, said, capsys, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,10 @@ from kalmanrnn.task import Merit, SequenceTask, plain
 from kalmanrnn.tasks import ragged
 from kalmanrnn.tasks.draw import TRAINING, lengths_of
 from kalmanrnn.tasks.feed import find, make_feed
+from kalmanrnn.tasks.fit import begin, updater
 from kalmanrnn.tasks.model import make_model
 from kalmanrnn.tasks.predict import outputs, outputs_ragged
+from kalmanrnn.tasks.watch import whole
 
 COUNT, WINDOW, BATCH = 23, 7, 5
 BUDGET = BudgetConfig(updates=10, batch=BATCH, sequences=COUNT, window=WINDOW)
@@ -52,6 +55,27 @@ def test_a_store_holds_each_sequence_to_its_length(store):
         np.testing.assert_allclose(
             np.cumsum(store.x[part, :1], axis=0), store.y[part], rtol=1e-5, atol=1e-5
         )
+
+
+def test_a_store_keeps_the_weights_that_were_drawn():
+    def half(key, steps):
+        return draw(key, steps)._replace(weight=(jnp.arange(steps) % 2).astype(jnp.float32))
+
+    made = ragged.make_store(replace(TASK, draw=half), 0, TRAINING, COUNT, batch=8)
+    part = ragged.cut(made, np.arange(2), 0, 4, 2)
+    np.testing.assert_array_equal(part.weight, [[0, 1, 0, 1]] * 2)
+    assert whole(made).weight.sum() == (made.lengths // 2).sum()
+
+
+def test_fewer_sequences_than_a_batch_are_a_smaller_batch():
+    budget = replace(BUDGET, batch=50)
+    feed, model = make_feed(TASK, budget), make_model(TASK, TASK.network, seed=0)
+    state, update = begin(model, budget), updater(model, budget)
+    for step in range(3):
+        sample, fresh = feed(step)
+        assert len(sample.x) == COUNT
+        state, loss = update(state, sample, fresh)
+    assert np.isfinite(loss)
 
 
 def test_windows_cover_every_step_once(store):

@@ -48,6 +48,13 @@ def choose_device(device: Device) -> None:
         os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
 
 
+def choose_device_of(args: Sequence[str]) -> None:
+    """Tell JAX where to run before a file of the user's imports it."""
+    device = value_of(args, "--device")
+    if device in ("cpu", "gpu", "tpu"):
+        choose_device(device)
+
+
 def show(found: dict[str, Any], folder: Path, *, as_json: bool) -> None:
     """Print a report on stdout, and where it lies."""
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kalmanrnn.commands.common import Device, choose_device, parse, value_of
+from kalmanrnn.commands.common import Device, choose_device_of, parse, value_of, values_of
 from kalmanrnn.config import (
     BudgetConfig,
     NetworkConfig,
@@ -85,11 +85,11 @@ class TaskFlags:
 
 def doctor(args: Sequence[str]) -> int:
     """Examine arrays, a sim or a run; exit code 3 where something keeps it from learning."""
+    choose_device_of(args)
     sim = value_of(args, "--sim")
     if sim is not None and exports_task(sim):
         return _task(args, sim)
     flags = parse(DoctorFlags, args, prog="kalmanrnn doctor")
-    choose_device(flags.device)
     asked = [flags.run, flags.arrays, flags.sim]
     if sum(a is not None for a in asked) != 1:
         raise UserError(
@@ -98,6 +98,7 @@ def doctor(args: Sequence[str]) -> int:
             cure="kalmanrnn doctor --sim imu_gps",
             code=USAGE,
         )
+    _used(flags)
     tell = _tell(flags.quiet)
     if flags.arrays is not None:
         seen = _arrays(flags, flags.arrays, tell)
@@ -112,6 +113,22 @@ def doctor(args: Sequence[str]) -> int:
         check_config(config)
         seen = from_sim(config, tell, learn=flags.learn)
     return _show(seen, flags.out, as_json=flags.json)
+
+
+def _used(flags: DoctorFlags) -> None:
+    """Refuse flags that this look would not use: UserError."""
+    own = {"carried": "arrays", "learning_rate": "arrays", "output_range": "arrays"}
+    own |= {"set": "sim", "student": "sim", "train": "sim"}
+    blank = DoctorFlags()
+    for name, place in own.items():
+        if getattr(flags, place) is None and getattr(flags, name) != getattr(blank, name):
+            told = f"flags of {name}" if name in ("student", "train") else f"--{name}"
+            raise UserError(
+                f"{told.replace('_', '-')} would not be used here",
+                why=f"they go with --{place}",
+                cure="leave them out",
+                code=USAGE,
+            )
 
 
 def _arrays(flags: DoctorFlags, path: Path, tell: Any) -> Diagnosis:
@@ -143,22 +160,14 @@ def _task(args: Sequence[str], sim: str) -> int:
     from kalmanrnn.doctor.from_task import from_task
     from kalmanrnn.task import load_task
 
-    settings = _settings(args)
+    settings = tuple(values_of(args, "--set"))
     task = load_task(sim, settings)
     default = TaskFlags(sim, settings, network=task.network, budget=task.budget)
     flags = parse(TaskFlags, args, prog="kalmanrnn doctor", default=default)
-    choose_device(flags.device)
     config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
     check_task_config(config)
     seen = from_task(config, _tell(flags.quiet), learn=flags.learn)
     return _show(seen, flags.out, as_json=flags.json)
-
-
-def _settings(args: Sequence[str]) -> tuple[str, ...]:
-    """Return what `--set` is given, before the flags are parsed."""
-    from kalmanrnn.commands.common import values_of
-
-    return tuple(values_of(args, "--set"))
 
 
 def _tell(quiet: bool) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kalmanrnn.commands.common import (
     Device,
-    choose_device,
+    choose_device_of,
     parse,
     show,
     value_of,
@@ -54,19 +54,15 @@ def train_task(args: Sequence[str]) -> int:
         flags = parse(TaskFlags, args, prog="kalmanrnn train", default=defaults(args))
         config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
         check_task_config(config)
+        from kalmanrnn.tasks.job import configured
+
+        configured(config)
         folder = create(flags.out, config, ["kalmanrnn", "train", *args])
     from kalmanrnn.tasks.job import train_task as train
 
     found = train(config, folder, stop=stop_on_signal(), quiet=flags.quiet)
     show(found, folder.report, as_json=flags.json)
     return OK
-
-
-def choose_device_of(args: Sequence[str]) -> None:
-    """Tell JAX where to run before the task's file imports it."""
-    device = value_of(args, "--device")
-    if device in ("cpu", "gpu", "tpu"):
-        choose_device(device)
 
 
 def flags_of(config: TaskConfig) -> TaskFlags:

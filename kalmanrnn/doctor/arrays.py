@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.doctor.series import Series, series_of
+from kalmanrnn.doctor.series import Series, alike, series_of
 from kalmanrnn.errors import UserError
 
 CURE = "np.savez('data.npz', inputs=x, targets=y)   (x [N, T, F]; y [N, T, D] or [N, D])"
@@ -39,12 +39,7 @@ def read_arrays(path: Path) -> Arrays:
     if not halves:
         return Arrays(train, None)
     held = series_of(found["held_inputs"], found["held_targets"], name="held_")
-    if held.inputs.shape[2] != train.inputs.shape[2] or held.per_step != train.per_step:
-        raise UserError(
-            f"held_inputs {held.inputs.shape} do not go with inputs {train.inputs.shape}",
-            why="both need the same features, and targets of the same kind",
-            cure=CURE,
-        )
+    alike(train, held)
     return Arrays(train, held)
 
 

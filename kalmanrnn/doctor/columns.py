@@ -13,7 +13,7 @@ SCALES_APART = 100.0
 # than those they start with.
 LARGEST, SMALLEST = 100.0, 1e-3
 SAME = 1 - 1e-9
-STANDARDISE = "{a} = ({a} - {a}.mean((0, 1))) / {a}.std((0, 1))   # training sequences' own"
+STANDARDISE = "{a} = ({a} - {a}.mean({axes})) / {a}.std({axes})   # training sequences' own"
 
 
 def not_finite(series: Series, what: str = "") -> list[Finding]:
@@ -34,7 +34,7 @@ def not_finite(series: Series, what: str = "") -> list[Finding]:
                 "make every weight NaN",
                 float(bad.mean()),
                 "leave those sequences out, or fill the gaps and add a column that says where",
-                f"keep = np.isfinite({name}).all((1, 2))",
+                f"keep = np.isfinite({name}).reshape(len({name}), -1).all(1)",
             )
         )
     return found
@@ -87,11 +87,11 @@ def scale(series: Series) -> list[Finding]:
     found = []
     for name, a in (("inputs", series.inputs), ("targets", series.targets)):
         if (~_flat(a)).any():
-            found += _scale(name, a[..., ~_flat(a)], np.flatnonzero(~_flat(a)))
+            found += _scale(name, series, a[..., ~_flat(a)], np.flatnonzero(~_flat(a)))
     return found
 
 
-def _scale(name: str, a: np.ndarray, column: np.ndarray) -> list[Finding]:
+def _scale(name: str, series: Series, a: np.ndarray, column: np.ndarray) -> list[Finding]:
     size = np.sqrt(np.mean(a**2, axis=(0, 1)))
     big, small = int(size.argmax()), int(size.argmin())
     apart = size[big] / size[small]
@@ -108,8 +108,10 @@ def _scale(name: str, a: np.ndarray, column: np.ndarray) -> list[Finding]:
     else:
         return []
     cure = "bring each column to mean 0 and spread 1, with figures of the training sequences only"
+    axes = "(0, 1)" if name == "inputs" or series.per_step else "0"
+    command = STANDARDISE.format(a=name, axes=axes)
     level = "error" if max(apart, size[big]) > 1e4 else "warning"
-    return [Finding(level, "scale", told, number, cure, STANDARDISE.format(a=name))]
+    return [Finding(level, "scale", told, number, cure, command)]
 
 
 def _flat(a: np.ndarray) -> np.ndarray:

@@ -19,7 +19,16 @@ from kalmanrnn.doctor.length import too_long
 from kalmanrnn.doctor.net import Network, own, somebodys
 from kalmanrnn.doctor.offset import unseen_offset
 from kalmanrnn.doctor.regress import HELD_SHARE, scaled
-from kalmanrnn.doctor.series import Series, bounded, finite, pieces, series_of
+from kalmanrnn.doctor.series import (
+    FEW_SEQUENCES,
+    Series,
+    alike,
+    bounded,
+    finite,
+    openings,
+    pieces,
+    series_of,
+)
 from kalmanrnn.doctor.settings import DEFAULT_RATE, Settings
 from kalmanrnn.doctor.shift import off_by_one
 
@@ -73,6 +82,8 @@ def check(
     """
     series = series_of(inputs, targets)
     held = None if held_out is None else series_of(*held_out, name="held_")
+    if held is not None:
+        alike(series, held)
     network = None
     if step is not None:
         sizes = series.inputs.shape[2], series.targets.shape[2]
@@ -95,7 +106,9 @@ def examine(
     tell: Tell = lambda line: None,
 ) -> Diagnosis:
     """Look at the data first, then at what it asks of a network, then at the network."""
-    found = columns.not_finite(series) + axes(series)
+    found = columns.not_finite(series)
+    if len(finite(series).inputs):
+        found += axes(finite(series))
     if held is not None:
         found += columns.not_finite(held, "held-out ")
         held = finite(held)
@@ -109,11 +122,13 @@ def examine(
     found += grows or columns.scale(series)
     found += [] if held is None or not len(held.inputs) else leak(series, held)
     whole, series = series, bounded(series)
-    found += joins.carry(series, carried=settings.carried)
+    found += joins.carry(whole, carried=settings.carried)
     cut = pieces(series)
     tell("asking how far back the targets depend on the inputs")
     curve = lags.lag_curve(cut)
-    hidden = [] if settings.fed_back else unseen_offset(cut, curve)
+    # From the start on: a sum from there on is told by the inputs, one from the middle is not.
+    told = len(series.inputs) < FEW_SEQUENCES or settings.fed_back
+    hidden = [] if told else unseen_offset(openings(whole), curve)
     found += hidden + off_by_one(cut)
     if not hidden and not any(f.name == "carry" for f in found):
         found += lags.short_window(cut, curve)
@@ -167,8 +182,8 @@ def train(
     tell("trying learning rates")
     slow, best = learning.learning_rate(learner, taught, settings.loss, settings.learning_rate)
     found += stuck + slow
-    series = learning.first_steps(series, MOST_LEARNT)
-    held = held and learning.first_steps(held, MOST_LEARNT)
+    series = learning.opening(series, MOST_LEARNT)
+    held = held and learning.first_steps(held, series.inputs.shape[1])
     whole, apart = divide(series, held)
     rate = settings.learning_rate or min(best or DEFAULT_RATE, DEFAULT_RATE)
     if network is not None and best is not None:

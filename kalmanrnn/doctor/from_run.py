@@ -29,7 +29,7 @@ def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
     config = folder.config()
     scenario = load(config.sim, config.set)
     trained = load_trained(folder, scenario, config)
-    data = replace(config.data, teacher="ekf" if ".py" in config.data.teacher else "ukf")
+    data = replace(config.data, teacher="ekf" if config.data.teacher != "ukf" else "ukf")
     config = replace(config, data=data)
     tell(f"simulating drives of {config.sim} and running the {data.teacher.upper()} over them")
     told = lessons(scenario, trained.student, config, trained.norm)

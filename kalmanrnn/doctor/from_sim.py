@@ -13,6 +13,7 @@ from kalmanrnn.doctor.columns import SAME
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
 from kalmanrnn.doctor.finding import Finding, worst_first
 from kalmanrnn.doctor.growth import growth
+from kalmanrnn.doctor.lags import LagCurve, short_for_lag
 from kalmanrnn.doctor.series import Series, standard
 from kalmanrnn.doctor.settings import Settings
 from kalmanrnn.learn import lay_out
@@ -53,7 +54,8 @@ def from_sim(config: RunConfig, tell: Tell, *, learn: bool = True) -> Diagnosis:
     core = replace(core, hidden=min(core.hidden, MOST_UNITS), head=min(core.head, MOST_UNITS))
     settings = Settings(core=core, learn=learn, fed_back=config.student.student != "direct")
     seen = examine(without_clock(told.series, scenario), None, None, settings, tell)
-    return more(seen, short_for_sensors(scenario, config) + absolute(scenario, config, told))
+    short = short_for_sensors(scenario, config) or short_for_lags(config, seen.lags)
+    return more(seen, short + absolute(scenario, config, told))
 
 
 def lessons(
@@ -114,6 +116,15 @@ def short_for_sensors(scenario: Scenario, config: RunConfig) -> list[Finding]:
             )
         )
     return found
+
+
+def short_for_lags(config: RunConfig, curve: LagCurve | None) -> list[Finding]:
+    """Find windows of training that end before the last lag that matters."""
+    again = f"kalmanrnn train --sim {config.sim}"
+    return [
+        *short_for_lag("--distil-window", config.train.distil_window, curve, again),
+        *short_for_lag("--free-window", config.train.free_window, curve, again),
+    ]
 
 
 def absolute(scenario: Scenario, config: RunConfig, told: Lessons) -> list[Finding]:

@@ -11,6 +11,7 @@ import numpy as np
 from kalmanrnn.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.doctor.examine import Diagnosis, Tell, examine
 from kalmanrnn.doctor.finding import worst_first
+from kalmanrnn.doctor.lags import short_for_lag
 from kalmanrnn.doctor.net import Network, of_core
 from kalmanrnn.doctor.reach import output_layer
 from kalmanrnn.doctor.series import Series
@@ -55,6 +56,10 @@ def look_at_task(
     )
     series = _series(task, learnt, scales)
     seen = examine(series, _series(task, held, scales), network, settings, tell)
+    again = f"kalmanrnn train --sim {task.name}"
+    window = short_for_lag("--window", budget.window, seen.lags, again)
+    if task.by_step and window:
+        seen = seen._replace(findings=worst_first([*seen.findings, *window]))
     if network is not None or not task.network.recurrent_out:
         return seen
     blank = network_of(make_model(task, task.network, seed=budget.seed))

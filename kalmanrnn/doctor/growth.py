@@ -20,9 +20,9 @@ def growth(series: Series) -> list[Finding]:
     found = []
     for name, a in (("inputs", series.inputs), ("targets", series.targets)):
         if a.shape[1] >= 4:
-            found += _judge(name, _quarters(a, 1), "through each sequence", GROWS)
+            found += _judge(name, a, 1, GROWS)
         if not found and len(a) >= 16:
-            found += _judge(name, _quarters(a, 0), "from sequence to sequence", GROWS_OVER_SAMPLES)
+            found += _judge(name, a, 0, GROWS_OVER_SAMPLES)
     return found
 
 
@@ -34,7 +34,8 @@ def _quarters(a: np.ndarray, axis: int) -> np.ndarray:
     return np.stack([np.median(np.abs(p), axis=(0, 1)) for p in parts])
 
 
-def _judge(name: str, size: np.ndarray, where: str, least: float) -> list[Finding]:
+def _judge(name: str, a: np.ndarray, axis: int, least: float) -> list[Finding]:
+    size = _quarters(a, axis)
     ratio = size[3] / np.maximum(size[0], 1e-12 * size[3] + 1e-300)
     grows = (size[1:] > GOES_ON * size[:-1]).all(axis=0) & (ratio > least)
     if not grows.any():
@@ -43,10 +44,12 @@ def _judge(name: str, size: np.ndarray, where: str, least: float) -> list[Findin
     others = f" and {grows.sum() - 1} more" if grows.sum() > 1 else ""
     explodes = ratio[worst] > EXPLODES
     cure = "let the network see and give differences or increments, and add them up outside it"
-    command = f"{name} = np.diff({name}, axis=1)"
+    command = f"{name} = np.diff({name}, axis={axis})"
     if explodes:
         cure = "use logarithms or ratios of neighbours: a network cannot reach what it never saw"
-        command = f"{name} = np.diff(np.log({name}), axis=1)"
+    if explodes and (a[..., worst] > 0).all():
+        command = f"{name} = np.diff(np.log({name}), axis={axis})"
+    where = "through each sequence" if axis else "from sequence to sequence"
     return [
         Finding(
             "error" if explodes or name == "targets" else "warning",

@@ -10,7 +10,7 @@ import numpy as np
 
 from kalmanrnn.doctor import regress
 from kalmanrnn.doctor.finding import Finding
-from kalmanrnn.doctor.series import Series
+from kalmanrnn.doctor.series import MOST_STEPS, Series
 
 # 0: joins jump as neighbours do; 1: as strangers do. Between the two nothing is said.
 CONTINUES, APART = 0.2, 0.6
@@ -84,16 +84,21 @@ def carry(series: Series, *, carried: bool) -> list[Finding]:
 
 def told_by_last(series: Series) -> float | None:
     """Return the R^2 that the inputs of the sequence before add, where they come closest."""
+    if series.inputs.shape[1] > MOST_STEPS and not series.per_step:
+        return None
     series = regress.scaled(series)
     n, steps, features = series.inputs.shape
-    both = np.concatenate([series.inputs[:-1], series.inputs[1:]], axis=1)
+    # What lies far from the join tells nothing of it.
+    steps = min(steps, MOST_STEPS)
+    own_inputs = series.inputs[1:, :steps]
+    both = np.concatenate([series.inputs[:-1, -steps:], own_inputs], axis=1)
     at = np.arange(steps // 4 + 1) if series.per_step else np.array([steps - 1])
     y = series.targets[1:][:, at] if series.per_step else series.targets[1:]
     y = y.reshape(-1, y.shape[2])
     past = min(at[-1] + PAST, 2 * steps - 1 - at[-1], regress.MOST_COLUMNS // features - 1)
     owner = regress.sequences(n - 1, at)
     whole = regress.lagged(both, at + steps, range(past + 1))
-    own = regress.lagged(series.inputs[1:], at, range(past + 1))
+    own = regress.lagged(own_inputs, at, range(past + 1))
     left = []
     for x in (own, whole):
         rows = regress.rows_of(x, y, owner, n - 1)

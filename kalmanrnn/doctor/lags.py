@@ -108,6 +108,23 @@ def short_window(series: Series, curve: LagCurve | None) -> list[Finding]:
     ]
 
 
+def short_for_lag(flag: str, window: int, curve: LagCurve | None, command: str) -> list[Finding]:
+    """Find gradients that flow back through fewer steps than the lag that matters last."""
+    if curve is None or curve.needed is None or not 0 < window <= curve.needed:
+        return []
+    return [
+        Finding(
+            "warning",
+            "window",
+            f"gradients flow back through {flag} {window} steps, and targets depend on inputs "
+            f"{curve.needed} steps back",
+            window / curve.needed,
+            "windows should be longer than the last lag that matters",
+            f"{command} {flag} {2 * curve.needed}",
+        )
+    ]
+
+
 def _told_late(series: Series) -> float | None:
     """Return how much better late steps are told than early ones, each by all of its past."""
     series = regress.scaled(series)

@@ -25,7 +25,8 @@ WORSE = 0.5
 def one_batch(network: Network, series: Series, loss: Loss) -> list[Finding]:
     """Try to learn four sequences by heart, at several rates; find that none can."""
     pick = np.linspace(0, len(series.inputs) - 1, SEQUENCES).round().astype(int)
-    few = opening(series._replace(inputs=series.inputs[pick], targets=series.targets[pick]))
+    few = series._replace(inputs=series.inputs[pick], targets=series.targets[pick])
+    few = opening(few, STEPS)
     blind = blind_loss(few, loss)
     if not blind > 0:
         return []
@@ -56,7 +57,7 @@ def learning_rate(
     network: Network, series: Series, loss: Loss, rate: float | None
 ) -> tuple[list[Finding], float | None]:
     """Try rates from 1e-5 to 1, a few updates each; return what is wrong, and the best rate."""
-    series = first_steps(series, RANGE_STEPS)
+    series = opening(series, RANGE_STEPS)
     rates = np.array([*RANGE, *([] if rate is None else [rate])])
     seen = fit(
         network, series, rates, params=repeat(network.params, len(rates)),
@@ -96,12 +97,22 @@ def _judge(rate: float, best: float, last: float, start: float, progress: float)
     ]
 
 
-def opening(series: Series) -> Series:
-    """Cut sequences to a few first steps, but to enough that the targets vary there."""
-    steps, whole = STEPS, series.targets.var(axis=(0, 1)).mean()
+def opening(series: Series, steps: int) -> Series:
+    """Cut sequences to a few steps, but to enough that something differs there.
+
+    The first ones, with targets that vary; where one target is at the end the last ones, with
+    inputs that differ between sequences: behind short ones there may be padding.
+    """
+
+    def varies(part: Series) -> float:
+        if part.per_step:
+            return float(part.targets.var(axis=(0, 1)).mean())
+        return float(part.inputs.var(axis=0).mean())
+
+    least = VARIES * varies(series)
     while steps < series.inputs.shape[1]:
         few = first_steps(series, steps)
-        if not series.per_step or few.targets.var(axis=(0, 1)).mean() > VARIES * whole:
+        if varies(few) > least:
             return few
         steps *= 2
     return series

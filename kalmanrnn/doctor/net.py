@@ -80,9 +80,9 @@ def somebodys(step: Callable, carry: Any, params: Any, features: int, outputs: i
     return network
 
 
-def run(network: Network, params: Any, xs: jax.Array, carry: Any = None) -> jax.Array:
+def run(network: Network, params: Any, xs: jax.Array) -> jax.Array:
     """Return the outputs `[T, D]` over one sequence `[T, F]`."""
-    first = network.carry if carry is None else carry
+    first = network.carry
 
     def one(carry, x):
         after, output = network.step(params, carry, x)

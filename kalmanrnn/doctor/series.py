@@ -55,6 +55,19 @@ def series_of(inputs: Any, targets: Any, *, name: str = "") -> Series:
     return Series(x, y if y.ndim == 3 else y[:, None], y.ndim == 3)
 
 
+def alike(train: Series, held: Series) -> None:
+    """Refuse held-out sequences of other columns than the training ones': UserError."""
+    shapes = [(s.inputs.shape[2], s.targets.shape[2], s.per_step) for s in (train, held)]
+    if shapes[0] == shapes[1]:
+        return
+    raise wrong(
+        f"held_inputs {held.inputs.shape} and held_targets {held.targets.shape} do not go with "
+        f"inputs {train.inputs.shape} and targets {train.targets.shape}",
+        "both need the same columns, and targets of the same kind",
+        "cut held-out sequences from the same arrays: x[:-20], x[-20:]",
+    )
+
+
 def numbers(a: Any, name: str) -> np.ndarray:
     """Take anything like an array to float64; UserError where it is no array of numbers."""
     try:
@@ -81,6 +94,12 @@ def bounded(series: Series) -> Series:
     """Keep a bounded number of neighbouring sequences, and of last steps in each."""
     inputs, targets = series.inputs[:MOST_SEQUENCES], series.targets[:MOST_SEQUENCES]
     return series._replace(inputs=inputs[:, -MOST_STEPS:], targets=targets[:, -MOST_STEPS:])
+
+
+def openings(series: Series) -> Series:
+    """Keep a bounded number of sequences, and of first steps in each, labelled at every step."""
+    inputs, targets = series.inputs[:MOST_SEQUENCES], series.targets[:MOST_SEQUENCES]
+    return series._replace(inputs=inputs[:, :MOST_STEPS], targets=targets[:, :MOST_STEPS])
 
 
 def pieces(series: Series) -> Series:

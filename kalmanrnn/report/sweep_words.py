@@ -77,7 +77,7 @@ def ranking(found: Found) -> str:
     said = []
     for figure in dict.fromkeys(c.figure for c in found.curves):
         lines = [(float(c.mean[0]), c.line) for c in found.curves if c.figure == figure]
-        lines.sort(reverse=found.higher)
+        lines.sort(key=lambda at: (not math.isfinite(at[0]), -at[0] if found.higher else at[0]))
         order = ", then ".join(
             f"{line} ({number(mean, 4) if math.isfinite(mean) else 'diverged'})"
             for mean, line in lines[:NAMED]

@@ -91,7 +91,9 @@ def trend(curve: Curve, *, higher: bool = False) -> Trend:
     spread, free = pooled(costs)
     if len(mean) < 2:
         return Trend("unknown", 0, 0, spread, relative)
-    least = (MATTERS if free else MATTERS_ALONE) * (1.0 if relative else max(map(abs, finite)))
+    least = (MATTERS if free else MATTERS_ALONE) * (
+        1.0 if relative else max(map(abs, finite), default=0.0)
+    )
     chance = by_chance(spread, free, len(mean))
 
     def beyond(worse: int, better: int) -> float:

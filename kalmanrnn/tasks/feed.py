@@ -23,6 +23,11 @@ class Spot(NamedTuple):
     window: int
 
 
+def batch_of(budget: BudgetConfig) -> int:
+    """Return the rows of a batch: no more than there are sequences."""
+    return min(budget.batch, budget.sequences or budget.batch)
+
+
 Feed = Callable[[int], tuple[Sample, bool]]
 
 
@@ -67,10 +72,9 @@ def _as_drawn(task: SequenceTask, budget: BudgetConfig) -> Feed:
 
 def rows_of(budget: BudgetConfig, bucket: int) -> np.ndarray:
     """Return the numbers of a batch's sequences: fresh ones, or each once in a pass."""
-    batch, count = budget.batch, budget.sequences
+    batch, count = batch_of(budget), budget.sequences
     if not count:
         return np.arange(bucket * batch, (bucket + 1) * batch)
-    batch = min(batch, count)
     turn, inside = divmod(bucket, count // batch)
     order = np.random.default_rng([budget.seed, turn]).permutation(count)
     return order[inside * batch : (inside + 1) * batch]
@@ -83,11 +87,12 @@ def _padded(a: Any, steps: int) -> Any:
 def _from_store(task: SequenceTask, budget: BudgetConfig) -> Feed:
     store = make_store(task, budget.seed, TRAINING, budget.sequences)
     window = budget.window or task.steps
-    groups = buckets(store.lengths, budget.batch)
+    batch = batch_of(budget)
+    groups = buckets(store.lengths, batch)
 
     def feed(update: int) -> tuple[Sample, bool]:
         spot = find(store, groups, window, budget.seed, update)
-        return cut(store, groups[spot.bucket], spot.window, window, budget.batch), spot.window == 0
+        return cut(store, groups[spot.bucket], spot.window, window, batch), spot.window == 0
 
     return feed
 

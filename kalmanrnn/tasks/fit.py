@@ -16,7 +16,7 @@ from kalmanrnn.progress import Meter
 from kalmanrnn.runfolder import RunFolder
 from kalmanrnn.task import Sample, SequenceTask
 from kalmanrnn.tasks.draw import TRAINING, sequences
-from kalmanrnn.tasks.feed import make_feed, window_of
+from kalmanrnn.tasks.feed import batch_of, make_feed, window_of
 from kalmanrnn.tasks.model import Model, answer, empty, fit_scales, loss_of, make_model
 from kalmanrnn.tasks.watch import watcher
 
@@ -64,7 +64,7 @@ def fit_task(
             checks=budget.checks,
             ends=frozenset({budget.updates}),
             advance=advance,
-            look=lambda state: look(model._replace(params=state.params), state.memory),
+            look=lambda state: look(model._replace(params=state.params)),
             norm=model.scales,
             patience=0,
         )
@@ -95,11 +95,6 @@ def begin(model: Model, budget: BudgetConfig) -> learn.State:
     zero = jnp.zeros((), jnp.int32)
     opt = optimiser(budget).init(model.params)
     return learn.State(model.params, opt, empty(model, batch_of(budget)), zero, zero)
-
-
-def batch_of(budget: BudgetConfig) -> int:
-    """Return the rows of a batch: no more than there are sequences."""
-    return min(budget.batch, budget.sequences or budget.batch)
 
 
 def optimiser(budget: BudgetConfig) -> Any:

@@ -12,6 +12,7 @@ import jax
 
 from kalmanrnn import checkpoint
 from kalmanrnn.config import TaskConfig
+from kalmanrnn.errors import USAGE, UserError
 from kalmanrnn.loop import Tally, did_not_learn
 from kalmanrnn.progress import Meter
 from kalmanrnn.report.task import write_task_report
@@ -50,9 +51,17 @@ def train_task(
 
 
 def configured(config: TaskConfig) -> SequenceTask:
-    """Load a run's task with the run's network and budget in it."""
+    """Load a run's task with the run's network and budget in it; UserError if they cannot be."""
     task = load_task(config.sim, config.set)
-    return replace(task, network=config.network, budget=config.budget)
+    try:
+        return replace(task, network=config.network, budget=config.budget)
+    except ValueError as problem:
+        raise UserError(
+            f"{config.sim} cannot be trained so",
+            why=str(problem),
+            cure=f"leave the flag out, or see kalmanrnn train --sim {config.sim} --help",
+            code=USAGE,
+        ) from None
 
 
 def report_task(

@@ -19,10 +19,14 @@ LADDER = 1.15
 
 
 class Store(NamedTuple):
-    """Sequences of a step task. x: `[S, F]`, y: `[S, D]` of all end to end; starts: `[N + 1]`."""
+    """Sequences of a step task, end to end.
+
+    x: `[S, F]`, y: `[S, D]`, weight: `[S]` as the task draws them. starts: `[N + 1]`.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    weight: np.ndarray
     starts: np.ndarray
 
     @property
@@ -39,6 +43,7 @@ def make_store(
     starts = np.concatenate([[0], np.cumsum(lengths)])
     x = np.empty((starts[-1], len(task.inputs)), np.float32)
     y = np.empty((starts[-1], len(task.labels)), np.float32)
+    weight = np.empty(starts[-1], np.float32)
     order = np.argsort(lengths, kind="stable")
     for first in range(0, count, batch):
         rows = order[first : first + batch]
@@ -46,11 +51,11 @@ def make_store(
         # A short last batch is filled up: one shape, one compilation.
         filled = np.resize(rows, min(batch, count))
         made = drawer(task.draw, steps)(stream_key(seed, stream), filled)
-        made_x, made_y = np.asarray(made.x), np.asarray(made.y)
+        made = Sample(*map(np.asarray, made))
         for i, row in enumerate(rows):
             place = slice(starts[row], starts[row + 1])
-            x[place], y[place] = made_x[i, : lengths[row]], made_y[i, : lengths[row]]
-    return Store(x, y, starts)
+            x[place], y[place], weight[place] = (a[i, : lengths[row]] for a in made)
+    return Store(x, y, weight, starts)
 
 
 def rung(length: int) -> int:
@@ -84,7 +89,7 @@ def cut(store: Store, rows: np.ndarray, at: int, window: int, batch: int) -> Sam
     inside[len(rows) :] = False
     where = np.minimum(store.starts[filled][:, None] + t, len(store.x) - 1)
     mask = inside[..., None].astype(np.float32)
-    return Sample(store.x[where] * mask, store.y[where] * mask, mask[..., 0])
+    return Sample(store.x[where] * mask, store.y[where] * mask, store.weight[where] * mask[..., 0])
 
 
 def each_window(store: Store, batch: int, window: int) -> Iterator[tuple[np.ndarray, int, Sample]]:

@@ -76,10 +76,11 @@ def make_round(model: Model, store: Store, budget: BudgetConfig, batch: int) -> 
     window, own = budget.window, replace(budget, batch=batch, sequences=0)
     update, first = updater(model, own), begin(model, own)
     rng = np.random.default_rng(batch)
+    # Sequences that have a whole window; without any, the longest are the best there is.
+    long = np.flatnonzero(store.lengths >= min(window, store.lengths.max()))
     # More updates where each is short: rounds of about the same time.
-    rows = rng.integers(len(store.lengths), size=(max(16, 256 // batch), batch))
-    whole = int(store.lengths.min()) // window
-    assert whole > 0, "a sequence is shorter than a window"
+    rows = long[rng.integers(len(long), size=(max(16, 256 // batch), batch))]
+    whole = max(1, int(store.lengths[long].min()) // window)
 
     def one() -> float:
         state, loss, began = first, None, time.perf_counter()

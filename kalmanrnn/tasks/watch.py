@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,26 +15,23 @@ from kalmanrnn.tasks.predict import outputs, outputs_ragged
 from kalmanrnn.tasks.ragged import Store, make_store
 
 
-def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
-    """Return a function that judges a model: (model, memory) -> Look.
-
-    The memory is that of training, where it is carried from one sequence into the next.
-    """
+def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[[Model], Look]:
+    """Return a function that judges a model; each watched sequence begins with a fresh memory."""
     if task.lengths is not None:
         return _of_store(task, budget)
     watched = sequences(task, budget.seed, WATCHED, budget.watched)
 
-    def look(model: Model, memory: Any = None) -> Look:
+    def look(model: Model) -> Look:
         return judged(model, outputs(model, watched.x), watched)
 
     return look
 
 
-def _of_store(task: SequenceTask, budget: BudgetConfig) -> Callable[..., Look]:
+def _of_store(task: SequenceTask, budget: BudgetConfig) -> Callable[[Model], Look]:
     store = make_store(task, budget.seed, WATCHED, budget.watched)
     batch = min(budget.batch, budget.watched)
 
-    def look(model: Model, memory: Any = None) -> Look:
+    def look(model: Model) -> Look:
         flat = outputs_ragged(model, store, batch=batch, window=budget.window or task.steps)
         return judged(model, flat, whole(store))
 
@@ -51,8 +47,8 @@ def judged(model: Model, out: np.ndarray, sample: Sample) -> Look:
 
 
 def whole(store: Store) -> Sample:
-    """Take a store as one long sample in which every step counts."""
-    return Sample(store.x, store.y, np.ones(len(store.x), np.float32))
+    """Take a store as one long sample."""
+    return Sample(store.x, store.y, store.weight)
 
 
 def error_of(task: SequenceTask, out: np.ndarray, sample: Sample) -> float:
