@@ -9,7 +9,7 @@ train: $(VENV)/.installed
 	$(BIN)/kalmanrnn train --sim imu_gps
 
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

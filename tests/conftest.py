@@ -13,6 +13,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 # ruff: noqa: E402
+from collections import Counter
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,6 +26,14 @@ from kalmanrnn.run import over_drives
 from kalmanrnn.scenario import Scenario, load
 from kalmanrnn.simulate import simulate
 from kalmanrnn.types import Drive
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest: no worker shall be alone with one at the end."""
+    cost = Counter()
+    for item in items:
+        cost[item.path] += 20 if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: (-cost[item.path], item.path))
 
 
 @lru_cache
