@@ -25,9 +25,9 @@ def trends(found: Found) -> Table:
         for c, t in zip(found.curves, found.trends, strict=True)
     )
     note = (
-        f"{worse}: a mean is worse than that of a smaller {found.x}, by more than chance makes of "
-        "the spread over seeds in one sweep of twenty (studentised range), and by at least 1 %; by "
-        "5 % where there is one seed and nobody knows the spread."
+        f"{worse}: a mean is worse than at a smaller value of {found.x}, by more than chance "
+        "makes of the spread over seeds in one sweep of twenty (studentised range), and by at "
+        "least 1 %; by 5 % where there is one seed and nobody knows the spread."
     )
     header = ("figure", f"with {found.x}", "from and to")
     return Table("Trend", note, header, rows, ("",) * len(rows), texts=len(header))
