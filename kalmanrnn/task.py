@@ -125,7 +125,7 @@ class SequenceTask:
         network = self.network
         if network.recurrent_out and (network.bidirectional or network.skip or network.conv):
             raise ValueError("recurrent_out goes with neither bidirectional, skip nor conv")
-        if self.by_step and (self.network.conv or self.network.bidirectional):
+        if self.by_step and (network.conv or network.bidirectional):
             raise ValueError(
                 f"a {self.kind} task answers at each step: no strides and nothing backwards"
             )

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import sequencemaking as making
 
-from kalmanrnn.doctor import check
+from kalmanrnn.doctor import check, joins
 from kalmanrnn.doctor.lags import short_for_lag
+from kalmanrnn.doctor.series import MOST_SEQUENCES
 from kalmanrnn.errors import UserError
 
 
@@ -181,6 +182,15 @@ def test_joins_of_long_sequences_are_looked_at_where_they_are():
     x, y = making.windows(0, n=24, steps=700)
     assert "carry" not in names(x, y, carried=True)
     assert "carry" in names(*making.bursts(0, n=24, steps=700), carried=True)
+    # The past that a reset loses is the end of the sequence before, not its beginning.
+    assert finding("carry", *making.windows(0, n=24, steps=700, lag=100)).evidence > 0.2
+
+
+def test_a_bounded_number_of_sequences_is_looked_at(monkeypatch):
+    seen = []
+    monkeypatch.setattr(joins, "carry", lambda series, carried: seen.append(series) or [])
+    check(*making.lagged(n=MOST_SEQUENCES + 300), learn=False)
+    assert len(seen[0].inputs) == MOST_SEQUENCES
 
 
 def test_a_sum_from_a_known_start_needs_no_feedback_however_long():

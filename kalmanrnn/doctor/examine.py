@@ -25,6 +25,7 @@ from kalmanrnn.doctor.series import (
     alike,
     bounded,
     finite,
+    neighbours,
     openings,
     pieces,
     series_of,
@@ -106,14 +107,12 @@ def examine(
     tell: Tell = lambda line: None,
 ) -> Diagnosis:
     """Look at the data first, then at what it asks of a network, then at the network."""
-    found = columns.not_finite(series)
-    if len(finite(series).inputs):
-        found += axes(finite(series))
+    found, series = columns.not_finite(series), finite(series)
+    found += axes(series) if len(series.inputs) else []
     if held is not None:
         found += columns.not_finite(held, "held-out ")
         held = finite(held)
     swapped = any(f.name == "axes" for f in found)
-    series = finite(series)
     if swapped or len(series.inputs) < 1:
         return Diagnosis(worst_first(found))
     tell("looking at columns, growth and joins")
@@ -122,7 +121,7 @@ def examine(
     found += grows or columns.scale(series)
     found += [] if held is None or not len(held.inputs) else leak(series, held)
     whole, series = series, bounded(series)
-    found += joins.carry(whole, carried=settings.carried)
+    found += joins.carry(neighbours(whole), carried=settings.carried)
     cut = pieces(series)
     tell("asking how far back the targets depend on the inputs")
     curve = lags.lag_curve(cut)

@@ -90,16 +90,22 @@ def finite(series: Series) -> Series:
     return series._replace(inputs=series.inputs[good], targets=series.targets[good])
 
 
+def neighbours(series: Series) -> Series:
+    """Keep a bounded number of neighbouring sequences, whole."""
+    kept = slice(MOST_SEQUENCES)
+    return series._replace(inputs=series.inputs[kept], targets=series.targets[kept])
+
+
 def bounded(series: Series) -> Series:
     """Keep a bounded number of neighbouring sequences, and of last steps in each."""
-    inputs, targets = series.inputs[:MOST_SEQUENCES], series.targets[:MOST_SEQUENCES]
-    return series._replace(inputs=inputs[:, -MOST_STEPS:], targets=targets[:, -MOST_STEPS:])
+    x, y, _ = few = neighbours(series)
+    return few._replace(inputs=x[:, -MOST_STEPS:], targets=y[:, -MOST_STEPS:])
 
 
 def openings(series: Series) -> Series:
     """Keep a bounded number of sequences, and of first steps in each, labelled at every step."""
-    inputs, targets = series.inputs[:MOST_SEQUENCES], series.targets[:MOST_SEQUENCES]
-    return series._replace(inputs=inputs[:, :MOST_STEPS], targets=targets[:, :MOST_STEPS])
+    x, y, _ = few = neighbours(series)
+    return few._replace(inputs=x[:, :MOST_STEPS], targets=y[:, :MOST_STEPS])
 
 
 def pieces(series: Series) -> Series:
