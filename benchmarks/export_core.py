@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.config import StudentConfig
-from kalmanrnn.export.c99_function import function_of
-from kalmanrnn.export.c99_math import LINEAR, OWN, function_name, helpers
-from kalmanrnn.export.c99_tree import Tables, literal
-from kalmanrnn.export.c_run import compiler
-from kalmanrnn.export.ir import Program
-from kalmanrnn.export.onnx_model import model_of, open_session
-from kalmanrnn.export.replay import OPTIONS
-from kalmanrnn.export.trace import trace
-from kalmanrnn.network import core, make_core, of_student
+from kalmanrnn.core.config import StudentConfig
+from kalmanrnn.deploy.c.compiled import compiler
+from kalmanrnn.deploy.c.function import function_of
+from kalmanrnn.deploy.c.math_functions import LINEAR, OWN, function_name, helpers
+from kalmanrnn.deploy.c.tree import Tables, literal
+from kalmanrnn.deploy.ir.program import Program
+from kalmanrnn.deploy.ir.tracing import trace
+from kalmanrnn.deploy.onnx.model import model_of, open_session
+from kalmanrnn.deploy.verification.replay import OPTIONS
+from kalmanrnn.models.recurrent import core, make_core, of_student
 
 FEATURES, OUTPUTS, HIDDEN, STEPS = 24, 45, 64, 64
 NAMES = {

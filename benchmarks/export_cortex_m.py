@@ -12,13 +12,13 @@ import numpy as np
 from cortex_m import board
 from export_latency import SIZES, student_of, taught_of
 
-from kalmanrnn.export.c99_names import CORTEX_M, TARGETS
-from kalmanrnn.export.c99_selftest import record
-from kalmanrnn.export.c99_sizes import for_target
-from kalmanrnn.export.machine import machine_of
-from kalmanrnn.export.vectors import drives_of
-from kalmanrnn.filters import FILTERS
-from kalmanrnn.scenario import load
+from kalmanrnn.deploy.c.names import CORTEX_M, TARGETS
+from kalmanrnn.deploy.c.selftest import record
+from kalmanrnn.deploy.c.sizes import for_target
+from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.verification.test_vectors import drives_of
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.scenarios.scenario import load
 
 QUESTION = "Instructions of an event of imu_gps on a Cortex-M4, the UKF : the student of 64 units"
 NAMES = ("32", "64", "64 int8", "EKF", "UKF")

@@ -21,18 +21,24 @@ import jax
 import numpy as np
 from step_latency import filterpy_lap, one_drive
 
-from kalmanrnn.config import DataConfig, StudentConfig
-from kalmanrnn.export import c99
-from kalmanrnn.export.int8 import rounded, with_scales
-from kalmanrnn.export.machine import Machine, machine_of
-from kalmanrnn.export.replay import OPTIONS, Events, compile_replay, events_of_drives, replay
-from kalmanrnn.export.vectors import drives_of
-from kalmanrnn.normalise import fit_normaliser
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.student import estimator, make_student
-from kalmanrnn.teach import Taught, teach
-from kalmanrnn.types import Estimator
+from kalmanrnn.core.config import DataConfig, StudentConfig
+from kalmanrnn.core.datatypes import Estimator
+from kalmanrnn.data.normaliser import fit_normaliser
+from kalmanrnn.data.teacher_runs import Taught, teach
+from kalmanrnn.deploy.c import source_files
+from kalmanrnn.deploy.int8.quantise import rounded, with_scales
+from kalmanrnn.deploy.machine.machine import Machine, machine_of
+from kalmanrnn.deploy.verification.replay import (
+    OPTIONS,
+    Events,
+    compile_replay,
+    events_of_drives,
+    replay,
+)
+from kalmanrnn.deploy.verification.test_vectors import drives_of
+from kalmanrnn.models.student import estimator, make_student
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "2 x 64": (64, 2), "256": (256, 1)}
@@ -84,7 +90,7 @@ def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:
             else machine_of(name.lower(), scenario)
         )
         place = folder / name.replace(" ", "")
-        c99.emit(machine, place)
+        source_files.emit(machine, place)
         made[name] = Ready(machine, compile_replay(machine, place, events))
     return made
 

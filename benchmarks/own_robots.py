@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from common import machine, versions
 
-from kalmanrnn.job import load_trained
-from kalmanrnn.logs.bind import bind
-from kalmanrnn.logs.recording import Recording, Stream
-from kalmanrnn.runfolder import open_run
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.tracks import filter_track, student_track
-from kalmanrnn.train import Trained
-from kalmanrnn.types import Drive
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.evaluation.estimates import filter_track, student_track
+from kalmanrnn.logs.binding.bind import bind
+from kalmanrnn.logs.recording.recording import Recording, Stream
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.training.fit import Trained
+from kalmanrnn.training.load import load_trained
+from kalmanrnn.training.run_directory import open_run
 
 QUESTION = "does a student trained in simulation do the filter's job on the robot's own logs?"
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"

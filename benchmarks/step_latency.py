@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_imu_gps as twin
 
-from kalmanrnn.config import DataConfig, StudentConfig
-from kalmanrnn.dataset import localise
-from kalmanrnn.filters import FILTERS
-from kalmanrnn.normalise import fit_normaliser
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.student import estimator, make_student
-from kalmanrnn.teach import Taught, teach
-from kalmanrnn.types import Drive, Estimator
+from kalmanrnn.core.config import DataConfig, StudentConfig
+from kalmanrnn.core.datatypes import Drive, Estimator
+from kalmanrnn.data.local_frame import localise
+from kalmanrnn.data.normaliser import fit_normaliser
+from kalmanrnn.data.teacher_runs import Taught, teach
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.models.student import estimator, make_student
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Cost of one event of imu_gps called from Python, the default student : the JAX UKF"
 SIZES = {"1 x 64": (64, 1), "2 x 64": (64, 2), "1 x 128": (128, 1)}

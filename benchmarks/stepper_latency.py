@@ -12,13 +12,13 @@ import common
 import jax
 import numpy as np
 
-from kalmanrnn.config import DataConfig, StudentConfig
-from kalmanrnn.normalise import fit_normaliser
-from kalmanrnn.scenario import load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.stepper import Stepper
-from kalmanrnn.student import make_student
-from kalmanrnn.teach import teach
+from kalmanrnn.core.config import DataConfig, StudentConfig
+from kalmanrnn.data.normaliser import fit_normaliser
+from kalmanrnn.data.teacher_runs import teach
+from kalmanrnn.deploy.online.estimator import Stepper
+from kalmanrnn.models.student import make_student
+from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Microseconds a fix costs in kalmanrnn.Stepper at 64 units, from Python"
 SIZES = {"1 x 64": (64, 1), "2 x 64": (64, 2), "1 x 128": (128, 1)}

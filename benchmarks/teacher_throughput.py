@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_imu_gps as twin
 
-from kalmanrnn.filters import FILTERS
-from kalmanrnn.filters.reference import relative_difference
-from kalmanrnn.run import over_drives
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.types import Belief, Drive
+from kalmanrnn.core.datatypes import Belief, Drive
+from kalmanrnn.filters.filterpy_reference import relative_difference
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Ticks per second of the batched UKF on imu_gps, float64, against filterpy's in numpy"
 

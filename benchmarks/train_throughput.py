@@ -18,17 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from kalmanrnn import learn
-from kalmanrnn.config import DataConfig, RunConfig, StudentConfig
-from kalmanrnn.distil import Lesson
-from kalmanrnn.network import core
-from kalmanrnn.normalise import fit_normaliser
-from kalmanrnn.plan import Part, Place, order, parts, place
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.student import Normaliser, Student, make_student
-from kalmanrnn.supply import make_set
-from kalmanrnn.teach import Taught
-from kalmanrnn.train import skip_events, steps_in_drive
+from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig
+from kalmanrnn.data.distillation import Lesson
+from kalmanrnn.data.normaliser import fit_normaliser
+from kalmanrnn.data.prefetch import make_set
+from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.models.recurrent import core
+from kalmanrnn.models.student import Normaliser, Student, make_student
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.training import update as learn
+from kalmanrnn.training.fit import skip_events, steps_in_drive
+from kalmanrnn.training.schedule import Part, Place, order, parts, place
 
 QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
 

@@ -16,16 +16,16 @@ import jax
 import numpy as np
 from common import machine, versions
 
-from kalmanrnn import metrics
-from kalmanrnn.dataset import localise
-from kalmanrnn.job import load_trained
-from kalmanrnn.outcome import tangent_errors
-from kalmanrnn.run import over_drives
-from kalmanrnn.runfolder import open_run
-from kalmanrnn.scenario import load
-from kalmanrnn.student import estimator
-from kalmanrnn.symmetry import turned
-from kalmanrnn.teach import make_drives, run_filter, teach
+from kalmanrnn.data.augmentation import turned
+from kalmanrnn.data.local_frame import localise
+from kalmanrnn.data.teacher_runs import make_drives, run_filter, teach
+from kalmanrnn.evaluation import metrics
+from kalmanrnn.evaluation.summary import tangent_errors
+from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.models.student import estimator
+from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.training.load import load_trained
+from kalmanrnn.training.run_directory import open_run
 
 SEED = 12345
 QUESTION = "does a trained student hold on long drives and in every heading?"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filterpy.kalman import MerweScaledSigmaPoints, UnscentedKalmanFilter
 
-from kalmanrnn.own_teacher import FilterpyTeacher
+from kalmanrnn.filters.external.filterpy_adapter import FilterpyTeacher
 
 COMPASS, GPS = 0, 1
 COMPASS_SIGMA, GPS_SIGMA, GYRO_SIGMA, SPEED_SIGMA = 0.1, 1.0, 0.02, 0.1

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from kalmanrnn.stepper import Stepper
+from kalmanrnn.core.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from kalmanrnn.deploy.online.estimator import Stepper
+
 __all__ = ["Stepper", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what a user types only when he does: jax takes a second."""
     if name == "Stepper":
-        from kalmanrnn.stepper import Stepper
+        from kalmanrnn.deploy.online.estimator import Stepper
 
         return Stepper
     raise AttributeError(f"module 'kalmanrnn' has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 import sys
 
-from kalmanrnn.cli import main
+from kalmanrnn.cli.entry_point import main
 
 sys.exit(main())

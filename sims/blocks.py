@@ -23,14 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import HELD_OUT, TRAINING, lengths_of
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs_ragged
 from kalmanrnn.tasks.ragged import make_store, padding
-from kalmanrnn.tasks.together import (
+from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, lengths_of
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.throughput import (
     largest_difference,
     padded_in_front,
     peak_memory_gb,

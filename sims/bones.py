@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import drawer
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs
+from kalmanrnn.tasks.sampler import drawer
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 HEALS = 0.4
 LEVEL, LEVEL_SPREAD = 0.90, 0.10

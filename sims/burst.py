@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import TRAINING, drawer, sequences
-from kalmanrnn.tasks.judge import carried_error
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
+from kalmanrnn.tasks.evaluation import carried_error
 from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.tasks.watch import error_of
+from kalmanrnn.tasks.sampler import TRAINING, drawer, sequences
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.validation import error_of
 
 STEPS, BURST, LATEST = 130, 10, 50
 HELD_OUT = 1000

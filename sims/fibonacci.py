@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model, empty
 from kalmanrnn.tasks.predict import carry_on, outputs
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 FIRST_LOW, FIRST_HIGH = 1.0, 10.0
 EARLY, SHOWN_BEFORE = 5, 10

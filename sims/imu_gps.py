@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn import rotation
-from kalmanrnn.manifold import Block, StateSpace
-from kalmanrnn.motion import curve, integrate, smoothstep
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.sensors import Gps, Imu
+from kalmanrnn.core import quaternion
+from kalmanrnn.core.state_space import Block, StateSpace
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Gps, Imu
+from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
 
 GRAVITY = 9.80665  # m/s^2
 DOWN = np.array([0.0, 0.0, -GRAVITY])
@@ -36,10 +36,10 @@ SPACE = StateSpace(
 def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
     """Integrate one IMU reading."""
     q, v, p, gyro_bias, accel_bias = x[:4], x[4:7], x[7:10], x[10:13], x[13:16]
-    half_turn = rotation.exp(0.5 * dt * (u[:3] - gyro_bias))
-    middle = rotation.multiply(q, half_turn)
-    accel = rotation.rotate(middle, u[3:] - accel_bias) + DOWN.astype(x.dtype)
-    q = rotation.normalise(rotation.multiply(middle, half_turn))
+    half_turn = quaternion.exp(0.5 * dt * (u[:3] - gyro_bias))
+    middle = quaternion.multiply(q, half_turn)
+    accel = quaternion.rotate(middle, u[3:] - accel_bias) + DOWN.astype(x.dtype)
+    q = quaternion.normalise(quaternion.multiply(middle, half_turn))
     p = p + v * dt + 0.5 * accel * dt**2
     return jnp.concatenate([q, v + accel * dt, p, gyro_bias, accel_bias])
 
@@ -67,17 +67,17 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
         bank = lean * jnp.arctan(speed * swing * c[2] / GRAVITY) + 0.03 * c[4]
         yaw = start_yaw + swing * c[1]
         # Nose up is a negative turn about the left-pointing y axis.
-        tilt = rotation.multiply(rotation.about(1, -pitch), rotation.about(0, bank))
-        q = rotation.multiply(rotation.about(2, yaw), tilt)
+        tilt = quaternion.multiply(quaternion.about(1, -pitch), quaternion.about(0, bank))
+        q = quaternion.multiply(quaternion.about(2, yaw), tilt)
         flat = jnp.cos(pitch)
         way = jnp.stack([flat * jnp.cos(yaw), flat * jnp.sin(yaw), jnp.sin(pitch)])
         return q, speed * way
 
     def reading(c, rate):
         (q, _), (q_rate, accel) = jax.jvp(pose, (c,), (rate,))
-        back = rotation.inverse(q)
-        turn_rate = 2 * rotation.multiply(back, q_rate)[:3]
-        return jnp.concatenate([turn_rate, rotation.rotate(back, accel - DOWN)])
+        back = quaternion.inverse(q)
+        turn_rate = 2 * quaternion.multiply(back, q_rate)[:3]
+        return jnp.concatenate([turn_rate, quaternion.rotate(back, accel - DOWN)])
 
     now = jnp.stack([fast[0], turn[0], turn[1], climb[0], sway[0]])
     rate = jnp.stack([fast[1], turn[1], turn[2], climb[1], sway[1]])
@@ -106,7 +106,7 @@ def make(
         return (
             x[7:10]
             if not any(lever_arm_m)
-            else x[7:10] + rotation.rotate(x[:4], arm.astype(x.dtype))
+            else x[7:10] + quaternion.rotate(x[:4], arm.astype(x.dtype))
         )
 
     def process_noise(x, u, dt):
@@ -179,24 +179,24 @@ def _initial_std(imu: Imu) -> tuple[float, ...]:
 
 def turn(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
     """See state and fix in a world turned about its vertical: nothing here knows north."""
-    q = rotation.about(2, angle)
-    parts = [rotation.multiply(q, x[:4]), *(rotation.rotate(q, x[i : i + 3]) for i in (4, 7))]
-    return jnp.concatenate([*parts, x[10:]]), rotation.rotate(q, z)
+    q = quaternion.about(2, angle)
+    parts = [quaternion.multiply(q, x[:4]), *(quaternion.rotate(q, x[i : i + 3]) for i in (4, 7))]
+    return jnp.concatenate([*parts, x[10:]]), quaternion.rotate(q, z)
 
 
 def frame(x: jax.Array) -> jax.Array:
     """Take corrections in world axes; only the biases' tangent is in body axes."""
-    to_body = rotation.matrix(x[:4]).T
+    to_body = quaternion.matrix(x[:4]).T
     d = jnp.eye(15, dtype=x.dtype)
     return d.at[9:12, 9:12].set(to_body).at[12:15, 12:15].set(to_body)
 
 
 def features(x: jax.Array, u_mean: jax.Array) -> jax.Array:
     """World axes: force without gravity, turn rate, velocity, biases, body axes, in O(1)."""
-    turn = rotation.rotate(x[:4], u_mean[:3] - x[10:13])
-    force = rotation.rotate(x[:4], u_mean[3:] - x[13:16]) + DOWN.astype(x.dtype)
+    turn = quaternion.rotate(x[:4], u_mean[:3] - x[10:13])
+    force = quaternion.rotate(x[:4], u_mean[3:] - x[13:16]) + DOWN.astype(x.dtype)
     biases = jnp.concatenate([x[10:13] / 5e-3, x[13:16] / 0.1])
-    axes = rotation.matrix(x[:4])[:, :2].T.reshape(-1)
+    axes = quaternion.matrix(x[:4])[:, :2].T.reshape(-1)
     return jnp.concatenate([turn, force, x[4:7] / 10.0, axes, biases])
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn.manifold import Block, StateSpace
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.sensors import Gps
+from kalmanrnn.core.state_space import Block, StateSpace
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Gps
 
 SPACE = StateSpace((Block("position", size=2, unit="m"), Block("velocity", size=2, unit="m/s")))
 

@@ -13,9 +13,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn.manifold import Block, StateSpace
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.sensors import Channel, Sensor
+from kalmanrnn.core.state_space import Block, StateSpace
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Channel, Sensor
 
 TICK_HZ = 50.0
 FINER = 10

@@ -28,13 +28,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import HELD_OUT
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs_ragged
 from kalmanrnn.tasks.ragged import Store, make_store
+from kalmanrnn.tasks.sampler import HELD_OUT
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 SHORTEST, LONGEST, USUAL = 400, 800, 600
 NOISE = 0.25

@@ -9,10 +9,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn.manifold import Block, StateSpace, wrap
-from kalmanrnn.motion import curve, integrate
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.sensors import Channel, Sensor
+from kalmanrnn.core.state_space import Block, StateSpace, wrap
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Channel, Sensor
+from kalmanrnn.scenarios.trajectories import curve, integrate
 
 SPEED = 5.0
 BLOCKS = (

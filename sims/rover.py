@@ -11,10 +11,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn.manifold import Block, StateSpace, wrap
-from kalmanrnn.motion import curve, integrate, smoothstep
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.sensors import Channel, Compass, Gps
+from kalmanrnn.core.state_space import Block, StateSpace, wrap
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Channel, Compass, Gps
+from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
 
 SPACE = StateSpace((Block("position", size=2, unit="m"), Block("heading", "angle", unit="deg")))
 INPUTS = (

@@ -19,15 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.scenario import load
-from kalmanrnn.sensors import Channel
-from kalmanrnn.simulate import one_drive, simulate
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.judge import carried_error
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.data.teacher_runs import run_filter
+from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.sensors import Channel
+from kalmanrnn.scenarios.simulate import one_drive, simulate
+from kalmanrnn.tasks.evaluation import carried_error
 from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.teach import run_filter
-from kalmanrnn.types import Drive
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 ROVER = load("rover")
 STEPS, SKIP = 300, 50

@@ -28,12 +28,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import drawer
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs
+from kalmanrnn.tasks.sampler import drawer
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 LOW, HIGH = np.array([4000.0, 1.0, -1.5]), np.array([7000.0, 5.0, 0.5])
 FIRST_NM, LAST_NM = 400.0, 700.0

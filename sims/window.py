@@ -20,12 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import BudgetConfig, NetworkConfig
-from kalmanrnn.sensors import Channel
-from kalmanrnn.task import Merit, Sample, SequenceTask, Verdict, plain
-from kalmanrnn.tasks.draw import TRAINING, drawer, sequences
+from kalmanrnn.core.config import BudgetConfig, NetworkConfig
+from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import outputs
+from kalmanrnn.tasks.sampler import TRAINING, drawer, sequences
+from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
 DELAY, STEP, LEFT_OUT = 17.0, 0.1, 300.0
 BACK = round(DELAY / STEP)

@@ -21,11 +21,11 @@ import jax
 import numpy as np
 import pytest
 
-from kalmanrnn.filters import FILTERS
-from kalmanrnn.run import over_drives
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.types import Drive
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.simulate import simulate
 
 
 def pytest_collection_modifyitems(items):

@@ -7,17 +7,17 @@ import jax
 import numpy as np
 from helpers import one
 
-from kalmanrnn.config import StudentConfig
-from kalmanrnn.export import c99, c_run
-from kalmanrnn.export.c99_names import PORTABLE
-from kalmanrnn.export.c99_selftest import record
-from kalmanrnn.export.c99_sizes import for_target
-from kalmanrnn.export.int8 import rounded, with_scales
-from kalmanrnn.export.machine import machine_of
-from kalmanrnn.filters import FILTERS
-from kalmanrnn.simulate import simulate
-from kalmanrnn.student import blank_normaliser, estimator, make_student
-from kalmanrnn.types import Belief, Packet
+from kalmanrnn.core.config import StudentConfig
+from kalmanrnn.core.datatypes import Belief, Packet
+from kalmanrnn.deploy.c import compiled, source_files
+from kalmanrnn.deploy.c.names import PORTABLE
+from kalmanrnn.deploy.c.selftest import record
+from kalmanrnn.deploy.c.sizes import for_target
+from kalmanrnn.deploy.int8.quantise import rounded, with_scales
+from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.models.student import blank_normaliser, estimator, make_student
+from kalmanrnn.scenarios.simulate import simulate
 
 OK, NULL, TICKS, NOT_FINITE, TIME, DIVERGED, FAILED = range(7)
 EVENTS = 24
@@ -132,11 +132,11 @@ def differences(built, steps):
         for key in scale
     }
     for step in steps:
-        state = c_run.state_of(built, step.carry)
-        status, found = c_run.step(built, state, *step.packet)
+        state = compiled.state_of(built, step.carry)
+        status, found = compiled.step(built, state, *step.packet)
         if status != OK:
             return {"status": np.inf}
-        found |= c_run.carry_from(built, state)
+        found |= compiled.carry_from(built, state)
         for key, value in step.after.items():
             far = np.abs(found[key].reshape(value.shape) - value).max() / scale[key]
             worst[key] = max(worst[key], far if np.isfinite(far) else np.inf)
@@ -173,14 +173,14 @@ def sanitised(found, folder):
 
     Returns "" for a clean run, the reason where there are no sanitisers.
     """
-    c99.emit(found.machine, folder, record(found.estimator, found.drive))
+    source_files.emit(found.machine, folder, record(found.estimator, found.drive))
     label = found.machine.name
     text = SANITISED.replace("NAME", label).replace("UP_", f"{label.upper()}_")
     identity = ", ".join(f"{value}f" for value in found.machine.spec["identity"])
     (folder / "main.c").write_text(text.replace("IDENTITY", identity))
     sources = [str(path) for path in folder.glob("*.c")]
     flags = ["-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = [c_run.compiler(), *flags, *sources, "-o", str(folder / "run"), "-lm"]
+    command = [compiled.compiler(), *flags, *sources, "-o", str(folder / "run"), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "cannot find" in done.stderr:
         return "this compiler has no sanitisers"

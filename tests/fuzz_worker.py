@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kalmanrnn.errors import UserError
-from kalmanrnn.logs.readings import no_progress
-from kalmanrnn.logs.recording import load_recording
-from kalmanrnn.logs.source import open_log
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.readings import no_progress
+from kalmanrnn.logs.readers.source import open_log
+from kalmanrnn.logs.recording.recording import load_recording
 
 MEMORY_BYTES = 1 << 30
 # Of processor time: a busy machine is no hang.

@@ -1,9 +1,15 @@
 """Pieces that several test files share."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 
-from kalmanrnn.logs.recording import Recording, Stream
+from kalmanrnn.logs.recording.recording import Recording, Stream
+
+ROOT = Path(__file__).resolve().parents[1]
+TEST_DATA = ROOT / "tests" / "data"
+SHARED = ROOT.parent / "shared" / "data"
 
 
 def one(drives, index=0):

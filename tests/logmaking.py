@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.logs.readings import Readings, Source, Topic
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 EPOCH_NS = 1_700_000_000_000_000_000
 EPOCH = 1.7e9
@@ -121,7 +121,7 @@ def _nine(covariance):
 
 def read_log(scenario, folder, map_file):
     """Import a log and bind it to a scenario, as the commands do."""
-    from kalmanrnn.logs.bind import bind
+    from kalmanrnn.logs.binding.bind import bind
     from kalmanrnn.logs.importer import import_log
 
     return bind(scenario, import_log(folder, map_file))

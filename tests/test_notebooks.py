@@ -1,10 +1,10 @@
 import json
-from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from helpers import ROOT
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 
 
 # What each story ends with must hold.

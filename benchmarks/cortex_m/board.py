@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.export import c99
-from kalmanrnn.export.c99_header import carry_of, identifier, sizes_of
-from kalmanrnn.export.c99_selftest import Record
-from kalmanrnn.export.c99_tree import literal
-from kalmanrnn.export.machine import Machine
+from kalmanrnn.deploy.c import source_files
+from kalmanrnn.deploy.c.header import carry_of, identifier, sizes_of
+from kalmanrnn.deploy.c.selftest import Record
+from kalmanrnn.deploy.c.tree import literal
+from kalmanrnn.deploy.machine.machine import Machine
 
 HERE = Path(__file__).parent
 COMPILER, SIZE, EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
@@ -60,7 +60,7 @@ def lacking() -> str:
 
 def measure(machine: Machine, recorded: Record, folder: Path) -> OnBoard:
     """Write, compile and emulate a machine in a folder of its own."""
-    c99.emit(machine, folder, recorded)
+    source_files.emit(machine, folder, recorded)
     (folder / "events.h").write_text(events_text(machine, recorded))
     name = identifier(machine.name)
     own = [f"{name}.c", f"{name}_weights.c"]

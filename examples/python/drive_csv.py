@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from kalmanrnn.scenario import Scenario, load
-from kalmanrnn.simulate import simulate
-from kalmanrnn.types import Drive
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.simulate import simulate
 
 
 def main() -> None:

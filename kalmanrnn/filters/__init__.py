@@ -1,8 +1,1 @@
-"""Classical filters: the teachers and the baselines."""
-
-from kalmanrnn.filters.ekf import ekf
-from kalmanrnn.filters.ukf import ukf
-
-FILTERS = {"ekf": ekf, "ukf": ukf}
-
-__all__ = ["FILTERS", "ekf", "ukf"]
+"""Classical filters, the teachers and baselines: EKF and UKF in JAX, equal to filterpy's."""

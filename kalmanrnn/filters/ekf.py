@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.types import Belief, Estimator, Packet
+from kalmanrnn.core.datatypes import Belief, Estimator, Packet
+from kalmanrnn.scenarios.scenario import Scenario
 
 
 class FilterEstimate(NamedTuple):

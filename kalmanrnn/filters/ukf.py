@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kalmanrnn.core.datatypes import Belief, Estimator, Packet
 from kalmanrnn.filters.ekf import FilterEstimate, gain_of, unless_padding
-from kalmanrnn.scenario import Scenario
-from kalmanrnn.types import Belief, Estimator, Packet
+from kalmanrnn.scenarios.scenario import Scenario
 
 # Sigma points are columns: the innermost loop is then long, and faster on CPU.
 over_points = partial(jax.vmap, in_axes=1, out_axes=1)

@@ -1,1 +1,1 @@
-"""Real logs become drives; each format has its own file, what is common stands in align."""
+"""Real logs become drives: read, map, convert, bind; each step a package."""

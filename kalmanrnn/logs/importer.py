@@ -7,25 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from kalmanrnn.errors import UserError
-from kalmanrnn.logs.clock import Timed, clean, settle
-from kalmanrnn.logs.convert import (
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.conversion.clock import Timed, clean, settle
+from kalmanrnn.logs.conversion.convert import (
     gps_of_columns,
     imu_of_columns,
     imu_units,
     own_stream,
     streams_of_topic,
 )
-from kalmanrnn.logs.gather import gather, sections
-from kalmanrnn.logs.geodesy import Origin
-from kalmanrnn.logs.guess import guess_map
-from kalmanrnn.logs.layout import GpsMap, LogMap
-from kalmanrnn.logs.localise import on_earth, snapped, to_local
-from kalmanrnn.logs.mapping import map_text, parse_map
-from kalmanrnn.logs.readings import no_progress
-from kalmanrnn.logs.recording import Recording, Stream, load_recording
-from kalmanrnn.logs.reference import reference_stream, tie
-from kalmanrnn.logs.source import open_log
+from kalmanrnn.logs.conversion.local_frame import on_earth, snapped, to_local
+from kalmanrnn.logs.conversion.read_sections import gather, sections
+from kalmanrnn.logs.conversion.reference import reference_stream, tie
+from kalmanrnn.logs.guessing.guess import guess_map
+from kalmanrnn.logs.mapping.layout import GpsMap, LogMap
+from kalmanrnn.logs.mapping.mapping import map_text, parse_map
+from kalmanrnn.logs.readers.readings import no_progress
+from kalmanrnn.logs.readers.source import open_log
+from kalmanrnn.logs.recording.geodesy import Origin
+from kalmanrnn.logs.recording.recording import Recording, Stream, load_recording
 
 # A gap is called one where it is that many times the usual step.
 GAP = 5.0

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluate import Comparison, Path
-from kalmanrnn.metrics import Group
+from kalmanrnn.evaluation.compare import Comparison, Path
+from kalmanrnn.evaluation.metrics import Group
 from kalmanrnn.report.style import WIDTH_IN, colour, frame, line, roomy
-from kalmanrnn.report.words import number, unit, with_unit
+from kalmanrnn.report.text import number, unit, with_unit
 
 # Within metres of each other on hundreds of metres: nested, or the last one hides the others.
 WIDTHS = {"truth": 2.6, "student": 1.0}

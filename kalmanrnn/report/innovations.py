@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluate import Comparison
+from kalmanrnn.evaluation.compare import Comparison
 from kalmanrnn.report.style import colour, frame, grid, legend
-from kalmanrnn.report.words import label
+from kalmanrnn.report.text import label
 
 MOST_PANELS = 6
 

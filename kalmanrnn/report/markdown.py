@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kalmanrnn.evaluate import Comparison
-from kalmanrnn.report.data import plain
+from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.report.json_data import plain
 from kalmanrnn.report.tables import Table, tables
-from kalmanrnn.report.words import MEANING, number, verdict
+from kalmanrnn.report.text import MEANING, number, verdict
 
 
 def render(comparison: Comparison, info: Mapping[str, Any]) -> str:

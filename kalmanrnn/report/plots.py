@@ -9,15 +9,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluate import Comparison
-from kalmanrnn.metrics import Group
-from kalmanrnn.outcome import QUANTILES
-from kalmanrnn.report.curve import training
+from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.metrics import Group
+from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.drives import drives
 from kalmanrnn.report.innovations import innovations
 from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
 from kalmanrnn.report.svg import Picture, svg
-from kalmanrnn.report.words import group_label, label, with_unit
+from kalmanrnn.report.text import group_label, label, with_unit
+from kalmanrnn.report.training_curve import training
 
 
 def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from kalmanrnn.report.words import label
+from kalmanrnn.report.text import label
 
 COLOURS = {
     "truth": "#000000",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kalmanrnn.evaluate import Comparison, Outcome
-from kalmanrnn.innovations import figures
-from kalmanrnn.report.words import (
+from kalmanrnn.evaluation.compare import Comparison, Outcome
+from kalmanrnn.evaluation.innovations import figures
+from kalmanrnn.report.text import (
     NOTHING,
     change,
     consistency,

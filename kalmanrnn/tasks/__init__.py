@@ -1,1 +1,1 @@
-"""Train and judge networks on sequence tasks, with the loop and the core of filter students."""
+"""Sequence tasks: networks trained on inputs and labels, with no filter in them."""

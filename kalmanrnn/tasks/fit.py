@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kalmanrnn import checkpoint, learn, loop
-from kalmanrnn.config import BudgetConfig, TaskConfig
-from kalmanrnn.loop import Leg, Study, Tally
-from kalmanrnn.network import core
-from kalmanrnn.progress import Meter
-from kalmanrnn.runfolder import RunFolder
-from kalmanrnn.task import Sample, SequenceTask
-from kalmanrnn.tasks.draw import TRAINING, sequences
-from kalmanrnn.tasks.feed import batch_of, make_feed, window_of
+from kalmanrnn.core.config import BudgetConfig, TaskConfig
+from kalmanrnn.core.progress import Meter
+from kalmanrnn.models.recurrent import core
+from kalmanrnn.tasks.batches import batch_of, make_feed, window_of
 from kalmanrnn.tasks.model import Model, answer, empty, fit_scales, loss_of, make_model
-from kalmanrnn.tasks.watch import watcher
+from kalmanrnn.tasks.sampler import TRAINING, sequences
+from kalmanrnn.tasks.task import Sample, SequenceTask
+from kalmanrnn.tasks.validation import watcher
+from kalmanrnn.training import checkpoint, loop
+from kalmanrnn.training import update as learn
+from kalmanrnn.training.loop import Leg, Study, Tally
+from kalmanrnn.training.run_directory import RunFolder
 
 SCALED_ON = 512
 

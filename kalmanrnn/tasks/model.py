@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.config import NetworkConfig
-from kalmanrnn.network import Core, Memory, core, make_core
-from kalmanrnn.task import Sample, SequenceTask
+from kalmanrnn.core.config import NetworkConfig
+from kalmanrnn.models.recurrent import Core, Memory, core, make_core
+from kalmanrnn.tasks.task import Sample, SequenceTask
 
 
 class Scales(NamedTuple):

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.network import Memory, core
-from kalmanrnn.task import SequenceTask
+from kalmanrnn.models.recurrent import Memory, core
 from kalmanrnn.tasks.model import Model, answer, empty, in_units
 from kalmanrnn.tasks.ragged import Store, each_window, put_back
+from kalmanrnn.tasks.task import SequenceTask
 
 AT_ONCE = 256
 

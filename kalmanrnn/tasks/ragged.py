@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.task import Sample, SequenceTask
-from kalmanrnn.tasks.draw import drawer, lengths_of, stream_key
+from kalmanrnn.tasks.sampler import drawer, lengths_of, stream_key
+from kalmanrnn.tasks.task import Sample, SequenceTask
 
 # Each length drawn for is one compilation: lengths are rounded up on a ladder of this ratio.
 LADDER = 1.15

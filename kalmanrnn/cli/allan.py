@@ -1,0 +1,76 @@
+"""`kalmanrnn allan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from kalmanrnn.cli.common import parse
+from kalmanrnn.core.errors import OK, USAGE, UserError
+
+
+@dataclass(frozen=True)
+class AllanFlags:
+    """Tell an IMU's noise from a log in which it lies still, as kalibr's imu.yaml."""
+
+    log: tyro.conf.Positional[Path]
+    """Bag, ULog, CSV file or folder, or a drive file (.npz)."""
+    out: Path | None = None
+    """YAML to write, with kalibr's keys."""
+    plot: Path | None = None
+    """Picture of the Allan deviations to write (.png, .svg, .pdf)."""
+    topic: str | None = None
+    """The IMU's topic, where the log has more than one."""
+    from_s: float = 0.0
+    """Begin this long after the first reading [s]."""
+    to_s: float | None = None
+    """End this long after the first reading [s]; at the last if not given."""
+    gyro_unit: Literal["rad/s", "deg/s"] | None = None
+    """What the log's gyro is in; as its columns' names say if not given, else rad/s."""
+    accel_unit: Literal["m/s^2", "g"] = "m/s^2"
+    """What the log's accelerometer is in."""
+
+
+def allan(args: Sequence[str]) -> int:
+    """Print an IMU's noise figures; write them and a picture where asked."""
+    flags = parse(AllanFlags, args, prog="kalmanrnn allan")
+    if flags.to_s is not None and flags.to_s <= flags.from_s:
+        raise UserError(
+            f"--to-s {flags.to_s:g} is not after --from-s {flags.from_s:g}",
+            why="both are seconds after the first reading",
+            cure="kalmanrnn allan LOG --from-s 0 --to-s 3600",
+            code=USAGE,
+        )
+    from kalmanrnn.diagnostics.figure_file import check_folder, check_picture
+
+    if flags.plot is not None:
+        check_picture(flags.plot)
+    if flags.out is not None:
+        check_folder(flags.out)
+    from kalmanrnn.core.progress import Meter
+    from kalmanrnn.diagnostics.logs.imu_noise import code_line, figures, sheet, write_yaml
+
+    with Meter(1) as meter:
+        found = figures(
+            flags.log,
+            topic=flags.topic,
+            span=(flags.from_s, flags.to_s),
+            gyro_unit=flags.gyro_unit,
+            accel_unit=flags.accel_unit,
+            progress=lambda done, total: meter.step(done, "read", f"of {total} messages"),
+        )
+    print("\n".join(sheet(found)))
+    if flags.out is not None:
+        write_yaml(found, flags.out)
+        print(f"\nwritten: {flags.out}")
+    if flags.plot is not None:
+        from kalmanrnn.diagnostics.logs.allan_figure import draw
+
+        draw(found, flags.plot)
+        print(f"picture: {flags.plot}")
+    print(f"\nfor a sim file:\n{code_line(found)}")
+    return OK

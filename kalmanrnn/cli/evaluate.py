@@ -1,0 +1,100 @@
+"""`kalmanrnn eval`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from kalmanrnn.cli.common import Device, choose_device, parse, show
+from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.training.run_directory import open_run
+
+
+@dataclass(frozen=True)
+class EvalFlags:
+    """Judge a trained run again: on fresh simulated drives, or on logs with --log."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a trained run, such as runs/latest."""
+    log: tuple[Path, ...] = ()
+    """Logs to judge on instead of simulated drives: drive files, bags, ULogs, CSV folders."""
+    map: Path | None = None
+    """YAML that says what the log's topics and columns mean; guessed if not given."""
+    sim: str | None = None
+    """Another sim to judge on; the run's own if not given."""
+    drives: int | None = None
+    """Simulated drives; as many as in training's report if not given."""
+    seconds: float | None = None
+    """Length of each simulated drive [s]; as in training if not given."""
+    seed: int | None = None
+    """Seed of the simulated drives; the run's own if not given."""
+    outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
+    """Lengths of the outages tried on a log [s]."""
+    outage_at: tuple[float, ...] = ()
+    """When they begin, in seconds after the log's first event; at each quarter if not given."""
+    skip_s: float | None = None
+    """Start of each drive that no figure counts [s]; 5 for a log, as in training else."""
+    out: Path | None = None
+    """Folder of the report; a new one inside the run if not given."""
+    device: Device = "auto"
+    """Where JAX runs."""
+    json: bool = False
+    """Print report.json on stdout instead of the tables."""
+
+
+def evaluate(args: Sequence[str]) -> int:
+    """Judge a trained run again."""
+    flags = parse(EvalFlags, args, prog="kalmanrnn eval")
+    if flags.map is not None and not flags.log:
+        raise UserError(
+            "--map without --log",
+            why="a map says what a log's columns mean",
+            cure="kalmanrnn eval RUN --log DIR --map DIR/map.yaml",
+            code=USAGE,
+        )
+    choose_device(flags.device)
+    folder = open_run(flags.run)
+    out = flags.out or folder.path / f"eval-{time.strftime('%Y%m%d-%H%M%S')}"
+    if out.exists():
+        raise UserError(
+            f"{out} exists already",
+            why="a report never writes over another",
+            cure=f"kalmanrnn eval {flags.run} --out ANOTHER",
+            code=USAGE,
+        )
+    line = " ".join(["kalmanrnn", "eval", *args])
+    if folder.is_task:
+        from kalmanrnn.tasks.run import evaluate_task
+
+        show(
+            evaluate_task(folder, out, line, seed=flags.seed, count=flags.drives),
+            out,
+            as_json=flags.json,
+        )
+        return OK
+    if not flags.log:
+        from kalmanrnn.experiments.train_and_evaluate import evaluate_simulated
+
+        found = evaluate_simulated(
+            folder,
+            out,
+            line,
+            sim=flags.sim,
+            seed=flags.seed,
+            held_out=flags.drives,
+            seconds=flags.seconds,
+            skip_s=flags.skip_s,
+        )
+        show(found, out, as_json=flags.json)
+        return OK
+    from kalmanrnn.experiments.on_logs import LogTrial, evaluate_logs
+
+    trial = LogTrial(flags.outage_at, flags.outage_s, flags.skip_s)
+    for place in evaluate_logs(folder, flags.log, flags.map, flags.sim, trial, out, line):
+        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+    return OK

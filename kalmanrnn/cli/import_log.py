@@ -1,0 +1,131 @@
+"""`kalmanrnn import`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from kalmanrnn.cli.common import parse
+from kalmanrnn.core.errors import OK, USAGE, UserError
+
+if TYPE_CHECKING:
+    from kalmanrnn.logs.recording.recording import Recording, Stream
+
+
+@dataclass(frozen=True)
+class ImportFlags:
+    """Turn a log into a drive file: SI units, our axes, one clock; and say what was done."""
+
+    log: tyro.conf.Positional[Path]
+    """A ROS 1 or ROS 2 bag, an .mcap, a PX4 .ulg, a .csv file or a folder of them."""
+    out: Path
+    """The drive file to write, such as drive.npz; its map is written beside it."""
+    map: Path | None = None
+    """YAML that says what the log's topics and columns mean; guessed if not given."""
+    quiet: bool = False
+    """No progress on stderr."""
+
+
+def import_(args: Sequence[str]) -> int:
+    """Write a log's drive file, and the map that it was read with."""
+    flags = parse(ImportFlags, args, prog="kalmanrnn import")
+    beside = flags.out.with_suffix(".map.yaml")
+    _check_out(flags, beside)
+    from kalmanrnn.core.progress import Meter
+    from kalmanrnn.logs.importer import import_log
+
+    with Meter(0, what="import", quiet=flags.quiet) as meter:
+        recording = import_log(flags.log, flags.map, progress=meter.count)
+    _write(recording, flags, beside)
+    for note in recording.notes:
+        print(f"note: {note}")
+    print("\n".join(["", *table(recording), ""]))
+    print(f"drive: {flags.out}\nmap:   {_map_of(flags, beside)}")
+    print(f"next:  kalmanrnn eval runs/latest --log {flags.out}")
+    return OK
+
+
+def table(recording: Recording) -> list[str]:
+    """Return lines that list a recording's streams: readings, rate, span, channels."""
+    rows = [("stream", "readings", "rate", "from", "to", "channels")]
+    rows += [_row(stream.name, stream) for stream in recording.streams]
+    if recording.reference is not None:
+        rows.append(_row("reference", recording.reference))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5)), row[5]]
+        )
+        for row in rows
+    ]
+
+
+def _row(name: str, stream: Stream) -> tuple[str, ...]:
+    span = float(stream.t[-1] - stream.t[0])
+    rate = f"{(len(stream.t) - 1) / span:.1f} Hz" if span > 0 else "-"
+    units = dict.fromkeys(stream.units)
+    channels = "; ".join(
+        ", ".join(c for c, u in zip(stream.channels, stream.units, strict=True) if u == unit)
+        + (f" [{unit}]" if unit else "")
+        for unit in units
+    )
+    times = (f"{stream.t[0]:.2f} s", f"{stream.t[-1]:.2f} s")
+    return name, str(len(stream.t)), rate, *times, channels
+
+
+def _check_out(flags: ImportFlags, beside: Path) -> None:
+    """Refuse to write over anything, or anything but an .npz."""
+    another = f"kalmanrnn import {flags.log} --out ANOTHER.npz"
+    if flags.out.suffix != ".npz":
+        raise UserError(
+            f"--out {flags.out} does not end in .npz",
+            why="a drive file is an .npz",
+            cure=f"kalmanrnn import {flags.log} --out {flags.out.with_suffix('.npz')}",
+            code=USAGE,
+        )
+    taken = (
+        [flags.out] if flags.map is not None and _same(flags.map, beside) else [flags.out, beside]
+    )
+    for path in taken:
+        if path.exists():
+            raise UserError(
+                f"{path} exists already",
+                why="an import never writes over another file",
+                cure=another,
+                code=USAGE,
+            )
+    if not flags.out.parent.is_dir():
+        raise UserError(
+            f"there is no folder {flags.out.parent}",
+            why="the drive file would be written there",
+            cure=f"mkdir -p {flags.out.parent}",
+            code=USAGE,
+        )
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.exists() and b.exists() and a.samefile(b)
+
+
+def _map_of(flags: ImportFlags, beside: Path) -> Path:
+    return beside if beside.exists() else flags.out
+
+
+def _write(recording: Recording, flags: ImportFlags, beside: Path) -> None:
+    """Write the map, then the drive; where the second fails, the first goes too."""
+    from kalmanrnn.logs.recording.recording import save_recording
+
+    new = bool(recording.map) and not beside.exists()
+    try:
+        if new:
+            beside.write_text(recording.map, encoding="utf-8")
+        save_recording(flags.out, recording)
+    except BaseException:
+        flags.out.unlink(missing_ok=True)
+        if new:
+            beside.unlink(missing_ok=True)
+        raise

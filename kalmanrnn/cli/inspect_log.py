@@ -1,0 +1,55 @@
+"""`kalmanrnn inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from kalmanrnn.cli.common import parse
+from kalmanrnn.core.errors import OK
+
+
+@dataclass(frozen=True)
+class InspectFlags:
+    """Say what a log holds and what is wrong with it; changes nothing."""
+
+    log: tyro.conf.Positional[Path]
+    """Bag, ULog, CSV file or folder of CSV files."""
+    plot: Path | None = None
+    """Picture of the sensors over time to write (.png, .svg, .pdf)."""
+    json: bool = False
+    """Print everything as JSON instead."""
+
+
+def inspect(args: Sequence[str]) -> int:
+    """Print a log's topics, its GPS, and judgements with the map's lines that cure them."""
+    flags = parse(InspectFlags, args, prog="kalmanrnn inspect")
+    if flags.plot is not None:
+        from kalmanrnn.diagnostics.figure_file import check_picture
+
+        check_picture(flags.plot)
+    from kalmanrnn.core.progress import Meter
+    from kalmanrnn.diagnostics.logs.check_log import judge
+    from kalmanrnn.diagnostics.logs.facts import gather
+    from kalmanrnn.diagnostics.logs.summary import as_json, sheet
+    from kalmanrnn.logs.readers.source import open_log
+
+    source = open_log(flags.log)
+    with Meter(sum(t.count for t in source.topics)) as meter:
+        facts = gather(source, lambda done, total: meter.step(done, "read", "messages"))
+    findings = judge(facts)
+    if flags.plot is not None:
+        from kalmanrnn.diagnostics.logs.figure import draw
+
+        draw(facts, flags.plot)
+    if flags.json:
+        print(json.dumps(as_json(facts, findings)))
+        return OK
+    print("\n".join(sheet(facts, findings)))
+    if flags.plot is not None:
+        print(f"\npicture: {flags.plot}")
+    return OK

@@ -1,0 +1,155 @@
+"""`kalmanrnn sweep`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from kalmanrnn.cli.common import Device, choose_device, parse, show, values_of
+from kalmanrnn.cli.stopping import stop_on_signal
+from kalmanrnn.core.config import RunConfig, TaskConfig
+from kalmanrnn.core.errors import OK, USAGE, UserError
+
+if TYPE_CHECKING:
+    from kalmanrnn.experiments.sweep.folder import Sweep
+
+LOGS = ("log", "map", "mix", "held-share", "held-gap-s")
+NOT_PASSED = ("sim", "set", "out", "resume", "device", "json", "quiet", *LOGS)
+
+
+@dataclass(frozen=True)
+class SweepFlags:
+    """Train a grid of settings, a run for each, and report error against width.
+
+    Flags of `kalmanrnn train` that all runs share follow after `--`:
+    kalmanrnn sweep --sim rover --grid hidden=8,16,32 seed=0,1 -- --distil-steps 3000
+    """
+
+    sim: str = "imu_gps"
+    """Name of a shipped sim, or a path to a .py file that exports SCENARIO or TASK."""
+    set: tuple[str, ...] = ()
+    """Parameters of the sim's make(), as name=value."""
+    grid: tuple[str, ...] = ()
+    """Flags of `kalmanrnn train` with their values, as hidden=8,16,32 student=gain,delta seed=0,1;
+    the first with several numbers is the axis that error is drawn against."""
+    out: Path | None = None
+    """Folder of the sweep; sweeps/<time>-<sim> if not given."""
+    resume: Path | None = None
+    """Go on with a sweep that was stopped; its settings are kept."""
+    device: Device = "auto"
+    """Where JAX runs."""
+    json: bool = False
+    """Print report.json on stdout instead of the tables."""
+    quiet: bool = False
+    """No progress on stderr."""
+
+
+def sweep(args: Sequence[str]) -> int:
+    """Make the runs of a grid and report on all of them."""
+    cut = list(args).index("--") if "--" in args else len(args)
+    own, passed = list(args[:cut]), list(args[cut + 1 :])
+    flags = parse(SweepFlags, own, prog="kalmanrnn sweep")
+    choose_device(flags.device)
+    with compiled_kept():
+        made = _taken_up(flags, own, passed) if flags.resume else _laid_out(flags, args, passed)
+        from kalmanrnn.experiments.sweep.run import run_sweep
+
+        found = run_sweep(made, stop=stop_on_signal(), quiet=flags.quiet)
+    show(found, made.path / "report", as_json=flags.json)
+    return OK
+
+
+def _taken_up(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Sweep:
+    """Open a sweep to go on with; its settings are kept, so none may be given."""
+    given = [flag for flag in ("--sim", "--set", "--grid", "--out") if values_of(own, flag)]
+    if given or passed:
+        raise UserError(
+            f"--resume does not go with {(given or list(passed))[0]}",
+            why="a sweep that goes on keeps its settings",
+            cure=f"kalmanrnn sweep --resume {flags.resume}",
+            code=USAGE,
+        )
+    from kalmanrnn.experiments.sweep.folder import open_sweep
+
+    assert flags.resume is not None
+    return open_sweep(flags.resume)
+
+
+def _laid_out(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sweep:
+    """Make a new sweep's folder, after everything has been checked."""
+    from kalmanrnn.experiments.sweep.folder import make_sweep
+    from kalmanrnn.experiments.sweep.grid import read_grid
+
+    for text in passed:
+        name = text.removeprefix("--").partition("=")[0]
+        if text.startswith("--") and name in NOT_PASSED:
+            raise UserError(
+                f"--{name} cannot follow the --",
+                why="a sweep learns from simulated drives alone"
+                if name in LOGS
+                else "behind it come flags of kalmanrnn train that all runs share",
+                cure=f"leave --{name} out" if name in LOGS else f"put --{name} before the --",
+                code=USAGE,
+            )
+    shared = ["--sim", flags.sim, *(["--set", *flags.set] if flags.set else []), *passed]
+    base = settings(shared)
+    grid = read_grid(flags.grid, base)
+    for key in grid:
+        flag = "--" + key.replace("_", "-")
+        if values_of([t.replace("_", "-") for t in passed], flag):
+            raise UserError(
+                f"{flag} is given twice",
+                why="it is in the grid, and again behind the --",
+                cure=f"leave {flag} out behind the --",
+                code=USAGE,
+            )
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(flags.sim).stem}"
+    return make_sweep(
+        flags.out or Path("sweeps") / stamp,
+        base,
+        grid,
+        command=["kalmanrnn", "sweep", *map(shlex.quote, args)],
+        train=["kalmanrnn", "train", *map(shlex.quote, shared)],
+    )
+
+
+def settings(args: Sequence[str]) -> RunConfig | TaskConfig:
+    """Return the settings that `kalmanrnn train` would have of these flags."""
+    from kalmanrnn.cli import train, train_task
+
+    if train.is_task(args):
+        task = parse(
+            train_task.TaskFlags, args, prog="kalmanrnn train", default=train_task.defaults(args)
+        )
+        return TaskConfig(task.sim, task.set, task.network, task.budget)
+    flags = parse(train.TrainFlags, args, prog="kalmanrnn train", default=train.defaults(args))
+    config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
+    train.openable(config)
+    from kalmanrnn.scenarios.scenario import load
+
+    load(config.sim, config.set)
+    return config
+
+
+@contextmanager
+def compiled_kept() -> Iterator[None]:
+    """Keep compiled programs on disk: every run starts a process that needs most of them again."""
+    with TemporaryDirectory(prefix="kalmanrnn-sweep-", ignore_cleanup_errors=True) as place:
+        kept = {
+            "JAX_COMPILATION_CACHE_DIR": place,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        }
+        added = [name for name in kept if name not in os.environ]
+        os.environ.update({name: kept[name] for name in added})
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]

@@ -1,0 +1,152 @@
+"""`kalmanrnn train`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kalmanrnn.cli.common import Device, choose_device, parse, show, value_of
+from kalmanrnn.cli.stopping import stop_on_signal
+from kalmanrnn.core.config import (
+    FINE_TUNING,
+    DataConfig,
+    LogsConfig,
+    RunConfig,
+    StudentConfig,
+    TrainConfig,
+    check_config,
+    is_own,
+)
+from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.scenarios.catalogue import exports_task
+from kalmanrnn.training.run_directory import create, open_run
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """Simulate drives, run the filter, train a student on it, and report side by side."""
+
+    sim: str = "imu_gps"
+    """Name of a shipped sim, or a path to a .py file that exports SCENARIO (or TASK)."""
+    set: tuple[str, ...] = ()
+    """Parameters of the sim's make(), as name=value."""
+    out: Path | None = None
+    """Folder of the run; runs/<time>-<sim>-<student> if not given."""
+    resume: Path | None = None
+    """Go on with a run that was stopped; its settings are kept."""
+    config: Path | None = None
+    """A config.json of another run, or YAML of the same form; flags go over it."""
+    device: Device = "auto"
+    """Where JAX runs."""
+    json: bool = False
+    """Print report.json on stdout instead of the tables."""
+    quiet: bool = False
+    """No progress on stderr."""
+    student: StudentConfig = StudentConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    logs: LogsConfig = LogsConfig()
+
+
+def train(args: Sequence[str]) -> int:
+    """Train a student, or a sequence task's network, and report."""
+    if is_task(args):
+        from kalmanrnn.cli.train_task import train_task
+
+        return train_task(args)
+    flags = parse(TrainFlags, args, prog="kalmanrnn train", default=defaults(args))
+    choose_device(flags.device)
+    config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
+    recordings: list[Any] = []
+    if flags.resume is not None:
+        folder = open_run(flags.resume)
+        config = folder.config()
+    else:
+        from kalmanrnn.scenarios.scenario import load
+
+        check_config(config)
+        load(config.sim, config.set)
+        recordings = openable(config)
+        folder = create(flags.out, config, ["kalmanrnn", "train", *args])
+    stop = stop_on_signal()
+    if not config.logs.log:
+        from kalmanrnn.experiments.train_and_evaluate import train_and_report
+
+        found = train_and_report(config, folder, stop=stop, quiet=flags.quiet)
+        show(found, folder.report, as_json=flags.json)
+        return OK
+    from kalmanrnn.experiments.on_logs import train_on_logs
+
+    for place in train_on_logs(config, folder, recordings, stop=stop, quiet=flags.quiet):
+        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+    return OK
+
+
+def is_task(args: Sequence[str]) -> bool:
+    """Whether the command names a sequence task, or a run of one to go on with."""
+    run = value_of(args, "--resume")
+    if run is not None:
+        return Path(run).is_dir() and open_run(Path(run)).is_task
+    sim = value_of(args, "--sim")
+    return sim is not None and exports_task(sim)
+
+
+def openable(config: RunConfig) -> list[Any]:
+    """Read the logs and find the teacher before a run's folder is made for nothing."""
+    if is_own(config.data.teacher):
+        from kalmanrnn.filters.external.loading import split_spec
+
+        path, _ = split_spec(config.data.teacher)
+        if not path.is_file():
+            raise UserError(
+                f"there is no teacher's file {path}",
+                why=f"seen from {Path.cwd()}",
+                cure="--teacher my_filter.py:make_filter; examples/my_filter.py is one",
+                code=USAGE,
+            )
+    if not config.logs.log:
+        return []
+    from kalmanrnn.data.log_dataset import check_apart
+    from kalmanrnn.experiments.on_logs import open_logs
+
+    found = open_logs(config)
+    check_apart(found)
+    return found
+
+
+def defaults(args: Sequence[str]) -> TrainFlags:
+    """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
+    flags = _from_file(args)
+    run = value_of(args, "--init")
+    if run is None:
+        return flags
+    student = open_run(Path(run)).config().student
+    return replace(flags, student=student, train=FINE_TUNING)
+
+
+def _from_file(args: Sequence[str]) -> TrainFlags:
+    """Read the defaults that `--config FILE` gives, under the flags."""
+    flags = TrainFlags()
+    path = value_of(args, "--config")
+    if path is None:
+        return flags
+    import yaml
+
+    try:
+        raw = yaml.safe_load(Path(path).read_text()) or {}
+        parts = {
+            name: replace(getattr(flags, name), **raw.pop(name, {}))
+            for name in ("student", "data", "train", "logs")
+        }
+        raw["set"] = tuple(raw.get("set", ()))
+        parts["logs"] = replace(parts["logs"], log=tuple(parts["logs"].log))
+        return replace(flags, **raw, **parts)
+    except (OSError, yaml.YAMLError, TypeError, ValueError, AttributeError) as problem:
+        raise UserError(
+            f"--config {path} cannot be used",
+            why=str(problem).splitlines()[0],
+            cure="start from the config.json of a run, such as runs/latest/config.json",
+        ) from None

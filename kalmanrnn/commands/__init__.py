@@ -1,1 +1,0 @@
-"""What each command does, a file each; heavy imports come after the flags have been read."""

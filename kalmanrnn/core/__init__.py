@@ -1,0 +1,1 @@
+"""What everything else stands on: array types, settings, errors, quaternions, state spaces."""

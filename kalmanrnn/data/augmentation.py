@@ -1,0 +1,52 @@
+"""See a drive and its teacher's run in a world turned about its vertical.
+
+The filter's answer turns with the world, so one run of the teacher teaches every heading.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from kalmanrnn.core.datatypes import Belief, Drive
+from kalmanrnn.filters.ekf import FilterEstimate
+from kalmanrnn.scenarios.scenario import Scenario
+
+
+@partial(jax.jit, static_argnums=0)
+def turned(
+    scenario: Scenario, drives: Drive, run: FilterEstimate, angles: jax.Array
+) -> tuple[Drive, FilterEstimate]:
+    """Turn a batch of drives and runs, each by its own angle `[B]` [rad]."""
+    return jax.vmap(partial(_turned, scenario))(drives, run, angles)
+
+
+def _turned(
+    scenario: Scenario, drive: Drive, run: FilterEstimate, angle: jax.Array
+) -> tuple[Drive, FilterEstimate]:
+    turn, space = scenario.turn, scenario.space
+    assert turn is not None
+    start, no_reading = drive.belief.mean, drive.packets.z[0]
+    states = jax.vmap(lambda x: turn(x, no_reading, angle)[0])
+    centre = turn(start, no_reading, angle)[0]
+    tangent = jax.jacfwd(
+        lambda d: space.difference(turn(space.retract(start, d), no_reading, angle)[0], centre)
+    )(jnp.zeros(space.tangent_dim, start.dtype))
+    reading = jax.jacfwd(lambda z: turn(start, z, angle)[1])(no_reading)
+    z = jax.vmap(lambda z: turn(start, z, angle)[1])(drive.packets.z)
+    drive = drive._replace(
+        packets=drive.packets._replace(z=z),
+        belief=Belief(centre, tangent @ drive.belief.cov @ tangent.T),
+        truth=states(drive.truth),
+    )
+    run = run._replace(
+        mean=states(run.mean),
+        prior=states(run.prior),
+        cov=tangent @ run.cov @ tangent.T,
+        innovation=run.innovation @ reading.T,
+        innovation_cov=reading @ run.innovation_cov @ reading.T,
+        gain=tangent @ run.gain @ reading.T,
+    )
+    return drive, run

@@ -1,0 +1,101 @@
+"""The logs of one run: kept in its folder as drive files, divided into learnt and held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_own
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.data.log_segments import Divided, divide, filtered
+from kalmanrnn.logs.binding.bind import Log, bind, with_log_noise
+from kalmanrnn.logs.recording.recording import Recording, load_recording, save_recording
+from kalmanrnn.scenarios.scenario import Scenario, load
+
+
+class LogSet(NamedTuple):
+    """Logs bound to a scenario and filtered.
+
+    scenario: the run's, with the noise and the antenna that the first log states.
+    logs: each bound as a whole, by name.
+    """
+
+    scenario: Scenario
+    logs: dict[str, Log]
+    parts: Divided
+
+
+def keep(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Write recordings into a run's folder, so that it can be resumed whatever becomes of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (name, recording) in enumerate(recordings):
+        save_recording(folder / f"{i:03d}-{name}.npz", recording)
+
+
+@lru_cache(maxsize=1)
+def load_set(config: RunConfig, folder: Path) -> LogSet:
+    """Load what `keep` kept; the same in every process, once in each."""
+    recordings = [(f.stem[4:], load_recording(f)) for f in sorted(folder.glob("*.npz"))]
+    if not recordings:
+        raise UserError(
+            f"there are no logs in {folder}",
+            why="the run was begun with --log, and its copies are gone",
+            cure="start a new run with --log",
+        )
+    check_apart(recordings)
+    first = recordings[0][1]
+    scenario, _ = with_log_noise(scenario_of(config.sim, config.set, first), first)
+    whole, logs = [], {}
+    for name, recording in recordings:
+        logs[name] = log = bind(scenario, recording)
+        drive = jax.tree.map(lambda a: np.asarray(a)[0], log.drive)
+        whole.append(filtered(log.scenario, filter_of(config), name, drive))
+    return LogSet(scenario, logs, divide(whole, config.logs))
+
+
+def check_apart(recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Refuse logs that share readings, and such as were driven with another antenna."""
+    seen: dict[bytes, str] = {}
+    for name, recording in recordings:
+        if recording.lever_arm_m != recordings[0][1].lever_arm_m:
+            raise UserError(
+                f"{name} and {recordings[0][0]} have their GPS antenna in different places",
+                why=f"{recording.lever_arm_m} and {recordings[0][1].lever_arm_m} m from the IMU",
+                cure="learn from logs of one robot at a time",
+            )
+        slowest = min(recording.streams, key=lambda s: len(s.t))
+        own = {row.tobytes() for row in slowest.values if np.ptp(slowest.values, axis=0).any()}
+        shared = next((seen[row] for row in own if row in seen), None)
+        if shared is not None:
+            raise UserError(
+                f"{name} and {shared} hold the same readings",
+                why=f"of {slowest.name}; what is learnt from one would be judged on in the other",
+                cure="give each log once, and cuts of one log as one",
+            )
+        seen |= dict.fromkeys(own, name)
+
+
+def filter_of(config: RunConfig) -> str:
+    """Name the filter that says where stretches start."""
+    return FILTER_NAMES[0] if is_own(config.data.teacher) else config.data.teacher
+
+
+def scenario_of(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:
+    """Load a scenario, its antenna where the log has it, if the sim can be told."""
+    arm = recording.lever_arm_m
+    given = any(text.startswith("lever_arm_m=") for text in settings)
+    if not any(arm) or given:
+        return load(sim, settings)
+    try:
+        return load(sim, settings, lever_arm_m=arm)
+    except UserError as problem:
+        raise UserError(
+            f"the log's GPS antenna sits {arm} m from the IMU, and {sim} cannot be told",
+            why=problem.why,
+            cure="give the sim's make() a lever_arm_m, or leave gps.lever_arm_m out of the map",
+        ) from None

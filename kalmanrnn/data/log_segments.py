@@ -1,0 +1,183 @@
+"""Stretches of real logs as drives to learn from, and others, never the same, to judge on.
+
+A log is bound to the scenario and filtered as a whole; a stretch of it then starts as a
+simulated drive does: from what the filter believed there, set off by a draw from `initial_std`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.core.config import LogsConfig
+from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.scenarios.scenario import Scenario
+
+WATCHED_SHARE = 1 / 3
+FEWEST_EVENTS = 10
+
+
+class Stretch(NamedTuple):
+    """A part of a log: events without a batch axis, and what the filter believed before each.
+
+    before: mean `[E, X]` and covariance `[E, D, D]` before each event's measurements.
+    """
+
+    name: str
+    drive: Drive
+    before: Belief
+
+    def cut(self, first: int, last: int) -> Stretch:
+        """Return the events from first to last, last not included; t starts at 0 there."""
+        d = self.drive
+        t, packets, before = jax.tree.map(
+            lambda a: np.asarray(a)[first:last], (d.t, d.packets, self.before)
+        )
+        truth = None if d.truth is None else d.truth[first:last]
+        belief = Belief(before.mean[0], before.cov[0])
+        return Stretch(self.name, Drive(t - t[0], packets, belief, truth), before)
+
+
+def filtered(scenario: Scenario, kind: str, name: str, drive: Drive) -> Stretch:
+    """Run a filter over a whole log's drive (no batch axis)."""
+    with jax.enable_x64(True):
+        before = _beliefs(scenario, kind, drive._replace(truth=None))
+        return Stretch(name, drive, jax.tree.map(np.asarray, before))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _beliefs(scenario: Scenario, kind: str, drive: Drive) -> Belief:
+    filter_ = FILTERS[kind](scenario)
+
+    def step(carry, packet):
+        after, _ = filter_.step(carry, packet)
+        return after, carry
+
+    _, before = jax.lax.scan(step, filter_.init(drive.belief), drive.packets)
+    return before
+
+
+class Divided(NamedTuple):
+    """Stretches to learn from, to choose the best checkpoint on, and to judge on; none overlap."""
+
+    learnt: tuple[Stretch, ...]
+    watched: tuple[Stretch, ...]
+    judged: tuple[Stretch, ...]
+
+
+def divide(whole: Sequence[Stretch], logs: LogsConfig) -> Divided:
+    """Divide logs: whole ones where there are several, else a single one after gaps.
+
+    Several: the last quarter of them, at least one, is held out. A single log: its last
+    `held_share`. Of what is held out, the first log chooses the checkpoint and the others judge;
+    or, of a single one, its first third and the rest. Gaps of `held_gap_s` belong to nothing.
+    """
+    if len(whole) == 1:
+        learnt, held = part(whole[0], 1 - logs.held_share, logs.held_gap_s)
+        watched, judged = part(held, WATCHED_SHARE, logs.held_gap_s)
+        return Divided((learnt,), (watched,), (judged,))
+    count = max(1, round(logs.held_share * len(whole)))
+    held = whole[-count:]
+    if count > 1:
+        return Divided(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
+    watched, judged = part(held[0], WATCHED_SHARE, logs.held_gap_s)
+    return Divided(tuple(whole[:-1]), (watched,), (judged,))
+
+
+def part(one: Stretch, share: float, gap_s: float) -> tuple[Stretch, Stretch]:
+    """Cut a stretch in two, the first that share of its time less the gap between them."""
+    t = one.drive.t
+    second = int(np.searchsorted(t, t[-1] * share))
+    first = int(np.searchsorted(t, t[min(second, len(t) - 1)] - gap_s))
+    if first < FEWEST_EVENTS or len(t) - second < FEWEST_EVENTS:
+        raise UserError(
+            f"{one.name} is too short to be divided",
+            why=f"{t[-1]:.0f} s of it must give two parts of at least {FEWEST_EVENTS} events and "
+            f"a gap of {gap_s:g} s",
+            cure="use more or longer logs, a smaller --held-gap-s, or a larger --held-share",
+        )
+    return one.cut(0, first), one.cut(second, len(t))
+
+
+def draw(
+    scenario: Scenario, parts: Sequence[Stretch], events: int, count: int, rng: np.random.Generator
+) -> Drive:
+    """Draw stretches of that many events anywhere in the parts, as a batch of drives."""
+    starts = np.array([len(p.drive.t) - events + 1 for p in parts])
+    _check_length(scenario, parts, events, starts)
+    starts = np.maximum(starts, 0)
+    which = rng.choice(len(parts), size=count, p=starts / starts.sum())
+    firsts = [int(rng.integers(starts[i])) for i in which]
+    cuts = [parts[i].cut(e, e + events) for i, e in zip(which, firsts, strict=True)]
+    return as_batch(scenario, cuts, rng)
+
+
+def consecutive(
+    scenario: Scenario, parts: Sequence[Stretch], events: int, most: int, rng: np.random.Generator
+) -> Drive:
+    """Cut the parts one after another into stretches of that many events, at most `most`."""
+    cuts = [
+        p.cut(e, e + events) for p in parts for e in range(0, len(p.drive.t) - events + 1, events)
+    ]
+    _check_length(scenario, parts, events, np.array([len(cuts)]))
+    return as_batch(scenario, cuts[:most], rng)
+
+
+def as_batch(scenario: Scenario, cuts: Sequence[Stretch], rng: np.random.Generator) -> Drive:
+    """Stack stretches of equal length, ticks padded, each with a first belief drawn anew."""
+    ticks = max(c.drive.packets.dt.shape[1] for c in cuts)
+    std = np.asarray(scenario.initial_std)
+    offsets = rng.standard_normal((len(cuts), std.size)) * std
+    centre = np.stack([c.before.mean[0] for c in cuts])
+    with jax.enable_x64(True):
+        mean = np.asarray(_moved(scenario, centre, offsets))
+    unknown = np.full((len(cuts[0].drive.t), scenario.space.state_dim), np.nan)
+    truths = [unknown if c.drive.truth is None else c.drive.truth for c in cuts]
+    return Drive(
+        np.stack([c.drive.t for c in cuts]),
+        jax.tree.map(lambda *a: np.stack(a), *[padded(c.drive.packets, ticks) for c in cuts]),
+        Belief(mean, np.broadcast_to(np.diag(std**2), (len(cuts), std.size, std.size))),
+        np.stack(truths),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _moved(scenario: Scenario, x: jax.Array, d: jax.Array) -> jax.Array:
+    return jax.vmap(scenario.space.retract)(jnp.asarray(x), jnp.asarray(d))
+
+
+def padded(packets: Packet, ticks: int) -> Packet:
+    """Fill ticks `[..., K, U]` up with such of no length."""
+    more = ticks - packets.dt.shape[-1]
+    ahead = [(0, 0)] * (packets.dt.ndim - 1)
+    return packets._replace(
+        u=np.pad(packets.u, [*ahead, (0, more), (0, 0)]), dt=np.pad(packets.dt, [*ahead, (0, more)])
+    )
+
+
+def joined(first: Drive, second: Drive) -> Drive:
+    """Put two batches of drives of as many events behind one another."""
+    ticks = max(first.packets.dt.shape[-1], second.packets.dt.shape[-1])
+    both = [d._replace(packets=padded(d.packets, ticks)) for d in (first, second)]
+    return jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), *both)
+
+
+def _check_length(
+    scenario: Scenario, parts: Sequence[Stretch], events: int, found: np.ndarray
+) -> None:
+    if (found > 0).any():
+        return
+    longest = max(p.drive.t[-1] for p in parts)
+    raise UserError(
+        f"the logs are too short for drives of {events / scenario.event_hz:g} s",
+        why=f"the longest stretch of {', '.join(sorted({p.name for p in parts}))} is "
+        f"{longest:.0f} s, after what is held out",
+        cure=f"--seconds {max(5, int(longest / 2))}, or longer logs",
+    )

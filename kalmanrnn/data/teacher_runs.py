@@ -1,0 +1,93 @@
+"""Training sets: drives with their teacher's run beside them, checked against filterpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.config import DataConfig
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.data.local_frame import every_tick, localise, origins, shift_states
+from kalmanrnn.filters.ekf import FilterEstimate
+from kalmanrnn.filters.filterpy_reference import largest_difference
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.filters.rollout import in_batches, over_drives
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.simulate import simulate
+
+AGREEMENT = 1e-6
+CHUNK = 128
+
+
+class Taught(NamedTuple):
+    """Drives and what their teacher said, in each drive's own origin, float32.
+
+    difference: the largest relative difference from filterpy, over the stretches checked.
+    lost: drives on which a filter of the user's own failed; others stand in their place.
+    """
+
+    drives: Drive
+    run: FilterEstimate
+    difference: float
+    lost: int = 0
+    why_lost: str = ""
+
+
+@lru_cache(maxsize=8)
+def _compiled(scenario: Scenario, kind: str) -> Callable[[Drive], FilterEstimate]:
+    return jax.jit(partial(over_drives, FILTERS[kind](scenario)))
+
+
+def run_filter(scenario: Scenario, kind: str, drives: Drive) -> FilterEstimate:
+    """Run a filter over a batch of drives in float64, a bounded number at a time."""
+    with jax.enable_x64(True):
+        return in_batches(_compiled(scenario, kind), drives, CHUNK)
+
+
+def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, count: int) -> Drive:
+    """Make drives for one purpose (a set's number, or a negative one for judging)."""
+    key = jax.random.fold_in(jax.random.key(seed), purpose + 1_000_000)
+    return simulate(scenario, key, count, data.seconds)
+
+
+def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
+    """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
+    rng = np.random.default_rng(seed)
+    seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
+    count, _, sensors = seen.shape
+    length = rng.uniform(0.0, data.longest_outage_s, (count, 1))
+    start = rng.uniform(0.0, 1.0, (count, 1)) * np.maximum(t[:, -1:] - length, 0.0)
+    hit = (t >= start) & (t < start + length) & (rng.random((count, 1)) < data.outage_share)
+    which = rng.integers(sensors, size=(count, 1, 1)) == np.arange(sensors)
+    return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
+
+
+def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int) -> Taught:
+    """Run one of our filters over drives and compare a few stretches with filterpy.
+
+    every: "event", or "tick" to cut the drives so that each tick is one.
+    """
+    if every == "tick":
+        drives = every_tick(drives)
+    run = run_filter(scenario, data.teacher, drives)
+    difference = 0.0
+    if data.check_stretches:
+        difference = largest_difference(
+            scenario, drives, run, kind=data.teacher, stretches=data.check_stretches, seed=seed
+        )
+    return taught(scenario, drives, run, difference)
+
+
+def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float) -> Taught:
+    """Take drives and the run beside them to each drive's own origin, in float32."""
+    origin = origins(scenario, drives)[:, None]
+    run = run._replace(
+        mean=shift_states(scenario, run.mean, -origin),
+        prior=shift_states(scenario, run.prior, -origin),
+    )
+    run = jax.tree.map(lambda a: np.asarray(a, np.float32), run)
+    return Taught(localise(scenario, drives), run, difference)

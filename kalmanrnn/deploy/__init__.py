@@ -1,0 +1,1 @@
+"""Estimators for robots: exported programs in many forms, and the online estimator."""

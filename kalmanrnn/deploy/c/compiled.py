@@ -1,0 +1,133 @@
+"""Compile exported C with the machine's compiler and drive it: for tests and figures."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import MISSING, UserError
+from kalmanrnn.deploy.c.selftest import Record
+from kalmanrnn.deploy.c.sizes import Sizes, carry_of, identifier, sizes_of
+from kalmanrnn.deploy.c.source_files import emit
+from kalmanrnn.deploy.machine.machine import Machine
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion")
+STRICT += ("-Wshadow", "-Wvla", "-Werror")
+
+
+class Built(NamedTuple):
+    """A machine in C, loaded. carry: (name, numbers) of the state's fields, in order."""
+
+    name: str
+    library: Any
+    sizes: Sizes
+    carry: tuple[tuple[str, int], ...]
+
+
+def compiler() -> str:
+    """Return the C compiler's command; UserError if there is none."""
+    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    if not found:
+        raise UserError(
+            "there is no C compiler",
+            why="neither CC nor cc nor gcc names one",
+            cure="apt install gcc",
+            code=MISSING,
+        )
+    return found
+
+
+def build(
+    machine: Machine,
+    folder: Path,
+    recorded: Record | None = None,
+    options: Sequence[str] = ("-O2",),
+) -> Built:
+    """Write a machine's C into a folder, compile it strictly and load it."""
+    emit(machine, folder, recorded)
+    return load(machine, compile_folder(folder, identifier(machine.name), options))
+
+
+def compile_folder(folder: Path, name: str, options: Sequence[str] = ("-O2",)) -> Path:
+    """Compile a folder's C into a shared library; UserError with what the compiler says."""
+    library = folder / f"lib{name}.so"
+    sources = sorted(str(path) for path in folder.glob(f"{name}*.c"))
+    command = [compiler(), *STRICT, *options, "-fPIC", "-shared", "-o", str(library), *sources]
+    done = subprocess.run([*command, "-lm"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"the C of {name} does not compile",
+            why=done.stderr.strip()[:2000],
+            cure="report it with the compiler's name and version",
+        )
+    return library
+
+
+def load(machine: Machine, library: Path) -> Built:
+    """Load a shared library that `compile_folder` made."""
+    carry = tuple(carry_of(machine))
+    return Built(identifier(machine.name), ctypes.CDLL(str(library)), sizes_of(machine), carry)
+
+
+def _floats(values: Any) -> tuple[np.ndarray, ctypes.c_void_p]:
+    array = np.ascontiguousarray(values, np.float32)
+    return array, ctypes.c_void_p(array.ctypes.data)
+
+
+def state_of(built: Built, carry: Mapping[str, Any]) -> np.ndarray:
+    """Put carry leaves by name into a state's memory, float32."""
+    parts = [np.asarray(carry[name], np.float32).reshape(size) for name, size in built.carry]
+    return np.concatenate(parts)
+
+
+def carry_from(built: Built, state: np.ndarray) -> dict[str, np.ndarray]:
+    """Take carry leaves out of a state's memory."""
+    ends = np.cumsum([size for _, size in built.carry])
+    parts = np.split(state, ends[:-1])
+    return {name: part.copy() for (name, _), part in zip(built.carry, parts, strict=True)}
+
+
+def init(built: Built, mean: Any, cov: Any = None) -> tuple[int, np.ndarray]:
+    """Return a status and a new state's memory."""
+    state = np.full(sum(size for _, size in built.carry), np.nan, np.float32)
+    keep, mean_at = _floats(mean)
+    more, cov_at = _floats(cov) if cov is not None else (None, None)
+    status = getattr(built.library, f"{built.name}_init")(
+        ctypes.c_void_p(state.ctypes.data), mean_at, cov_at
+    )
+    del keep, more
+    return status, state
+
+
+def step(
+    built: Built, state: np.ndarray, z: Any, seen: Any, u: Any, dt: Any, n_ticks: int | None = None
+) -> tuple[int, dict[str, np.ndarray]]:
+    """Take one event in place; return a status and the outputs."""
+    sizes = built.sizes
+    d = sizes.d * sizes.d * sizes.cov
+    output = np.full(sizes.x + d, np.nan, np.float32)
+    z, z_at = _floats(z)
+    u, u_at = _floats(u)
+    dt, dt_at = _floats(dt)
+    seen = np.ascontiguousarray(seen, np.uint8)
+    ticks = dt.size if n_ticks is None else n_ticks
+    status = getattr(built.library, f"{built.name}_step")(
+        ctypes.c_void_p(state.ctypes.data),
+        z_at,
+        ctypes.c_void_p(seen.ctypes.data),
+        u_at,
+        dt_at,
+        ctypes.c_int(ticks),
+        ctypes.c_void_p(output.ctypes.data),
+    )
+    said = {"mean": output[: sizes.x]}
+    if sizes.cov:
+        said["cov"] = output[sizes.x :].reshape(sizes.d, sizes.d)
+    return status, said

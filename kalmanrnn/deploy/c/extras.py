@@ -1,0 +1,116 @@
+"""What stands around the C: a C++ wrapper, a CMake file, a part for the folder's README."""
+
+from __future__ import annotations
+
+from kalmanrnn.deploy.c.sizes import carry_of, identifier, sizes_of
+from kalmanrnn.deploy.machine.machine import Machine
+
+
+def hpp_text(machine: Machine, name: str) -> str:
+    """Return NAME.hpp: a C++17 class over the C functions, no library of its own."""
+    sizes = sizes_of(machine)
+    cov = "    const float *cov() const { return output_.cov; }\n" if sizes.cov else ""
+    up = name.upper()
+    return f"""// {name} as a C++17 class. Written by kalmanrnn; do not edit.
+#pragma once
+
+#include <array>
+
+#include "{name}.h"
+
+namespace {name}_cpp {{
+
+class Estimator {{
+public:
+    static constexpr int state_size = {up}_X;
+    static constexpr int tangent_size = {up}_D;
+    static constexpr int measurement_size = {up}_Z;
+    static constexpr int sensor_count = {up}_SENSORS;
+    static constexpr int input_size = {up}_U;
+    static constexpr int max_ticks = {up}_MAX_TICKS;
+    using Mean = std::array<float, state_size>;
+    using Measurement = std::array<float, measurement_size>;
+    using Seen = std::array<unsigned char, sensor_count>;
+
+    // All return a status of {name}.h; nothing changes unless it is {up}_OK.
+    [[nodiscard]] int init(const Mean &mean, const float *cov = nullptr)
+    {{
+        return {name}_init(&state_, mean.data(), cov);
+    }}
+    [[nodiscard]] int step(const Measurement &z, const Seen &seen, const float *u,
+        const float *dt, int n_ticks)
+    {{
+        return {name}_step(&state_, z.data(), seen.data(), u, dt, n_ticks, &output_);
+    }}
+    const float *mean() const {{ return output_.mean; }}
+{cov}    const {name}_state &state() const {{ return state_; }}
+    [[nodiscard]] static int selftest() {{ return {name}_selftest(); }}
+
+private:
+    {name}_state state_{{}};
+    {name}_output output_{{}};
+}};
+
+}} // namespace {name}_cpp
+"""
+
+
+def cmake_text(name: str, *, selftest: bool) -> str:
+    """Return CMakeLists.txt: a static library; and a test that replays the record."""
+    test = f"""
+if(CMAKE_PROJECT_NAME STREQUAL PROJECT_NAME)
+  enable_testing()
+  file(WRITE ${{CMAKE_CURRENT_BINARY_DIR}}/selftest_main.c
+    "#include \\"{name}.h\\"\\nint main(void) {{ return {name}_selftest(); }}\\n")
+  add_executable({name}_selftest ${{CMAKE_CURRENT_BINARY_DIR}}/selftest_main.c)
+  target_link_libraries({name}_selftest PRIVATE {name})
+  add_test(NAME {name}_selftest COMMAND {name}_selftest)
+endif()
+"""
+    recorded = f" {name}_selftest.c" if selftest else ""
+    return f"""# Written by kalmanrnn: add_subdirectory() this folder, link to {name}.
+cmake_minimum_required(VERSION 3.13)
+project({name} C)
+if(NOT CMAKE_BUILD_TYPE AND CMAKE_PROJECT_NAME STREQUAL PROJECT_NAME)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+add_library({name} STATIC {name}.c {name}_weights.c{recorded})
+set_target_properties({name} PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
+target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
+if(UNIX)
+  target_link_libraries({name} PUBLIC m)
+endif()
+if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
+  # Fused multiply-adds, which -std=c99 alone forbids; no flag that lets NaN pass unseen.
+  target_compile_options({name} PRIVATE -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+endif()
+{test if selftest else ""}"""
+
+
+def readme_part(machine: Machine) -> str:
+    """Return what an exported folder's README says of the C files."""
+    name = identifier(machine.name)
+    up, sizes = name.upper(), sizes_of(machine)
+    remembered = 4 * sum(size for _, size in carry_of(machine))
+    u = f"float u[{up}_MAX_TICKS * {up}_U]; " if sizes.u else ""
+    return f"""## C and C++
+
+`{name}.h`, `{name}.c` and `{name}_weights.c` are all a robot needs: C99, float32, `math.h` alone,
+no heap, no globals that change; the state is yours ({remembered} bytes), so one program can run
+many. `{name}.hpp` is the same as a C++17 class, `{name}_selftest.c` replays recorded events.
+
+    cc -std=c99 -O3 -c {name}.c {name}_weights.c {name}_selftest.c
+
+    {name}_state state;
+    {name}_output output;
+    float z[{up}_Z]; unsigned char seen[{up}_SENSORS]; {u}float dt[{up}_MAX_TICKS];
+    if ({name}_selftest() != {up}_OK) stop();
+    {name}_init(&state, mean, NULL);
+    /* at each event, once the inputs up to the next one are there */
+    status = {name}_step(&state, z, seen, {"u" if sizes.u else "NULL"}, dt, n_ticks, &output);
+
+Every function returns a status of the header. NaN and infinity are refused, and so is a result
+that is not finite: the state is then as it was. Names, units, frames and order stand in `{name}.h`.
+`-O3 -march=native` (or your processor's) makes the network's loops several times faster, and
+`-ffp-contract=fast -fno-math-errno -fno-trapping-math` let it use fused multiply-adds.
+"""

@@ -1,0 +1,92 @@
+"""Loops over elements: how each is chosen so that every index in it counts evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.deploy.c.index import Nest, nest_of
+from kalmanrnn.deploy.c.tree import Leaf, Literal, Node, Tables, Tree, leaves, table
+
+UNROLLED = 8
+
+
+class Fill(NamedTuple):
+    """Elements of `target` at `positions` become what `tree` is there.
+
+    nest: loops over the positions and, in order, the tree's leaves. how: with what the elements
+    that fall on one position are put together (a reduction), "" where each has its own.
+    """
+
+    target: int
+    positions: np.ndarray
+    tree: Tree
+    nest: Nest
+    how: str
+    source: str
+
+
+def fills(
+    tables: Tables, out: int, positions: np.ndarray, tree: Tree, source: str, how: str = ""
+) -> Iterator[Fill]:
+    """Yield loops over elements; where no loops fit, runs of them, or one by one, or by a table."""
+    nest = _nest(positions, tree)
+    if nest is not None:
+        yield Fill(out, positions, tree, nest, how, source)
+        return
+    if not how:
+        runs = _runs(positions, tree)
+        if len(positions) <= UNROLLED or len(runs) <= UNROLLED:
+            for run in runs:
+                part = _pick(tree, run)
+                nest = _nest(positions[run], part)
+                assert nest is not None
+                yield Fill(out, positions[run], part, nest, how, source)
+            return
+    tree = _by_table(tables, positions, tree)
+    nest = _nest(positions, tree)
+    if nest is None:
+        tables_at = table(tables, positions.astype(np.int32))
+        tree = Node("scatter", "f32", "f32", (Leaf(tables_at, np.arange(len(positions))), tree))
+        nest = _nest(np.arange(len(positions)), tree)
+    assert nest is not None
+    yield Fill(out, positions, tree, nest, how, source)
+
+
+def _nest(positions: np.ndarray, tree: Tree) -> Nest | None:
+    return nest_of([positions, *(leaf.index for leaf in leaves(tree))])
+
+
+def _runs(positions: np.ndarray, tree: Tree) -> list[np.ndarray]:
+    """Return stretches of elements in which everything counts evenly."""
+    arrays = np.stack([positions, *(leaf.index for leaf in leaves(tree))], axis=1)
+    runs, start = [], 0
+    while start < len(arrays):
+        steps = np.diff(arrays[start:], axis=0)
+        breaks = np.flatnonzero((steps != steps[:1]).any(axis=1))
+        end = start + 1 + (int(breaks[0]) if len(breaks) else len(steps))
+        runs.append(np.arange(start, end))
+        start = end
+    return runs
+
+
+def _pick(tree: Tree, rows: np.ndarray) -> Tree:
+    if isinstance(tree, Leaf):
+        return tree._replace(index=tree.index[rows])
+    if isinstance(tree, Node):
+        return tree._replace(operands=tuple(_pick(operand, rows) for operand in tree.operands))
+    return tree
+
+
+def _by_table(tables: Tables, positions: np.ndarray, tree: Tree) -> Tree:
+    """Read leaves that fit no loop through a table of their indices."""
+    if isinstance(tree, Node):
+        parts = tuple(_by_table(tables, positions, operand) for operand in tree.operands)
+        return tree._replace(operands=parts)
+    if isinstance(tree, Literal) or nest_of([positions, tree.index]) is not None:
+        return tree
+    at = Leaf(table(tables, tree.index.astype(np.int32)), np.arange(len(positions)))
+    whole = Leaf(tree.place, np.zeros(len(positions), int))
+    return Node("gather", "f32", "f32", (whole, at))

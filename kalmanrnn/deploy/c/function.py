@@ -1,0 +1,118 @@
+"""One program as one C function: flat arrays in, flat arrays out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.deploy.c.flat import Flat, FlatOp, Turns, flatten
+from kalmanrnn.deploy.c.fuse import Block, fuse
+from kalmanrnn.deploy.c.int8 import in_bytes
+from kalmanrnn.deploy.c.names import PORTABLE, Names, indented
+from kalmanrnn.deploy.c.operations import block_text
+from kalmanrnn.deploy.c.plan import plan
+from kalmanrnn.deploy.c.product import fixed_room
+from kalmanrnn.deploy.c.slots import Slot, assign
+from kalmanrnn.deploy.c.statements import Product, Repeat, Statement, statements
+from kalmanrnn.deploy.c.tree import C_TYPE, Tables
+from kalmanrnn.deploy.ir.program import Program
+
+
+class Function(NamedTuple):
+    """A function's text. stack: bytes of its arrays. counted: whether it takes `n_ticks`."""
+
+    text: str
+    stack: int
+    counted: bool
+
+
+def function_of(
+    program: Program,
+    name: str,
+    tables: Tables,
+    *,
+    target: str = PORTABLE,
+    scales: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Function:
+    """Write a program as `static void name(const in..., out..., int n_ticks)`.
+
+    Adds to `tables` what it reads; the caller writes those, named as they are there. scales: of
+    the weights that are to be bytes, by name.
+    """
+    flat = flatten(program)
+    planned = plan(flat)
+    steps = in_bytes(tuple(statements(planned, tables, flat.ops)), tables, scales)
+    kept = _kept(flat)
+    block = fuse(steps, kept)
+    names = Names(flat.values, {}, set(), target)
+    names.name.update({number: f"in_{port}" for port, number in flat.inputs})
+    names.name.update({number: f"out_{port}" for port, number in flat.outputs})
+    lines, stack = _block(names, block, kept, "a")
+    text = "\n".join(lines)
+    counted = "n_ticks" in text
+    idle = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
+    body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
+    head = f"static void {name}({_parameters(flat, counted)})"
+    stack += max(_fixed_rooms(names, steps), default=0)
+    return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
+
+
+def _fixed_rooms(names: Names, steps: tuple[Statement, ...]) -> Iterator[int]:
+    for step in steps:
+        if isinstance(step, Product):
+            yield fixed_room(names, step)
+        elif isinstance(step, Repeat):
+            yield from _fixed_rooms(names, step.body)
+
+
+def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:
+    slots = assign(names, block, kept, prefix)
+    inner, deepest = {}, 0
+    for at, part in block.inner.items():
+        inner[at], stack = _block(names, part, kept, chr(ord(prefix) + 1))
+        deepest = max(deepest, stack)
+    body = block_text(names, block, inner)
+    unread = [s.name for s in slots if not _is_read(s.name, "\n".join(body))]
+    lines = [f"{s.kind} {s.name}[{s.size}];" for s in slots]
+    lines += [f"(void){name};" for name in unread] + body
+    return lines, 4 * sum(_room(slots)) + deepest
+
+
+def _is_read(name: str, text: str) -> bool:
+    """Whether a text does more with an array than write it, as it does what nobody asks for."""
+    writes = re.findall(rf"^\s*{name}\[.*?\] = ", text, re.MULTILINE)
+    return len(re.findall(rf"\b{name}\b", text)) > len(writes)
+
+
+def _room(slots: list[Slot]) -> Iterator[int]:
+    return (slot.size for slot in slots)
+
+
+def _kept(flat: Flat) -> set[int]:
+    """Return values that must lie in memory: outputs, and what loops carry or collect."""
+    kept = {number for _, number in flat.outputs}
+
+    def enter(ops: tuple[FlatOp, ...]) -> None:
+        for op in ops:
+            if op.kind == "loop":
+                turns: Turns = op.attrs["turns"]
+                for _, inside, after, last in turns.carried:
+                    kept.update((inside, after, last))
+                for inside, whole in turns.collected:
+                    kept.update((inside, whole))
+                enter(op.body)
+
+    enter(flat.ops)
+    return kept
+
+
+def _parameters(flat: Flat, counted: bool) -> str:
+    kinds = {number: C_TYPE[flat.values[number].dtype] for number in flat.values}
+    parts = [f"const {kinds[number]} *restrict in_{port}" for port, number in flat.inputs]
+    parts += [f"{kinds[number]} *restrict out_{port}" for port, number in flat.outputs]
+    parts += ["int n_ticks"] if counted else []
+    return "\n    " + ",\n    ".join(parts)

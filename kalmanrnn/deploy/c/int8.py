@@ -1,0 +1,52 @@
+"""Weights as bytes: products whose constant matrix is whole numbers times a scale per column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kalmanrnn.deploy.c.statements import Operand, Product, Repeat, Statement
+from kalmanrnn.deploy.c.tree import Leaf, Table, Tables, table
+
+
+def in_bytes(
+    statements: tuple[Statement, ...], tables: Tables, scales: Mapping[str, np.ndarray]
+) -> tuple[Statement, ...]:
+    """Let products read bytes where their weight has scales; the tables of both are added."""
+    if not scales:
+        return statements
+    found: list[Statement] = []
+    for statement in statements:
+        if isinstance(statement, Product):
+            statement = _product(statement, tables, scales)
+        elif isinstance(statement, Repeat):
+            statement = statement._replace(body=in_bytes(statement.body, tables, scales))
+        found.append(statement)
+    return tuple(found)
+
+
+def _product(product: Product, tables: Tables, scales: Mapping[str, np.ndarray]) -> Product:
+    weight = _weight(tables, product.right.leaf.place)
+    if weight is None or weight.weight not in scales:
+        return product
+    batch, m, k, n = product.dims
+    scale = scales[weight.weight]
+    _, row, column = product.right.strides
+    assert batch == m == 1, (weight.weight, product.dims)
+    assert column == 1, (weight.weight, product.right.strides)
+    assert scale.shape == (n,), (weight.weight, scale.shape)
+    at = product.right.base + row * np.arange(k)[:, None] + np.arange(n)
+    matrix = weight.array[at]
+    whole = np.rint(matrix / scale)
+    # What is written must be the network that was proved, to the last bit.
+    assert (whole.astype(np.float32) * scale == matrix).all(), weight.weight
+    assert (np.abs(whole) <= 127).all(), weight.weight
+    label = table(tables, whole.astype(np.int8).ravel(), weight.weight)
+    right = Operand(Leaf(label, np.arange(k * n)), 0, (0, n, 1))
+    by = Leaf(table(tables, scale, f"{weight.weight}.scale"), np.arange(n))
+    return product._replace(right=right, scale=by)
+
+
+def _weight(tables: Tables, place: int | str) -> Table | None:
+    return next((t for t in tables.values() if t.name == place), None)

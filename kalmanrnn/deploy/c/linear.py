@@ -1,0 +1,47 @@
+"""The text of factors, solutions and running sums: calls on whole arrays."""
+
+from __future__ import annotations
+
+from kalmanrnn.deploy.c.names import WITH, Names, heads, indented, nested
+from kalmanrnn.deploy.c.statements import Call
+
+
+def call_text(names: Names, call: Call) -> list[str]:
+    """Write an operation on whole arrays."""
+    op, out = call.op, names.of(call.target)
+    places = [names.pointer(leaf) for leaf in call.operands]
+    shape = names.values[op.inputs[0]].shape
+    if op.kind == "cumulate":
+        return _cumulate(op.attrs["how"], shape, places[0], out)
+    n = shape[-1]
+    several, step = shape[0] > 1, n * n
+    first = f"{places[0]} + {step} * i" if several else places[0]
+    if op.kind == "cholesky":
+        there = f"{out} + {step} * i" if several else out
+        body = [f"float u[{step}];", f"cholesky({first}, {there}, u, {n});"]
+        return nested(heads(shape[:1]), body) if several else ["{", *indented(body), "}"]
+    m = names.values[op.inputs[1]].shape[-1]
+    second = f"{places[1]} + {n * m} * i" if several else places[1]
+    there = f"{out} + {n * m} * i" if several else out
+    turned = bool(op.attrs.get("transpose"))
+    row, column = (1, n) if turned else (n, 1)
+    forward = int(bool(op.attrs.get("lower")) != turned)
+    unit = int(bool(op.attrs.get("unit")))
+    call_ = f"solve_triangular({first}, {row}, {column}, {forward}, {unit}, {second}, {there}, "
+    body = [f"{call_}{n}, {m});"]
+    return nested(heads(shape[:1]), body) if several else body
+
+
+def _cumulate(how: str, shape: tuple[int, ...], place: str, out: str) -> list[str]:
+    rows, n = shape
+    update = WITH[how].format(f"y[{n} * i + j - 1]", f"x[{n} * i + j]")
+    body = [
+        f"const float *x = {place};",
+        f"float *y = {out};",
+        f"for (int i = 0; i < {rows}; ++i) {{",
+        f"    y[{n} * i] = x[{n} * i];",
+        f"    for (int j = 1; j < {n}; ++j)",
+        f"        y[{n} * i + j] = {update};",
+        "}",
+    ]
+    return ["{", *indented(body), "}"]

@@ -1,0 +1,99 @@
+"""What values are called in generated C, and how loops and expressions are written there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kalmanrnn.deploy.c.fill import Fill
+from kalmanrnn.deploy.c.index import LETTERS, index_text
+from kalmanrnn.deploy.c.tree import C_TYPE, Leaf, Literal, Node, Tree, text_of, unbracket
+from kalmanrnn.deploy.ir.program import Value
+
+PORTABLE, CORTEX_M = "portable", "cortex-m"
+TARGETS = (PORTABLE, CORTEX_M)
+WITH = {
+    "sum": "{0} + {1}",
+    "prod": "{0} * {1}",
+    "max": "fmax2({0}, {1})",
+    "min": "fmin2({0}, {1})",
+    "and": "{0} && {1}",
+    "or": "{0} || {1}",
+}
+
+
+class Names(NamedTuple):
+    """What values are called in C; `single` are those that are no arrays.
+
+    target: for which processor loops are written, one of `TARGETS`.
+    """
+
+    values: dict[int, Value]
+    name: dict[int, str]
+    single: set[int]
+    target: str = PORTABLE
+
+    def of(self, place: int | str) -> str:
+        """Return the name of a value or table."""
+        return place if isinstance(place, str) else self.name[place]
+
+    def at(self, place: int | str, index: str) -> str:
+        """Write one element."""
+        return self.of(place) if place in self.single else f"{self.of(place)}[{index}]"
+
+    def pointer(self, leaf: Leaf) -> str:
+        """Write where a contiguous leaf begins."""
+        if leaf.place in self.single:
+            return f"&{self.of(leaf.place)}"
+        start = int(leaf.index[0])
+        return f"{self.of(leaf.place)} + {start}" if start else self.of(leaf.place)
+
+    def type_of(self, number: int) -> str:
+        """Return a value's type in C."""
+        return C_TYPE[self.values[number].dtype]
+
+
+def expression(names: Names, fill: Fill, tree: Tree) -> str:
+    """Write a fill's expression within its loops."""
+    nest = fill.nest
+    walks = iter(list(zip(nest.bases, nest.strides, strict=True))[1:])
+
+    def read(leaf: Leaf) -> str:
+        base, strides = next(walks)
+        return names.at(leaf.place, index_text(base, strides, LETTERS[: len(nest.dims)]))
+
+    return unbracket(_text(tree, read))
+
+
+def _text(tree: Tree, read) -> str:
+    if isinstance(tree, Node) and tree.kind in ("gather", "scatter"):
+        whole, at = (_text(operand, read) for operand in tree.operands)
+        return f"{whole.removesuffix('[0]')}[{at}]" if tree.kind == "gather" else f"{whole}\0{at}"
+    if isinstance(tree, Node):
+        parts = [Literal(_text(operand, read)) for operand in tree.operands]
+        return text_of(tree._replace(operands=tuple(parts)), read)
+    return text_of(tree, read)
+
+
+def heads(dims: tuple[int, ...], first: int = 0) -> list[str]:
+    """Write the heads of nested loops."""
+    return [
+        f"for (int {c} = 0; {c} < {n}; ++{c})"
+        for c, n in zip(LETTERS[first : first + len(dims)], dims, strict=True)
+    ]
+
+
+def indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
+    """Move lines in by one step."""
+    for line in lines:
+        yield "    " + line
+
+
+def nested(loops: list[str], body: list[str]) -> list[str]:
+    """Put lines into loops."""
+    for i, head in enumerate(reversed(loops)):
+        if len(body) == 1 and i == 0:
+            body = [head, *indented(body)]
+        else:
+            body = [f"{head} {{", *indented(body), "}"]
+    return body

@@ -1,0 +1,202 @@
+"""Decide which values of a program lie in memory; the others are written where they are read.
+
+Reads are followed from the outputs back. A take that is a slice, a broadcast or a transpose
+moves nothing; an elementwise operation read once becomes part of its reader's expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.deploy.c.flat import Flat, FlatOp, Turns
+from kalmanrnn.deploy.c.index import affine, contiguous
+from kalmanrnn.deploy.ir.program import BINARY, UNARY
+
+ELEMENTWISE = (*UNARY, *BINARY, "select", "convert")
+DEEPEST = 24
+Lies = Callable[[np.ndarray], bool]
+
+
+class Read(NamedTuple):
+    """One reader's use of a value.
+
+    index: which elements, in the reader's order. weight: how often it happens at least.
+    lies: what its place in memory must fulfil, None where an expression will do.
+    splits: the reader can take elements from several values. depth: of its expression.
+    """
+
+    index: np.ndarray
+    weight: int
+    lies: Lies | None
+    splits: bool
+    depth: int
+
+
+class Plan(NamedTuple):
+    """A flat program, the operation behind each value, and the values that lie in memory."""
+
+    flat: Flat
+    makers: dict[int, FlatOp]
+    memory: frozenset[int]
+
+
+def plan(flat: Flat) -> Plan:
+    """Follow the reads of a flat program from its outputs back."""
+    makers: dict[int, FlatOp] = {}
+    _collect(flat.ops, makers)
+    memory = {number for _, number in flat.inputs}
+    reads: dict[int, list[Read]] = {}
+    for _, number in flat.outputs:
+        memory.add(number)
+        _want(flat, reads, number, None)
+    _walk(flat, flat.ops, 0, reads, memory)
+    return Plan(flat, makers, frozenset(memory))
+
+
+def pieces(
+    flat: Flat, op: FlatOp, index: np.ndarray
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Yield (positions, source, its index) for what a take at `index` reads."""
+    ends = np.cumsum([flat.values[i].size for i in op.inputs])
+    at = np.asarray(op.attrs["index"], np.int64).ravel()[index]
+    part = np.searchsorted(ends, at, side="right")
+    for which in np.unique(part):
+        where = np.flatnonzero(part == which)
+        source = op.inputs[which]
+        yield where, source, at[where] - (ends[which] - flat.values[source].size)
+
+
+def _collect(ops: tuple[FlatOp, ...], makers: dict[int, FlatOp]) -> None:
+    for op in ops:
+        makers.update(dict.fromkeys(op.outputs, op))
+        _collect(op.body, makers)
+
+
+def _want(flat: Flat, reads: dict[int, list[Read]], number: int, lies: Lies | None) -> None:
+    """Note that a value is read whole, from memory if `lies` is given."""
+    index = np.arange(flat.values[number].size)
+    reads.setdefault(number, []).append(Read(index, 1, lies, False, 0))
+
+
+def _walk(
+    flat: Flat,
+    ops: tuple[FlatOp, ...],
+    level: int,
+    reads: dict[int, list[Read]],
+    memory: set[int],
+) -> None:
+    def demand(number: int, read: Read) -> None:
+        if flat.level[number] != level and number not in flat.constants:
+            # A loop reads it every round.
+            read = read._replace(weight=2 * read.weight)
+        reads.setdefault(number, []).append(read)
+
+    for op in reversed(ops):
+        found = [r for o in op.outputs for r in reads.get(o, [])]
+        if not found or not any(flat.values[o].size for o in op.outputs):
+            continue
+        forced = bool(memory.intersection(op.outputs))
+        if op.kind in ELEMENTWISE:
+            _elementwise(flat, op, found, forced, demand, memory)
+        elif op.kind == "take":
+            _take(flat, op, found, forced, demand, memory)
+        else:
+            memory.update(op.outputs)
+            _whole(flat, op, demand)
+            if op.kind == "loop":
+                _enter(flat, op, reads, memory)
+
+
+def _elementwise(flat, op, found, forced, demand, memory) -> None:
+    size = flat.values[op.outputs[0]].size
+    count = np.zeros(size, int)
+    for read in found:
+        np.add.at(count, read.index, read.weight)
+    depth = 1 + max(read.depth for read in found)
+    if forced or count.max() > 1 or depth > DEEPEST or any(read.lies for read in found):
+        memory.add(op.outputs[0])
+        found, depth = [Read(np.arange(size), 1, None, False, 0)], 1
+    for read in found:
+        for number in op.inputs:
+            index = read.index
+            if flat.values[number].size == 1:
+                index = np.zeros(len(index), int)
+            demand(number, Read(index, read.weight, None, False, depth))
+
+
+def _take(flat, op, found, forced, demand, memory) -> None:
+    def passes(read: Read) -> bool:
+        parts = list(pieces(flat, op, read.index))
+        if len(parts) == 1:
+            return read.lies is None or read.lies(parts[0][2])
+        return read.splits
+
+    if forced or not all(passes(read) for read in found):
+        memory.add(op.outputs[0])
+        found = [Read(np.arange(flat.values[op.outputs[0]].size), 1, None, True, 0)]
+    for read in found:
+        for _, source, index in pieces(flat, op, read.index):
+            demand(source, read._replace(index=index))
+
+
+def _whole(flat: Flat, op: FlatOp, demand: Callable[[int, Read], None]) -> None:
+    """Note what an operation with loops of its own reads."""
+
+    def want(number: int, lies: Lies | None, *, splits: bool = False) -> None:
+        demand(number, Read(np.arange(flat.values[number].size), 1, lies, splits, 0))
+
+    if op.kind == "matmul":
+        for number, lies in zip(op.inputs, matmul_lies(flat, op), strict=True):
+            want(number, lies)
+    elif op.kind == "reduce":
+        want(op.inputs[0], None)
+    elif op.kind == "loop":
+        turns: Turns = op.attrs["turns"]
+        for first, *_ in turns.carried:
+            want(first, None, splits=True)
+        for whole, _ in turns.walked:
+            want(whole, contiguous)
+    else:
+        for number in op.inputs:
+            want(number, contiguous)
+
+
+def matmul_lies(flat: Flat, op: FlatOp) -> tuple[Lies, Lies]:
+    """Return what the places of a matmul's operands in memory must fulfil.
+
+    The right one is walked along its rows; only a single use may stride.
+    """
+    a, b = (flat.values[i].shape for i in op.inputs)
+    if b[2] == 1 and a[1] > 1:
+        a, b = (b[0], 1, b[1]), (a[0], a[2], a[1])
+        right, left = _walks(b, a[1], swapped=True), _walks(a, 0, swapped=True)
+        return right, left
+    return _walks(a, 0, swapped=False), _walks(b, a[1], swapped=False)
+
+
+def _walks(dims: tuple[int, ...], uses: int, *, swapped: bool) -> Lies:
+    def lies(index: np.ndarray) -> bool:
+        shaped = np.asarray(index).reshape(dims[0], dims[2], dims[1]) if swapped else index
+        index = shaped.transpose(0, 2, 1).ravel() if swapped else index
+        found = affine(index, dims)
+        return found is not None and (uses < 3 or dims[2] == 1 or found[1][2] in (0, 1))
+
+    return lies
+
+
+def _enter(flat: Flat, op: FlatOp, reads: dict[int, list[Read]], memory: set[int]) -> None:
+    """Go through a loop's body, whose results must lie in memory."""
+    turns: Turns = op.attrs["turns"]
+    level = flat.level[turns.carried[0][1]] if turns.carried else flat.level[turns.walked[0][1]]
+    for _, inside, after, _ in turns.carried:
+        memory.update((inside, after))
+        _want(flat, reads, after, contiguous)
+    for _, inside in turns.walked:
+        memory.add(inside)
+    for inside, _ in turns.collected:
+        memory.add(inside)
+        _want(flat, reads, inside, contiguous)
+    _walk(flat, op.body, level, reads, memory)

@@ -1,0 +1,87 @@
+"""Names and room for what lies in memory: arrays that live at different times share a slot."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kalmanrnn.deploy.c.fill import Fill
+from kalmanrnn.deploy.c.flat import Turns
+from kalmanrnn.deploy.c.fuse import Block, Group
+from kalmanrnn.deploy.c.names import Names
+from kalmanrnn.deploy.c.statements import Repeat, Statement, reads_of, writes_of
+
+
+class Slot(NamedTuple):
+    """An array of a block. until: the last step that needs what is in it."""
+
+    name: str
+    kind: str
+    size: int
+    until: int
+
+
+def assign(names: Names, block: Block, kept: set[int], prefix: str) -> list[Slot]:
+    """Name all that a block makes; return the arrays it needs. Fills in `names`."""
+    last = _last_reads(block)
+    slots: list[Slot] = []
+    for at, step in enumerate(block.steps):
+        for number in sorted(_targets(step)):
+            if number in names.name:
+                continue
+            if isinstance(step, Group) and number in step.local:
+                names.name[number] = f"v{number}"
+                names.single.add(number)
+            elif _is_single(names, step, number, kept):
+                names.name[number] = f"s{number}"
+                names.single.add(number)
+            else:
+                # What a loop carries on is read after the last step of its body.
+                until = len(block.steps) if number in kept else last.get(number, at)
+                _place(names, slots, number, at, until, prefix)
+        if isinstance(step, Repeat):
+            _alias(names, step.turns)
+    return slots
+
+
+def _targets(step: Group | Statement) -> set[int]:
+    if isinstance(step, Group):
+        return {fill.target for fill in step.fills}
+    return writes_of(step)
+
+
+def _is_single(names: Names, step: Group | Statement, number: int, kept: set[int]) -> bool:
+    return isinstance(step, Fill) and names.values[number].size == 1 and number not in kept
+
+
+def _last_reads(block: Block) -> dict[int, int]:
+    last: dict[int, int] = {}
+    for at, step in enumerate(block.steps):
+        parts = step.fills if isinstance(step, Group) else (step,)
+        for part in parts:
+            for number in reads_of(part) | writes_of(part):
+                last[number] = at
+    return last
+
+
+def _place(names: Names, slots: list[Slot], number: int, at: int, until: int, prefix: str) -> None:
+    """Take the smallest free slot that fits, grow the largest free one, or open a new one."""
+    size, kind = names.values[number].size, names.type_of(number)
+    free = [i for i, slot in enumerate(slots) if slot.until < at and slot.kind == kind]
+    fits = [i for i in free if slots[i].size >= size]
+    if fits:
+        chosen = min(fits, key=lambda i: slots[i].size)
+    elif free:
+        chosen = max(free, key=lambda i: slots[i].size)
+    else:
+        chosen = len(slots)
+        slots.append(Slot(f"{prefix}{chosen}", kind, size, until))
+    slot = slots[chosen]
+    slots[chosen] = slot._replace(size=max(slot.size, size), until=until)
+    names.name[number] = slot.name
+
+
+def _alias(names: Names, turns: Turns) -> None:
+    for _, inside, _, last in turns.carried:
+        names.name[inside] = names.name[last]
+    for _, inside in turns.walked:
+        names.name[inside] = f"w{inside}"

@@ -1,0 +1,1 @@
+"""Weights rounded to int8, and what that costs in accuracy."""

@@ -1,0 +1,135 @@
+"""What eight bits cost a student: its errors on held-out drives beside its own float32 ones.
+
+A student that they make worse than a limit is not exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.config import DataConfig
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.data.prefetch import HELD_OUT
+from kalmanrnn.data.teacher_runs import make_drives
+from kalmanrnn.deploy.int8.inputs import input_moments
+from kalmanrnn.deploy.int8.quantise import Scales, rounded
+from kalmanrnn.evaluation import metrics
+from kalmanrnn.evaluation.estimates import filter_track, student_track
+from kalmanrnn.evaluation.metrics import Interval
+from kalmanrnn.evaluation.summary import Errors, errors_of
+from kalmanrnn.training.fit import Trained
+
+DRIVES = 64
+# Drives of their own, neither learnt from nor judged on, to see what the weights' inputs are.
+LOOKED_AT = -3
+
+
+class Loss(NamedTuple):
+    """Root mean square errors of one state group, in `unit`; ratios with 95 % intervals.
+
+    bytes, floats, ukf: the errors of the int8 student, the float32 student and the UKF.
+    to_floats, to_ukf: int8 : float32 and int8 : UKF. floats_to_ukf: float32 : UKF.
+    """
+
+    name: str
+    unit: str
+    bytes: float
+    floats: float
+    ukf: float
+    to_floats: Interval
+    to_ukf: Interval
+    floats_to_ukf: Interval
+
+
+class Judged(NamedTuple):
+    """A student with rounded weights, their scales, and what that cost on held-out drives."""
+
+    trained: Trained
+    scales: Scales
+    losses: tuple[Loss, ...]
+    drives: int
+    seconds: float
+    limit: float
+
+
+def round_within(trained: Trained, data: DataConfig, seed: int, limit: float) -> Judged:
+    """Round a student's weights and compare on held-out drives; UserError above `limit`."""
+    scenario = trained.student.scenario
+    seen = input_moments(trained, make_drives(scenario, data, seed, LOOKED_AT, DRIVES // 4))
+    params, scales = rounded(trained.params, seen)
+    small = trained._replace(params=params)
+    losses = compare(trained, small, data, seed)
+    worse = [g for g in losses if not g.to_floats.value <= limit]
+    if worse:
+        told = ", ".join(f"{g.name} {g.to_floats.value:.3f}" for g in worse)
+        most = max(g.to_floats.value for g in losses)
+        # NaN, where a student without weights to speak of errs nowhere.
+        allow = f"--int8-limit {most * 1.005:.2f}, or " if np.isfinite(most) else ""
+        raise UserError(
+            f"int8 weights make this student worse than {limit:g} times its float32 self",
+            why=f"on {DRIVES} held-out drives, int8 : float32: {told}",
+            cure=f"{allow}--weights float32",
+        )
+    return Judged(small, scales, losses, DRIVES, data.seconds, limit)
+
+
+def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tuple[Loss, ...]:
+    """Run both students and the UKF over the same drives; return what each group errs."""
+    scenario = floats.student.scenario
+    drives = make_drives(scenario, data, seed, HELD_OUT, DRIVES)
+    groups = metrics.state_groups(scenario.space)
+    truth, t = np.asarray(drives.truth, float), np.asarray(drives.t, float)
+    since = t - t[:, :1]
+    late = since >= min(data.skip_s, float(since.max()) / 2)
+    tracks = [student_track(x.student, x.params, x.norm, drives) for x in (small, floats)]
+    tracks.append(filter_track(scenario, drives, "ukf"))
+    errors = [errors_of(scenario.space, groups, truth, track.mean) for track in tracks]
+
+    def one(group: metrics.Group) -> Loss:
+        sizes = [_late(e, group.name, late) for e in errors]
+        squares = [metrics.mean_square(size) for size in sizes]
+        ratios = [metrics.ratio(squares[a], squares[b], seed=seed) for a, b in _PAIRS]
+        small, own, ukf = map(metrics.rmse, sizes)
+        return Loss(group.name, group.unit, small, own, ukf, *ratios)
+
+    return tuple(one(group) for group in groups)
+
+
+_PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+def _late(errors: Errors, name: str, late: np.ndarray) -> np.ndarray:
+    return np.where(late, errors.size[name], np.nan)
+
+
+def losses_text(judged: Judged) -> str:
+    """Return a part of REPORT.md: what the rounding cost."""
+    rows = [_row(loss) for loss in judged.losses]
+    return "\n".join(
+        [
+            "## int8 weights",
+            "",
+            f"Root mean square errors on {judged.drives} held-out drives of {judged.seconds:g} s, "
+            "ratios with 95 % intervals. An export above "
+            f"{judged.limit:g} in the first ratio, in any row, is refused.",
+            "",
+            "| | int8 student | float32 student | UKF | int8 : float32 | int8 : UKF | "
+            "float32 : UKF |",
+            "|---" * 7 + "|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _row(loss: Loss) -> str:
+    def ratio(r: Interval) -> str:
+        return f"{r.value:.3f} ({r.low:.3f} to {r.high:.3f})"
+
+    errors: Sequence[float] = (loss.bytes, loss.floats, loss.ukf)
+    cells = [f"{e:.4g}" for e in errors]
+    cells += [ratio(r) for r in (loss.to_floats, loss.to_ukf, loss.floats_to_ukf)]
+    return f"| {loss.name.replace('_', ' ')} [{loss.unit}] | " + " | ".join(cells) + " |"

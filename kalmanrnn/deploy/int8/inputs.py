@@ -1,0 +1,52 @@
+"""What a student's weights are multiplied with on drives: second moments of their inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.data.local_frame import every_tick, localise
+from kalmanrnn.models.recurrent import core
+from kalmanrnn.models.student import Carry, init, normalise, observe, step
+from kalmanrnn.training.fit import Trained
+
+
+def input_moments(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
+    """Run a student freely; return the mean of x x' `[in, in]` of each matrix's inputs, by name."""
+    student, params, norm = trained.student, trained.params, trained.norm
+    local = localise(student.scenario, drives._replace(truth=None))
+    if student.config.every == "tick":
+        local = every_tick(local)
+
+    def event(carry: Carry, packet: Packet) -> tuple[Carry, Any]:
+        features, _ = observe(student, norm, carry, packet.z, packet.seen)
+        after, _ = step(student, params, norm, carry, packet)
+        return after, _rows(trained, normalise(norm, features), carry, after)
+
+    def drive(belief: Belief, packets: Packet) -> Any:
+        first = init(student, params, norm, belief)
+        return jax.lax.scan(event, first, packets)[1]
+
+    rows = jax.jit(jax.vmap(drive))(local.belief, local.packets)
+    return {name: _moments(np.asarray(x)) for name, x in rows.items()}
+
+
+def _rows(trained: Trained, x: jax.Array, before: Carry, after: Carry) -> dict[str, jax.Array]:
+    """Name one event's inputs by the weights that they are multiplied with."""
+    found = {}
+    for i, (old, new) in enumerate(zip(before.memory, after.memory, strict=True)):
+        found |= {f"layers.{i}.x_map.kernel": x, f"layers.{i}.h_map.kernel": old[0]}
+        x = new[0]
+    head = core(trained.student.graph, trained.params).head_map
+    return found | {"head_map.kernel": x, "out_map.kernel": jnp.tanh(head(x))}
+
+
+def _moments(x: np.ndarray) -> np.ndarray:
+    x = x.reshape(-1, x.shape[-1]).astype(float)
+    # A drive that a bad student has lost says nothing of the others.
+    x = x[np.isfinite(x).all(axis=1)]
+    return x.T @ x / max(len(x), 1)

@@ -1,0 +1,1 @@
+"""The intermediate representation: traced from jax, folded, lowered to few operations."""

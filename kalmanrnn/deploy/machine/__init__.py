@@ -1,0 +1,1 @@
+"""A whole estimator as two programs and plain facts, and its archive."""

@@ -1,0 +1,1 @@
+"""The online estimator: one message at a time, late ones included."""

@@ -1,0 +1,1 @@
+"""ONNX: a program as an opset-17 graph."""

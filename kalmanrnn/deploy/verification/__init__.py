@@ -1,0 +1,1 @@
+"""Proof that every exported form equals jax, and what each costs."""

@@ -1,0 +1,189 @@
+"""Every form of an export behind one call: arrays by port in, arrays by port out.
+
+A form that cannot run on this machine says why instead.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import MISSING, UserError
+from kalmanrnn.deploy import runtime
+from kalmanrnn.deploy.c import compiled
+from kalmanrnn.deploy.ir.program import Op, Port, Program, Value
+from kalmanrnn.deploy.machine.archive import RUNTIME
+from kalmanrnn.deploy.machine.machine import Machine
+
+C, ONNX, STABLEHLO, NUMPY = "c", "onnx", "stablehlo", "numpy"
+FORMATS = (NUMPY, C, ONNX, STABLEHLO)
+SEQUENCE, SEQUENCE_ENDING = "onnx sequence", "_sequence.onnx"
+
+
+class Form(NamedTuple):
+    """One form, ready to run: `init` and `step` take and give arrays by port name.
+
+    drive: takes a whole drive at once, rows for events, and gives its means; None where a form
+    goes from event to event.
+    """
+
+    name: str
+    init: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+    step: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+    drive: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None
+
+
+def machine_from(folder: Path) -> Machine:
+    """Read an export's programs and spec back; UserError where they are missing or damaged."""
+    try:
+        found = runtime.load(folder)
+    except runtime.Damaged as problem:
+        raise UserError(
+            f"{folder} is no export, or a damaged one",
+            why=str(problem)[:200],
+            cure="kalmanrnn export RUN --out ANOTHER",
+        ) from None
+    return Machine(
+        found.spec["name"], _program(found._step_ports), _program(found._init_ports), found.spec
+    )
+
+
+def _program(read: runtime.Program) -> Program:
+    """Take a program from the runtime's own types, which know nothing of ours, into ours."""
+    ops = []
+    for op in read.ops:
+        attrs = dict(op.attrs)
+        if op.kind == "loop":
+            attrs["body"] = _program(attrs["body"])
+        ops.append(Op(op.kind, op.inputs, op.outputs, attrs, op.source))
+    values = {number: Value(v.shape, v.dtype) for number, v in read.values.items()}  # pyright: ignore
+    inputs, outputs = (tuple(Port(*p) for p in ports) for ports in (read.inputs, read.outputs))
+    return Program(read.name, inputs, outputs, values, read.constants, {}, tuple(ops))
+
+
+def numpy_form(folder: Path, machine: Machine) -> Form:
+    """Run the numpy runtime's programs."""
+    return Form(
+        f"numpy ({RUNTIME})",
+        lambda given: runtime.run_program(machine.init, given),
+        lambda given: runtime.run_program(machine.step, given),
+    )
+
+
+def c_form(folder: Path, machine: Machine) -> Form:
+    """Compile the folder's C strictly and run it."""
+    name = compiled.identifier(machine.name)
+    with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
+        for path in (folder / C).iterdir():
+            (Path(beside) / path.name).write_bytes(path.read_bytes())
+        built = compiled.load(machine, compiled.compile_folder(Path(beside), name))
+
+    def init(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        status, state = compiled.init(built, given["mean"], given.get("cov"))
+        _check(status)
+        return _shaped(machine, compiled.carry_from(built, state))
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        state = compiled.state_of(built, given)
+        z, seen, u, dt = (given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt"))
+        status, said = compiled.step(built, state, z, seen, u, dt)
+        _check(status)
+        return _shaped(machine, compiled.carry_from(built, state) | said)
+
+    return Form("C99", init, step)
+
+
+def onnx_form(folder: Path, machine: Machine) -> Form:
+    """Run the ONNX models in onnxruntime, one thread."""
+    from kalmanrnn.deploy.onnx.model import open_session
+
+    sessions = [
+        open_session(folder / ONNX / f"{name}.onnx")
+        for name in (f"{machine.name}_init", machine.name)
+    ]
+
+    def run(session: Any, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        wanted = {i.name: i.name.removesuffix("_in") for i in session.get_inputs()}
+        feed = {n: np.asarray(given[port]) for n, port in wanted.items() if port in given}
+        if "n_ticks" in wanted:
+            feed["n_ticks"] = np.array([len(given["dt"])], np.int64)
+        names = [o.name for o in session.get_outputs()]
+        return dict(
+            zip([n.removesuffix("_out") for n in names], session.run(names, feed), strict=True)
+        )
+
+    return Form("ONNX", lambda g: run(sessions[0], g), lambda g: run(sessions[1], g))
+
+
+def stablehlo_form(folder: Path, machine: Machine) -> Form:
+    """Run the StableHLO module in jax; it has no init of its own."""
+    from kalmanrnn.deploy.stablehlo import read_stablehlo
+
+    call = read_stablehlo(folder / STABLEHLO / f"{machine.name}.stablehlo")
+    ports = [port.name for port in machine.step.inputs]
+    outputs = [port.name for port in machine.step.outputs]
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = call(*[given[name] for name in ports])
+        return dict(zip(outputs, map(np.asarray, found), strict=True))
+
+    return Form("StableHLO", lambda given: runtime.run_program(machine.init, given), step)
+
+
+def sequence_form(folder: Path, machine: Machine) -> Form:
+    """Run the sequence model in onnxruntime; a step is a drive of one event."""
+    from kalmanrnn.deploy.onnx.model import open_session
+
+    session = open_session(folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}")
+    names = [o.name for o in session.get_outputs()]
+
+    def run(features: np.ndarray, memory: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = session.run(names, {"features": features} | memory)
+        return dict(zip([n.removesuffix("_out") for n in names], found, strict=True))
+
+    def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ports = [i.name for i in session.get_inputs()[1:]]
+        memory = {port: np.asarray(given[port.removesuffix("_in")]) for port in ports}
+        found = run(given["features"][None], memory)
+        return found | {"mean": found["mean"][0]}
+
+    def drive(given: dict[str, np.ndarray]) -> np.ndarray:
+        memory = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]}
+        return run(given["features"], memory)["mean"]
+
+    return Form("ONNX, sequence", lambda given: {}, step, drive)
+
+
+OPENERS = {NUMPY: numpy_form, C: c_form, ONNX: onnx_form, STABLEHLO: stablehlo_form}
+OPENERS[SEQUENCE] = sequence_form
+
+
+def kinds_in(folder: Path, machine: Machine) -> list[str]:
+    """Return the forms that an export's folder holds; numpy's is always there."""
+    kinds = [kind for kind in FORMATS if kind == NUMPY or (folder / kind).is_dir()]
+    sequence = (folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}").exists()
+    return kinds + [SEQUENCE] * sequence
+
+
+def open_form(kind: str, folder: Path, machine: Machine) -> Form | str:
+    """Open one form of an export, or say why this machine cannot run it."""
+    try:
+        return OPENERS[kind](folder, machine)
+    except UserError as problem:
+        if problem.code != MISSING:
+            raise
+        return problem.what
+
+
+def _shaped(machine: Machine, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    shapes = {p.name: machine.step.values[p.value].shape for p in machine.step.outputs}
+    return {name: np.asarray(a).reshape(shapes[name]) for name, a in found.items()}
+
+
+def _check(status: int) -> None:
+    if status:
+        raise ValueError(f"the C returned status {status}")

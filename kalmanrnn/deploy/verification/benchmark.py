@@ -1,0 +1,215 @@
+"""What an export costs on this machine, beside the filters of its robot: time, bytes, operations.
+
+Their C comes from one generator, is compiled alike, and replays the export's own vectors.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.deploy.c import compiled, source_files
+from kalmanrnn.deploy.c.names import PORTABLE
+from kalmanrnn.deploy.c.sizes import for_target, target_of
+from kalmanrnn.deploy.machine.machine import Machine, machine_of
+from kalmanrnn.deploy.verification.backends import C, machine_from
+from kalmanrnn.deploy.verification.replay import (
+    OPTIONS,
+    Events,
+    compile_replay,
+    events_of,
+    replay,
+    run_tool,
+)
+from kalmanrnn.deploy.verification.test_vectors import load_vectors
+from kalmanrnn.deploy.verification.verify import VECTORS, Check, table
+from kalmanrnn.scenarios.scenario import Scenario
+
+SECONDS = 1.5
+FILTERS = ("ekf", "ukf")
+
+
+class Cost(NamedTuple):
+    """What one estimator costs, compiled here.
+
+    fastest_us, median_us: an event, each stretch of events at its fastest or median lap. code,
+    weights, state, stack: bytes; the stack is the emitter's estimate. multiply_adds: of a full
+    event, estimated. refused: events that it answered with a status instead of an estimate.
+    cov: whether it gives a covariance with its estimate.
+    """
+
+    name: str
+    fastest_us: float
+    median_us: float
+    code: int
+    weights: int
+    state: int
+    stack: int
+    multiply_adds: int
+    refused: int
+    cov: bool
+
+
+class Figures(NamedTuple):
+    """Costs of an export and of the filters it may replace, taken in one go.
+
+    costs: the export's own first; none where `missing` says why there are none. ticks: of a
+    mean event.
+    """
+
+    costs: tuple[Cost, ...]
+    events: int
+    ticks: float
+    machine: str
+    compiler: str
+    missing: str = ""
+    target: str = PORTABLE
+
+
+def figures(
+    folder: Path, scenario: Scenario, *, seconds: float = SECONDS, floats: Machine | None = None
+) -> Figures:
+    """Compile an export's C and that of its scenario's filters, and time each for `seconds`.
+
+    floats: the same student with float32 weights, to be timed beside it.
+    """
+    machine, vectors = machine_from(folder), load_vectors(folder / VECTORS)
+    events = events_of(vectors)
+    none = Figures((), len(events.z), float(events.ticks.mean()), _processor(), "")
+    none = none._replace(target=target_of(machine))
+    if not (folder / C).is_dir():
+        return none._replace(missing="there is no C in this export")
+    others = [kind for kind in FILTERS if kind != machine.spec["estimator"]]
+    try:
+        none = none._replace(compiler=f"{_version(compiled.compiler())}, {' '.join(OPTIONS)}")
+        with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
+            own = shutil.copytree(folder / C, Path(beside) / "own")
+            costs = [cost(machine, own, events, seconds=seconds)]
+            if floats is not None:
+                source_files.emit(floats, Path(beside) / "floats")
+                found = cost(floats, Path(beside) / "floats", events, seconds=seconds)
+                costs.append(found._replace(name=f"{found.name} in float32"))
+            for kind in others:
+                other = machine_of(kind, scenario, max_ticks=machine.spec["max_ticks"])
+                source_files.emit(for_target(other, target_of(machine)), Path(beside) / kind)
+                costs.append(cost(other, Path(beside) / kind, events, seconds=seconds))
+    except UserError as problem:
+        return none._replace(missing=f"{problem.what}: {problem.why}")
+    return none._replace(costs=tuple(costs))
+
+
+def cost(
+    machine: Machine,
+    folder: Path,
+    events: Events,
+    *,
+    seconds: float = SECONDS,
+    options: Sequence[str] = OPTIONS,
+) -> Cost:
+    """Compile a folder of a machine's C beside a replay, run it, and look at its size."""
+    name = compiled.identifier(machine.name)
+    program = compile_replay(machine, folder, events, options)
+    laps, refused = replay(program, events, seconds)
+    return Cost(
+        name=machine.spec["estimator"],
+        fastest_us=float(laps.min(axis=0).sum()) / len(events.z) / 1e3,
+        median_us=float(np.median(laps, axis=0).sum()) / len(events.z) / 1e3,
+        code=_text(folder / f"{name}.o"),
+        weights=_text(folder / f"{name}_weights.o") * bool(machine.spec["weights"]["count"]),
+        state=4 * sum(size for _, size in compiled.carry_of(machine)),
+        stack=_stack(folder / f"{name}.h"),
+        multiply_adds=int(machine.spec["multiply_adds_per_event"]),
+        refused=refused,
+        cov=compiled.sizes_of(machine).cov,
+    )
+
+
+def report(found: Figures, checks: Sequence[Check]) -> str:
+    """Return REPORT.md: what was proved, and what it costs, whoever is the cheaper."""
+    proof = "\n".join(["## Proved equal", "", "```text", table(list(checks)), "```"])
+    if found.missing:
+        return f"# Report\n\n{proof}\n\n## Cost\n\nNot measured: {found.missing}.\n"
+    head = "| | µs an event | median | code | weights | state | stack | multiply-adds |"
+    rows = [head, "|---" * 8 + "|", *(_row(c) for c in found.costs)]
+    rows.append("")
+    rows.append(
+        f"The C of this export, and of the filters written by the same generator, replayed "
+        f"{found.events} events of {found.ticks:.3g} ticks on average on one core, caches warm: "
+        f"each stretch of events at its fastest lap, beside it at its median one. Sizes in bytes; "
+        f"the stack and the multiply-adds are estimates. {found.machine}; {found.compiler}."
+    )
+    verdict = [_verdict(found.costs[0], other) for other in found.costs[1:]]
+    refused = [
+        f"- The {_called(c.name)} refused {c.refused} of {found.events} events."
+        for c in found.costs
+        if c.refused
+    ]
+    only = " and the ".join(sorted(_called(c.name) for c in found.costs if c.cov))
+    silent = [f"- With each estimate the {only} give a covariance; the student gives none."]
+    silent *= not all(c.cov for c in found.costs)
+    other = [
+        f"- All loops here were written for a {found.target}: what counts is their time there. Off "
+        "it an export with `--target portable` is faster."
+    ]
+    other *= found.target != PORTABLE
+    body = "\n".join(["## Cost", "", *rows, "", *other, *verdict, *silent, *refused])
+    return f"# Report\n\n{proof}\n\n{body}\n"
+
+
+def _row(c: Cost) -> str:
+    sizes = " | ".join(f"{n:,}" for n in (c.code, c.weights, c.state, c.stack, c.multiply_adds))
+    return f"| {_called(c.name)} | {c.fastest_us:.3g} | {c.median_us:.3g} | {sizes} |"
+
+
+def _verdict(own: Cost, other: Cost) -> str:
+    """Say who takes longer, and who is the larger; within a tenth nobody does."""
+    mine, its = _called(own.name), _called(other.name)
+    ratio = other.fastest_us / own.fastest_us
+    if ratio > 1.1:
+        time = f"the {its} takes {ratio:.3g} times as long as the {mine}"
+    elif ratio < 1 / 1.1:
+        time = f"the {mine} takes {1 / ratio:.3g} times as long as the {its}: the {its} is cheaper"
+    else:
+        time = f"the {mine} and the {its} take the same time, within a tenth"
+    large = (own.code + own.weights) / (other.code + other.weights)
+    size = f"the {mine} takes {large:.2g} times the flash of the {its}"
+    if large < 1:
+        size = f"the {its} takes {1 / large:.2g} times the flash of the {mine}"
+    return f"- On this machine {time}; {size}."
+
+
+def _called(kind: str) -> str:
+    return kind.upper() if kind in FILTERS else kind
+
+
+def _stack(header: Path) -> int:
+    """Read the emitter's estimate where it tells it to people."""
+    found = re.search(r"stack about\D+(\d+)", header.read_text(encoding="utf-8"))
+    assert found is not None, header
+    return int(found[1])
+
+
+def _text(objects: Path) -> int:
+    """Return the bytes of code and constants in an object file."""
+    size = shutil.which("size")
+    if not size:
+        raise UserError("there is no `size`", why="it comes with the compiler", cure="binutils")
+    return int(run_tool([size, str(objects)], objects.name).splitlines()[1].split()[0])
+
+
+def _version(compiler: str) -> str:
+    return run_tool([compiler, "--version"], "--version").splitlines()[0]
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,34 @@
+"""What the sequence model of a direct student is proved with: the features of recorded events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from kalmanrnn.deploy.verification.test_vectors import Vectors
+from kalmanrnn.models.student import Carry, Student, observe
+from kalmanrnn.training.fit import Trained
+
+FEATURES = "features"
+
+
+def has_sequence(student: Student) -> bool:
+    """Whether there is a model of whole drives: readings in, state out, LSTM cells."""
+    return student.config.student == "direct" and student.config.cell == "lstm"
+
+
+def with_features(vectors: Vectors, trained: Trained) -> Vectors:
+    """Add to recorded events what a direct student makes of each before its network, `[N, F]`."""
+    given, count = vectors.inputs, len(vectors.starts)
+
+    def leaf(name: str) -> Any:
+        # The interval has no axis of its own, and what has no numbers is no port.
+        empty = np.zeros((count, 0), np.float32)
+        return given.get(name, empty)
+
+    carry = Carry(**{name: leaf(name) for name in Carry._fields if name != "memory"}, memory=())
+    row = jax.vmap(lambda c, z, seen: observe(trained.student, trained.norm, c, z, seen)[0])
+    features = np.asarray(row(carry, leaf("z"), leaf("seen")))
+    return vectors._replace(inputs=given | {FEATURES: features})

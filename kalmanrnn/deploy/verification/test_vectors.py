@@ -1,0 +1,203 @@
+"""Recorded events that every form of an export must reproduce.
+
+Held-out drives with dropouts, two resets among them and inputs at the limits of what was met in
+training; before each event the carry, after it what jax says in float32, and how far that is
+from jax in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.datatypes import Drive, Estimator, Packet
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.core.npz import read_npz, write_npz
+from kalmanrnn.data.local_frame import every_tick, localise
+from kalmanrnn.deploy.machine.machine import Machine
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.simulate import simulate
+
+DRIVES, EVENTS = 3, 96
+HIDDEN_SHARE = 0.15
+LIMIT_EVENTS = 6
+WHOLE = ("exact", "starts", "belief_mean", "belief_cov")
+LEAST_LIMIT, TIMES_ROUNDING = 2e-6, 4.0
+# Of the largest number in a port.
+SHUT = 0.1
+SMALLEST_SCALE = 1e-5
+
+
+class Vectors(NamedTuple):
+    """Events to reproduce; all arrays have `[N]` in front, N = drives x events.
+
+    inputs: by the step's input ports, the carry before each event among them. outputs: by its
+    output ports, from jax in float32. rounding: by output, the largest difference of jax's
+    float32 from its float64 on these inputs, in units of `scale`. scale: by output, of its
+    shape: how large each number gets; of a covariance, how large its diagonal lets it get.
+    exact: `[N, X]` the mean of a float64 run of its own. starts: where a drive begins;
+    belief_mean `[n, X]`, belief_cov `[n, D, D]` what it begins with, n drives.
+    """
+
+    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    rounding: dict[str, float]
+    scale: dict[str, np.ndarray]
+    exact: np.ndarray
+    starts: np.ndarray
+    belief_mean: np.ndarray
+    belief_cov: np.ndarray
+
+    def limit(self, port: str) -> float:
+        """Return what another form may differ by, in units of the port's scale."""
+        return max(LEAST_LIMIT, TIMES_ROUNDING * self.rounding[port])
+
+
+def record(
+    machine: Machine, make: Callable[[], Estimator], scenario: Scenario, *, seed: int = 0
+) -> Vectors:
+    """Run jax over held-out drives, event by event, in float32 and in float64.
+
+    make: returns the estimator; called once in each precision, for some keep constants.
+    """
+    drives = drives_of(scenario, machine.spec["max_ticks"], seed)
+    ports = [port.name for port in machine.step.inputs]
+    carried = [name for name in ports if name not in Packet._fields]
+    estimator = make()
+    step = jax.jit(estimator.step)
+    with jax.enable_x64(True):
+        exact = jax.jit(make().step)
+    rows: dict[str, list[np.ndarray]] = {}
+    found: dict[str, list[np.ndarray]] = {}
+    apart: dict[str, list[np.ndarray]] = {}
+    starts, free = [], []
+    for i in range(DRIVES):
+        drive = jax.tree.map(lambda a, i=i: a[i], drives._replace(truth=None))
+        carry = jax.tree.map(lambda a: np.asarray(a, np.float32), estimator.init(drive.belief))
+        own = jax.tree.map(_double, carry)
+        for e in range(EVENTS):
+            packet = jax.tree.map(lambda a, e=e: a[e], drive.packets)
+            after = _outputs(machine, step(carry, packet))
+            with jax.enable_x64(True):
+                wide = _outputs(machine, exact(*jax.tree.map(_double, (carry, packet))))
+                own, said = exact(own, jax.tree.map(_double, packet))
+                free.append(np.asarray(said.mean))
+            given = dict(zip(carried, _leaves(carry), strict=True)) | packet._asdict()
+            for name in ports:
+                rows.setdefault(name, []).append(np.asarray(given[name]))
+            for name, value in after.items():
+                found.setdefault(name, []).append(value.astype(np.float32))
+                apart.setdefault(name, []).append(np.abs(value - wide[name]))
+            starts.append(e == 0)
+            carry = jax.tree.map(np.asarray, step(carry, packet)[0])
+    outputs = {name: np.stack(values) for name, values in found.items()}
+    scale = {n: scale_of(values, memory=is_memory(n)) for n, values in outputs.items()}
+    return Vectors(
+        inputs={name: np.stack(values) for name, values in rows.items()},
+        outputs=outputs,
+        rounding={n: float(np.max(np.stack(a) / scale[n])) for n, a in apart.items()},
+        scale=scale,
+        exact=np.stack(free),
+        starts=np.array(starts),
+        belief_mean=np.asarray(drives.belief.mean),
+        belief_cov=np.asarray(drives.belief.cov),
+    )
+
+
+def is_memory(port: str) -> bool:
+    """Whether a port is what a network's cells remember."""
+    return port.startswith("memory_")
+
+
+def scale_of(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
+    """Return how large each number of a port gets over the events `[N, ...]`.
+
+    memory: the numbers are activations of one network, all made of terms as large as one, so that
+    a unit whose gate stays nearly shut cannot be exact in units of its own size; such a one is
+    held to a tenth of the largest (and of 1, where the largest is above).
+    """
+    size = np.abs(values).max(axis=0)
+    if memory:
+        size = np.maximum(size, SHUT * min(1.0, float(size.max(initial=0.0))))
+    if size.ndim == 2 and size.shape[0] == size.shape[1]:
+        size = np.sqrt(np.outer(np.diag(size), np.diag(size)))
+    least = max(SMALLEST_SCALE * float(size.max(initial=0.0)), 1e-12)
+    return np.maximum(size, least).astype(np.float32)
+
+
+def drives_of(scenario: Scenario, ticks: int, seed: int) -> Drive:
+    """Simulate drives with dropouts in each sensor and a few events at the inputs' limits."""
+    rng = np.random.default_rng(seed)
+    seconds = EVENTS / scenario.event_hz
+    drives = simulate(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
+    drives = localise(scenario, jax.tree.map(np.asarray, drives))
+    if ticks < scenario.ticks_per_event:
+        # A student run at every tick: each is an event, most of which see nothing.
+        drives = every_tick(drives._replace(truth=None))
+        t, packets = jax.tree.map(lambda a: a[:, :EVENTS], (drives.t, drives.packets))
+        drives = drives._replace(t=t, packets=packets)
+    seen = drives.packets.seen & (rng.random(drives.packets.seen.shape) >= HIDDEN_SHARE)
+    z = np.where(scenario.mask(seen), drives.packets.z, np.float32(0))
+    u, dt = drives.packets.u.copy(), drives.packets.dt
+    if u.shape[-1]:
+        edges = np.stack([u.min(axis=(0, 1, 2)), u.max(axis=(0, 1, 2))])
+        for drive in range(DRIVES):
+            for event in rng.choice(EVENTS, LIMIT_EVENTS, replace=False):
+                u[drive, event, :] = edges[rng.integers(2, size=u.shape[-1]), range(u.shape[-1])]
+    more = ticks - dt.shape[-1]
+    assert more >= 0, (ticks, dt.shape)
+    ahead = [(0, 0)] * 2
+    packets = Packet(
+        z, seen, np.pad(u, [*ahead, (0, more), (0, 0)]), np.pad(dt, [*ahead, (0, more)])
+    )
+    return drives._replace(packets=packets)
+
+
+def save_vectors(path: Path, vectors: Vectors) -> None:
+    """Write vectors beside an export."""
+    arrays: dict[str, Any] = {f"in/{n}": a for n, a in vectors.inputs.items()}
+    arrays |= {f"out/{n}": a for n, a in vectors.outputs.items()}
+    arrays |= {f"scale/{n}": a for n, a in vectors.scale.items()}
+    arrays |= {n: getattr(vectors, n) for n in WHOLE}
+    write_npz(path, arrays, {"rounding": vectors.rounding})
+
+
+def load_vectors(path: Path) -> Vectors:
+    """Read the vectors of an export; UserError where they are missing or damaged."""
+    cure = "kalmanrnn export RUN --out ANOTHER"
+    missing = UserError(
+        f"there is no {path.name} in {path.parent}", why="it is no export of ours", cure=cure
+    )
+    arrays, facts = read_npz(path, missing=missing, cure=cure)
+    try:
+        return Vectors(
+            inputs={n[3:]: a for n, a in arrays.items() if n.startswith("in/")},
+            outputs={n[4:]: a for n, a in arrays.items() if n.startswith("out/")},
+            rounding={str(n): float(v) for n, v in facts["rounding"].items()},
+            scale={n[6:]: a for n, a in arrays.items() if n.startswith("scale/")},
+            **{n: arrays[n] for n in WHOLE},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise UserError(f"{path} is damaged", why=repr(problem)[:160], cure=cure) from None
+
+
+def _outputs(machine: Machine, said: tuple[Any, Any]) -> dict[str, np.ndarray]:
+    """Name what a step gives by the machine's output ports."""
+    carry, estimate = said
+    values = [*_leaves(carry), np.asarray(estimate.mean)]
+    values += [] if estimate.cov is None else [np.asarray(estimate.cov)]
+    return dict(zip([port.name for port in machine.step.outputs], values, strict=True))
+
+
+def _leaves(carry: Any) -> list[np.ndarray]:
+    """Return the leaves of a carry that have numbers in them."""
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(carry) if np.size(leaf)]
+
+
+def _double(a: Any) -> np.ndarray:
+    a = np.asarray(a)
+    return a.astype(np.float64) if a.dtype == np.float32 else a

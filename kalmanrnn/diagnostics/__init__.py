@@ -1,0 +1,1 @@
+"""What is wrong, with evidence and a cure: with a scenario, a training, a log."""

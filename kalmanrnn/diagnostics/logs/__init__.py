@@ -1,0 +1,1 @@
+"""What a log holds and what is odd about it."""

@@ -1,0 +1,145 @@
+"""How an IMU agrees with what else is known of the robot's motion; pure, numpy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.logs.conversion.extrinsics import mount_of, slow_force
+
+WINDOW_S = 0.5
+# Slower turns tell nothing of a gyro's unit [rad/s].
+LEAST_TURN = 0.03
+# Forces also tell of slopes and bumps, so that agreement is never whole; chance alone reaches
+# 1 / sqrt(windows).
+LEAST_AGREEMENT = 0.2
+CHANCE = 5.0
+
+
+class Heading(NamedTuple):
+    """Which way the IMU looks, seen from above.
+
+    angle: turn from the robot's forward to the axes that `mount_of` chose [rad]. agreement: of
+    forces with the robot's accelerations, 0 to 1. windows: how many were compared.
+    """
+
+    angle: float
+    agreement: float
+    windows: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether the angle is near a quarter turn, and the agreement no chance."""
+        off = abs(self.angle - np.pi / 2 * round(self.angle / (np.pi / 2)))
+        least = max(LEAST_AGREEMENT, CHANCE / np.sqrt(self.windows))
+        return self.agreement >= least and off < np.radians(20)
+
+
+class Comparison(NamedTuple):
+    """A gyro against known turn rates: slope of the two sizes, windows that turned, the source."""
+
+    slope: float
+    correlation: float
+    windows: int
+    source: str
+
+
+def quarter_turn(angle: float) -> np.ndarray:
+    """Return the turn `[3, 3]` about up, back by an angle's nearest quarter."""
+    c, s = [(1, 0), (0, 1), (-1, 0), (0, -1)][round(angle / (np.pi / 2)) % 4]
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+
+
+def heading_of(
+    t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, speed_t: np.ndarray, speed: np.ndarray
+) -> Heading | None:
+    """Compare horizontal forces with what the robot's speed asks for; None without motion.
+
+    t, gyro, accel: finite, in order.
+    A robot on the ground feels dv/dt forward and v times its turn rate to the left.
+    """
+    speed_t, speed = _clean(speed_t, speed)
+    if len(speed_t) < 10 or len(t) < 10 or np.ptp(speed) < 0.2:
+        return None
+    R, _ = mount_of(slow_force(gyro, accel))
+    edges = _edges(t, speed_t)
+    if len(edges) < 10:
+        return None
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    force, turn = means(t, accel @ R.T, edges), means(t, gyro @ R.T, edges)[:, 2]
+    # Over a window on each side, as the force's mean is.
+    at_edges = np.interp(edges, speed_t, speed)
+    asked = np.diff(at_edges) / WINDOW_S + 1j * np.interp(middle, speed_t, speed) * turn
+    felt = force[:, 0] + 1j * force[:, 1]
+    good = np.isfinite(felt) & np.isfinite(asked)
+    felt, asked = felt[good] - np.median(felt[good].real), asked[good]
+    felt = felt - 1j * np.median(felt.imag)
+    scale = np.sqrt((np.abs(asked) ** 2).sum() * (np.abs(felt) ** 2).sum())
+    if not scale > 0:
+        return None
+    both = (np.conj(asked) * felt).sum()
+    return Heading(float(np.angle(both)), float(np.abs(both) / scale), len(felt))
+
+
+def compare_turns(
+    t: np.ndarray, gyro: np.ndarray, rate_t: np.ndarray, rate: np.ndarray, source: str
+) -> Comparison | None:
+    """Compare a gyro with turn rates `[m]` [rad/s] of unknown axes: by size, in windows.
+
+    t, gyro: finite, in order. The slope holds for gyros in any unit; its own axes and bias
+    matter little. None where the two never turn together.
+    """
+    rate_t, rate = _clean(rate_t, np.abs(rate))
+    if len(rate_t) < 10 or len(t) < 10:
+        return None
+    edges = _edges(t, rate_t)
+    if len(edges) < 10:
+        return None
+    mine = np.linalg.norm(means(t, gyro - np.median(gyro, axis=0), edges), axis=1)
+    theirs = means(rate_t, rate[:, None], edges)[:, 0]
+    good = np.isfinite(mine) & np.isfinite(theirs)
+    turning = good & (theirs > LEAST_TURN)
+    if turning.sum() < 5 or not np.ptp(mine[good]) > 0:
+        return None
+    slope = float((mine * theirs)[turning].sum() / (theirs[turning] ** 2).sum())
+    correlation = float(np.corrcoef(mine[good], theirs[good])[0, 1])
+    return Comparison(slope, correlation, int(turning.sum()), source)
+
+
+def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return times and turn rates [rad/s] of quaternions `[n, 4]`, over about a tenth second."""
+    step = max(1, round(0.1 / max(float(np.median(np.diff(t))), 1e-6))) if len(t) > 2 else 1
+    q, t = q[::step], t[::step]
+    over = np.diff(t)
+    half = np.linalg.norm(q[1:] - q[:-1] * np.sign((q[1:] * q[:-1]).sum(axis=1))[:, None], axis=1)
+    # A chord of the unit sphere: arccos of a product near 1 would lose half the digits.
+    angle = 4 * np.arcsin(np.clip(0.5 * half, 0, 1))
+    good = over > 0
+    return 0.5 * (t[1:] + t[:-1])[good], angle[good] / over[good]
+
+
+def means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return means `[w, c]` of the values between neighbouring edges, NaN where there are none."""
+    at = np.searchsorted(edges, t, side="right") - 1
+    inside = (at >= 0) & (at < len(edges) - 1) & np.isfinite(values).all(axis=1)
+    count = np.bincount(at[inside], minlength=len(edges) - 1).astype(float)
+    count[count == 0] = np.nan
+    columns = [
+        np.bincount(at[inside], v[inside], minlength=len(edges) - 1) / count for v in values.T
+    ]
+    return np.stack(columns, axis=-1)
+
+
+def _edges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return edges of windows over the time that both have; none where stamps are scattered."""
+    first, last = max(a[0], b[0]), min(a[-1], b[-1])
+    if not 0 < (last - first) / WINDOW_S < 10 * len(a):
+        return np.zeros(0)
+    return np.arange(first, last, WINDOW_S)
+
+
+def _clean(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    good = np.isfinite(t) & np.isfinite(values)
+    order = np.argsort(t[good], kind="stable")
+    return t[good][order], np.asarray(values[good], float)[order]

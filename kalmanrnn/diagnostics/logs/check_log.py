@@ -1,0 +1,177 @@
+"""All judgements on a log, from the facts; each is a finding with its evidence and its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kalmanrnn.diagnostics.logs import timing
+from kalmanrnn.diagnostics.logs.agreement import Comparison, compare_turns, heading_of, turn_rates
+from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
+from kalmanrnn.diagnostics.logs.gnss import judge_gps
+from kalmanrnn.diagnostics.logs.signals import FRD, Finding, judge_accel, judge_gyro, judge_mount
+from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
+from kalmanrnn.logs.readers.readings import Readings
+
+# A reference with places in it, before one of attitudes alone.
+PLACES = ("position", "pose", "odom", "reference", "mocap", "vicon")
+ORDER = {"problem": 0, "note": 1, "ok": 2}
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """Return every finding, the gravest first."""
+    found = [
+        *_sensors(facts),
+        *_imus(facts),
+        *(f for g, m in zip(facts.gpses, facts.gps_facts, strict=True) for f in judge_gps(g, m)),
+        *_times(facts),
+        *(f for name, v in _values(facts) if (f := judge_numbers(name, v))),
+        *(f for r in known_topics(facts) if (f := judge_frame(r))),
+        *judge_empty(facts),
+        judge_truth(facts),
+    ]
+    return sorted(found, key=lambda f: ORDER[f.level])
+
+
+def known_topics(facts: Facts) -> list[Readings]:
+    """Return the topics that something is known of: sensors and references."""
+    sensors = [*facts.imus, *facts.gpses, *facts.motions]
+    names = dict.fromkeys([*(s.readings.topic.name for s in sensors), *facts.truths])
+    return [facts.readings[n] for n in names]
+
+
+def judge_numbers(name: str, values: np.ndarray) -> Finding | None:
+    """Judge whether a sensor's readings `[n]` or `[n, c]` are numbers; None where they are."""
+    rows = values.reshape(len(values), -1)
+    bad = np.asarray(~np.isfinite(rows).all(axis=1), bool)
+    if not bad.any():
+        return None
+    what = f"{name}: not every reading is a number"
+    evidence = (
+        f"{bad.sum()} of {len(bad)} messages have NaN or infinity, the first is {bad.argmax() + 1}"
+    )
+    return Finding("problem", what, evidence, "import leaves those messages out")
+
+
+def judge_frame(readings: Readings) -> Finding | None:
+    """Judge a frame id: tf2 refuses a leading slash."""
+    if not readings.frame.startswith("/"):
+        return None
+    what = f"{readings.topic.name}: its frame id has a leading slash"
+    evidence = f"{readings.frame!r}; tf2 takes it for another frame than {readings.frame[1:]!r}"
+    return Finding("note", what, evidence, "none needed here: frames are not looked up")
+
+
+def judge_empty(facts: Facts) -> list[Finding]:
+    """Name topics without a message."""
+    empty = [t.name for t in facts.topics if not t.count]
+    if not empty:
+        return []
+    shown = ", ".join(empty[:6]) + (f" and {len(empty) - 6} more" if len(empty) > 6 else "")
+    return [Finding("note", f"topics without messages: {shown}", f"{len(empty)} in all")]
+
+
+def judge_truth(facts: Facts) -> Finding:
+    """Say what an estimate could be judged by."""
+    if facts.truths:
+        names = ", ".join(facts.truths)
+        what = f"ground truth: {names}"
+        evidence = "by their names; errors can be told"
+        best = max(facts.truths, key=lambda name: any(w in name for w in PLACES))
+        return Finding("ok", what, evidence, f"reference: {{{_key(facts)}: {best}}}")
+    if facts.gpses:
+        what = "no ground truth: an estimate is judged by GPS fixes held back, and in GPS outages"
+    else:
+        what = "no ground truth and no GPS: an estimate can only be compared with the filter's"
+    return Finding(
+        "note", what, "no topic is named so", f"reference: {{{_key(facts)}: ...}} where one is"
+    )
+
+
+def _key(facts: Facts) -> str:
+    """Return what a map calls a topic."""
+    return "file" if facts.source.kind == "csv" else "topic"
+
+
+def _values(facts: Facts) -> Iterator[tuple[str, np.ndarray]]:
+    """Give what is used of each sensor, with its topic."""
+    for imu in facts.imus:
+        yield imu.readings.topic.name, np.concatenate([imu.gyro, imu.accel], axis=1)
+    for gps in facts.gpses:
+        if gps.fixed.any():
+            yield gps.readings.topic.name, gps.geodetic
+    for m in facts.motions:
+        known = [v.reshape(len(v), -1) for v in (m.speed, m.turn, m.quaternion) if v is not None]
+        yield m.readings.topic.name, np.concatenate(known, axis=1)
+
+
+def _sensors(facts: Facts) -> Iterator[Finding]:
+    if not facts.imus:
+        yield Finding("problem", "no IMU", "no topic has three gyro and three accel fields")
+    if not facts.gpses:
+        yield Finding("note", "no GPS", "no topic has latitude and longitude")
+    for kind, those in (("IMU", facts.imus), ("GPS", facts.gpses)):
+        if len(those) > 1:
+            names = [s.readings.topic.name for s in those]
+            counts = ", ".join(
+                f"{n} ({len(s.readings.log_t)})" for n, s in zip(names, those, strict=True)
+            )
+            cure = f"{kind.lower()}: {{{_key(facts)}: {names[0]}}}"
+            yield Finding("problem", f"{len(those)} topics could be the {kind}", counts, cure)
+
+
+def _imus(facts: Facts) -> Iterator[Finding]:
+    gps = facts.gpses[0] if facts.gpses else None
+    for imu in facts.imus:
+        name, t = imu.readings.topic.name, times(imu.readings)
+        good = (
+            np.isfinite(t) & np.isfinite(imu.gyro).all(axis=1) & np.isfinite(imu.accel).all(axis=1)
+        )
+        if not good.any():
+            continue
+        order = np.flatnonzero(good)[np.argsort(t[good], kind="stable")]
+        t, gyro, accel = t[order], imu.gyro[order], imu.accel[order]
+        compared = _comparison(facts, imu, t, gyro)
+        said = imu.gyro_unit
+        unit = judge_gyro(name, gyro, compared, said=said)
+        # A heading needs turns in rad/s.
+        scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "problem" else 1.0
+        speed_t, speed = speed_of(facts, gps)
+        heading = heading_of(t, gyro * scale, accel, speed_t, speed) if len(speed_t) else None
+        axes = FRD if facts.source.kind == "ulog" else imu.axes
+        yield judge_accel(name, gyro, accel)
+        yield judge_mount(name, gyro, accel, heading, axes=axes)
+        yield unit
+
+
+def _comparison(facts: Facts, imu: ImuTopic, t: np.ndarray, gyro: np.ndarray) -> Comparison | None:
+    """Compare a gyro with whatever else turns: the one that agrees best."""
+    sources = []
+    if imu.orientation is not None:
+        sources.append((*turn_rates(times(imu.readings), imu.orientation), "its own orientation"))
+    for m in facts.motions:
+        name, at = m.readings.topic.name, times(m.readings)
+        if m.quaternion is not None and len(at) > 3:
+            sources.append((*turn_rates(at, m.quaternion), name))
+        elif m.turn is not None:
+            sources.append((at, np.asarray(m.turn, float), name))
+    compared = [c for s in sources if (c := compare_turns(t, gyro, *s))]
+    return max(compared, key=lambda c: c.correlation, default=None)
+
+
+def _times(facts: Facts) -> Iterator[Finding]:
+    known = known_topics(facts)
+    for r in known:
+        yield from timing.judge_stamps(r)
+        gap = timing.judge_gaps(r, facts.pace[r.topic.name])
+        if gap:
+            yield gap
+        offset = facts.offsets.get(r.topic.name)
+        clock = timing.judge_clock(r, offset) if offset and facts.source.kind != "ulog" else None
+        if clock:
+            yield clock
+    sensors = [s.readings for s in (*facts.imus[:1], *facts.gpses[:1])]
+    apart = timing.judge_overlap(sensors)
+    if apart:
+        yield apart

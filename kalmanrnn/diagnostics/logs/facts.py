@@ -1,0 +1,110 @@
+"""Gather what a log holds: every topic's pace, and the sensors among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.diagnostics.logs.gnss import GpsFacts, gps_facts
+from kalmanrnn.diagnostics.logs.timing import Offset, Pace, offset_of, pace_of
+from kalmanrnn.diagnostics.logs.topics import (
+    GpsTopic,
+    ImuTopic,
+    MotionTopic,
+    gps_of,
+    imu_of,
+    is_truth,
+    motion_of,
+    times,
+)
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic, no_progress
+
+# Messages that are large and tell nothing here: only their count is shown.
+HEAVY = ("Image", "PointCloud", "LaserScan", "OccupancyGrid", "Costmap", "Marker", "Octomap")
+# PX4's own estimates and copies: not the sensors themselves.
+DERIVED = ("estimator_", "home_position", "position_setpoint", "vehicle_global_position")
+
+
+class Facts(NamedTuple):
+    """A log as it is.
+
+    topics: all of them; readings and pace by name, of those that were read. imus, gpses, motions:
+    the sensors among them, the likeliest first. truths: names of references. zero: the first
+    time of a sensor, from which seconds are counted; seconds: until the last one.
+    """
+
+    source: Source
+    readings: dict[str, Readings]
+    pace: dict[str, Pace]
+    offsets: dict[str, Offset]
+    imus: list[ImuTopic]
+    gpses: list[GpsTopic]
+    gps_facts: list[GpsFacts]
+    motions: list[MotionTopic]
+    truths: list[str]
+    zero: float
+    seconds: float
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """All topics, also those not read."""
+        return self.source.topics
+
+
+def gather(source: Source, progress: Callable[[int, int], None] = no_progress) -> Facts:
+    """Read a log once and measure it."""
+    wanted = [t.name for t in source.topics if t.count and not _heavy(t)]
+    every = source.read(wanted, progress)
+    own = [r for r in every if not r.topic.name.startswith(DERIVED)]
+    measured = [r for r in own if not is_truth(r)]
+    imus = sorted((i for r in measured if (i := imu_of(r))), key=lambda i: -len(i.gyro))
+    gpses = _receivers([g for r in measured if (g := gps_of(r))])
+    motions = [m for r in measured if (m := motion_of(r))]
+    sensors = [s.readings for s in (*imus, *gpses, *motions)] or every
+    zero, end = _span(sensors)
+    facts = Facts(
+        source=source,
+        readings={r.topic.name: r for r in every},
+        pace={r.topic.name: pace_of(r, zero) for r in every},
+        offsets={r.topic.name: o for r in every if (o := offset_of(r))},
+        imus=imus,
+        gpses=gpses,
+        gps_facts=[],
+        motions=motions,
+        truths=[r.topic.name for r in every if is_truth(r) and len(r.log_t)],
+        zero=zero,
+        seconds=end - zero,
+    )
+    return facts._replace(gps_facts=[gps_facts(g, *speed_of(facts, g)) for g in gpses])
+
+
+def speed_of(facts: Facts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return times and speeds [m/s]: wheels before a GPS's own before none (empty)."""
+    for m in facts.motions:
+        if m.speed is not None and gps_of(m.readings) is None:
+            return times(m.readings), np.asarray(m.speed, float)
+    if gps is not None and gps.speed is not None:
+        return times(gps.readings), gps.speed
+    return np.zeros(0), np.zeros(0)
+
+
+def _span(readings: list[Readings]) -> tuple[float, float]:
+    """Return the first and last time; of sensors, for a lone message may bear any time."""
+    known = [t[np.isfinite(t)] for t in map(times, readings)]
+    known = [t for t in known if len(t)]
+    first = min((float(t.min()) for t in known), default=0.0)
+    return first, max((float(t.max()) for t in known), default=0.0)
+
+
+def _heavy(topic: Topic) -> bool:
+    return any(word in topic.type for word in HEAVY)
+
+
+def _receivers(gpses: list[GpsTopic]) -> list[GpsTopic]:
+    """Drop PX4's raw copy of the fixes that vehicle_gps_position also has."""
+    names = {g.readings.topic.name for g in gpses}
+    copies = "sensor_gps" if "vehicle_gps_position" in names else "\0"
+    kept = [g for g in gpses if not g.readings.topic.name.startswith(copies)]
+    return sorted(kept, key=lambda g: -len(g.geodetic))

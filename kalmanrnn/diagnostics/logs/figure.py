@@ -1,0 +1,174 @@
+"""A log's sensors over time: turn rates, forces, where the GPS went, when messages came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kalmanrnn.diagnostics.figure_file import AXES, save
+from kalmanrnn.diagnostics.logs.check_log import known_topics
+from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
+from kalmanrnn.diagnostics.logs.gnss import local
+from kalmanrnn.diagnostics.logs.timing import GAP, Pace
+from kalmanrnn.diagnostics.logs.topics import GpsTopic, ImuTopic, times
+from kalmanrnn.report.style import STYLE, WIDTH_IN, colour, frame, roomy
+
+# More points across than a page can show are drawn as the least and greatest of each bin.
+BINS = 1500
+GAP_COLOUR, HAVE_COLOUR = "#D55E00", "#0072B2"
+MOST_TOPICS, MOST_MARKS = 16, 100
+
+
+def draw(facts: Facts, path: Path) -> None:
+    """Draw a panel for each kind of sensor that the log has, and when messages came."""
+    with mpl.rc_context(STYLE):
+        panels = _panels(facts)
+        heights = [height for _, height, _ in panels]
+        figure = Figure(figsize=(WIDTH_IN, sum(heights) + 0.5), layout="constrained")
+        roomy(figure)
+        mosaic: Any = [[names[0], names[-1]] for names, _, _ in panels]
+        axes = figure.subplot_mosaic(mosaic, height_ratios=heights)
+        for names, _, draws in panels:
+            for name, function in zip(names, draws, strict=True):
+                function(axes[name])
+                if name != "track":
+                    axes[name].set_xlim(0, max(facts.seconds, 1e-3))
+        title = f"{Path(facts.source.path).name} ({facts.source.kind}), {facts.seconds:.1f} s"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        save(figure, path)
+
+
+def _panels(
+    facts: Facts,
+) -> list[tuple[tuple[str, ...], float, tuple[Callable[[Axes], None], ...]]]:
+    """Return rows of panels: their names, the row's height [in], what draws each."""
+    rows = []
+    imu = facts.imus[0] if facts.imus else None
+    gps = next((g for g in facts.gpses if g.fixed.any()), None)
+    if imu is not None:
+        for kind in ("gyro", "accel"):
+            rows.append(((kind,), 1.9, (partial(_vectors, imu=imu, kind=kind, facts=facts),)))
+    speed_t, speed = speed_of(facts, gps)
+    if len(speed_t):
+        rows.append((("speed",), 1.6, (partial(_speed, t=speed_t - facts.zero, speed=speed),)))
+    if gps is not None:
+        drawn = (partial(_track, gps=gps), partial(_altitude, gps=gps, facts=facts))
+        rows.append((("track", "altitude"), 2.7, drawn))
+    height = 0.9 + 0.3 * min(len(_shown(facts)), MOST_TOPICS)
+    return [*rows, (("pace",), height, (partial(_pace, facts=facts),))]
+
+
+def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most two points per bin, the least and the greatest, in the order of time."""
+    if len(t) <= 4 * bins:
+        return t, values
+    width = -(-len(t) // bins)
+    padding = -len(t) % width
+    t2 = np.pad(t, (0, padding), mode="edge").reshape(-1, width)
+    v2 = np.pad(values, (0, padding), mode="edge").reshape(-1, width)
+    # A bin of NaN has no least; 0 then picks one of them.
+    low = np.argmin(np.where(np.isfinite(v2), v2, np.inf), axis=1)
+    high = np.argmax(np.where(np.isfinite(v2), v2, -np.inf), axis=1)
+    at = np.sort(np.stack([low, high], axis=1), axis=1)
+    pick = np.arange(len(t2))[:, None]
+    return t2[pick, at].ravel(), v2[pick, at].ravel()
+
+
+def broken(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a curve with NaN put into gaps, so that no line bridges them."""
+    steps = np.diff(t)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    long = np.flatnonzero(steps > max(5 * usual, 0.05)) + 1
+    return np.insert(t, long, t[long - 1] + usual), np.insert(values, long, np.nan)
+
+
+def _vectors(ax: Axes, imu: ImuTopic, kind: str, facts: Facts) -> None:
+    unit, title = ("m/s^2", "accelerometer") if kind == "accel" else ("rad/s", "gyroscope")
+    if kind == "gyro" and imu.gyro_unit:
+        unit = imu.gyro_unit
+    t = times(imu.readings) - facts.zero
+    order = np.argsort(t, kind="stable")
+    for values, name, shade in zip(getattr(imu, kind).T, "xyz", AXES, strict=True):
+        ax.plot(*broken(*envelope(t[order], values[order])), color=shade, lw=0.8, label=name)
+    frame(ax, x="time [s]", y=f"{kind} [{unit}]")
+    ax.set_title(f"{title} as logged, {imu.readings.topic.name}")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
+
+
+def _speed(ax: Axes, t: np.ndarray, speed: np.ndarray) -> None:
+    order = np.argsort(t, kind="stable")
+    ax.plot(*broken(*envelope(t[order], speed[order])), color="k", lw=0.9)
+    frame(ax, x="time [s]", y="speed [m/s]")
+    ax.set_title("speed, from odometry or else the GPS")
+
+
+def _track(ax: Axes, gps: GpsTopic) -> None:
+    enu = local(gps.geodetic[gps.fixed])
+    ax.plot(enu[:, 0], enu[:, 1], color="0.75", lw=0.8, zorder=2)
+    ax.plot(enu[:, 0], enu[:, 1], ".", color=colour("gps"), ms=3, zorder=3)
+    for i, mark, name in ((0, "o", "first fix"), (-1, "s", "last fix")):
+        ax.plot(*enu[i, :2], mark, mfc="none", mec="k", ms=7, zorder=4, label=name)
+    ax.set_aspect("equal", adjustable="datalim")
+    frame(ax, x="east [m]", y="north [m]")
+    ax.set_title(f"GPS track, {gps.readings.topic.name}")
+    ax.legend(loc="best")
+
+
+def _altitude(ax: Axes, gps: GpsTopic, facts: Facts) -> None:
+    t = times(gps.readings)[gps.fixed] - facts.zero
+    up = gps.geodetic[gps.fixed, 2]
+    if gps.sigma_m is not None:
+        sigma = gps.sigma_m[gps.fixed, 1]
+        band = {"color": colour("gps"), "alpha": 0.2, "lw": 0, "label": "stated ± 1 sigma"}
+        ax.fill_between(t, up - sigma, up + sigma, **band)
+        ax.legend(loc="best")
+    ax.plot(*broken(t, up), ".-", color=colour("gps"), ms=3, lw=0.8)
+    ax.ticklabel_format(axis="y", useOffset=False)
+    frame(ax, x="time [s]", y="altitude [m]")
+    ax.set_title("GPS altitude")
+
+
+def _pace(ax: Axes, facts: Facts) -> None:
+    """Draw when each topic spoke: bars, and its longest steps as marks in another colour."""
+    frame(ax, x="time [s]", y="")
+    names = _shown(facts)[:MOST_TOPICS]
+    if not names:
+        ax.text(0.5, 0.5, "no messages", transform=ax.transAxes, ha="center", va="center")
+    labels = []
+    for row, name in enumerate(names):
+        t, pace = np.sort(times(facts.readings[name]) - facts.zero), facts.pace[name]
+        labels.append(f"{name}\n{pace.rate_hz:.3g} Hz, gaps: {pace.gaps}")
+        _bars(ax, row, t[np.isfinite(t)], pace, facts.seconds)
+    ax.set_yticks(range(len(names)), labels, fontsize=6.5)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    marks = f"triangles: the {MOST_MARKS} longest steps above {GAP:g} times the usual"
+    ax.set_title(f"messages over time; {marks}")
+
+
+def _bars(ax: Axes, row: int, t: np.ndarray, pace: Pace, seconds: float) -> None:
+    steps = np.diff(t)
+    late = np.flatnonzero(steps > GAP / pace.rate_hz) if pace.gaps else np.zeros(0, int)
+    # Seldom messages are dashes; a bar would say that there is one all the time.
+    if not pace.rate_hz * seconds >= 200:
+        ax.plot(t, np.full(len(t), row), "|", color=HAVE_COLOUR, ms=8)
+    else:
+        ends = np.concatenate([[0], late[steps[late] > 0.002 * seconds] + 1, [len(t)]])
+        bars = [(float(t[a]), float(t[b - 1] - t[a])) for a, b in pairwise(ends.tolist())]
+        ax.broken_barh(bars, (row - 0.2, 0.4), color=HAVE_COLOUR, lw=0)
+    late = late[np.argsort(-steps[late], kind="stable")[:MOST_MARKS]]
+    middles = t[late] + 0.5 * steps[late]
+    ax.plot(middles, np.full(len(late), row + 0.33), "^", color=GAP_COLOUR, ms=3.5)
+
+
+def _shown(facts: Facts) -> list[str]:
+    known = [r.topic.name for r in known_topics(facts)] or list(facts.readings)
+    return [name for name in known if len(facts.readings[name].log_t)]

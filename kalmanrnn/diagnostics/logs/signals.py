@@ -1,0 +1,126 @@
+"""What an IMU's readings say of its units and of how it hangs; pure judgements, numpy only."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.diagnostics.logs.agreement import Comparison, Heading, quarter_turn
+from kalmanrnn.logs.conversion.extrinsics import (
+    GRAVITY,
+    TILTED_DEG,
+    accel_unit_of,
+    mount_of,
+    slow_force,
+)
+
+Level = Literal["ok", "note", "problem"]
+FLU, FRD = "forward-left-up", "forward-right-down"
+DEGREES = 180 / np.pi
+# No robot turns faster for a twentieth of its time; in deg/s it is a slow turn.
+FASTEST = 10.0
+
+
+class Finding(NamedTuple):
+    """A judgement: what, the figures it rests on, and the map's line (or the act) that cures it."""
+
+    level: Level
+    what: str
+    evidence: str
+    cure: str = ""
+
+
+def judge_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
+    """Judge the accelerometer's unit by the size of gravity."""
+    force = slow_force(gyro, accel)
+    size = float(np.linalg.norm(force))
+    unit = accel_unit_of(force)
+    evidence = f"slow readings are {size:.3f} long; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
+    if unit == "g":
+        return Finding(
+            "problem", f"{name}: the accelerometer is in g", evidence, "imu: {accel_unit: g}"
+        )
+    if unit:
+        return Finding("ok", f"{name}: the accelerometer is in m/s^2", evidence)
+    if size < 0.2 * GRAVITY:
+        what = f"{name}: gravity is missing from the accelerometer"
+        return Finding("problem", what, evidence, "log the raw accelerometer, with gravity")
+    what = f"{name}: the accelerometer's unit cannot be told"
+    return Finding("problem", what, evidence, "scale it to m/s^2 where it is logged")
+
+
+def judge_mount(
+    name: str, gyro: np.ndarray, accel: np.ndarray, heading: Heading | None, *, axes: str = ""
+) -> Finding:
+    """Judge how the IMU hangs by gravity's direction, and by `heading` where it is known.
+
+    axes: the directions that the log itself names, or "".
+    """
+    force = slow_force(gyro, accel)
+    R, tilt = mount_of(force)
+    at = int(np.argmax(np.abs(force)))
+    axis = f"{'-' if force[at] < 0 else '+'}{'xyz'[at]}"
+    evidence = f"gravity is felt along {axis} ({_vector(force)} m/s^2), {tilt:.0f} deg off it"
+    known = heading is not None and heading.sure
+    if heading is not None:
+        evidence += (
+            f"; the robot's accelerations against the IMU's: {np.degrees(heading.angle):+.0f} deg "
+            f"about up, agreement {heading.agreement:.2f}"
+        )
+        if known:
+            R = quarter_turn(heading.angle) @ R
+    doubt = (
+        "" if known or axes else "; which way it looks about up cannot be told, so check forward"
+    )
+    if tilt > TILTED_DEG:
+        what = f"{name}: hangs aslant, no axis within {TILTED_DEG:g} deg of up"
+        return Finding("problem", what, evidence, 'imu: {axes: "3x3 rows from its drawing"}')
+    if np.array_equal(R, np.eye(3)):
+        return Finding("ok", f"{name}: axes are {FLU}{doubt}", evidence)
+    if np.array_equal(R, np.diag([1, -1, -1])):
+        said = ", as the log says" if axes == FRD else ""
+        what = f"{name}: axes are {FRD}{said}{doubt}"
+        return Finding("note", what, evidence, f"imu: {{axes: {FRD}}}")
+    rows = ", ".join(f"[{', '.join(f'{v:d}' for v in row)}]" for row in R.tolist())
+    what = f"{name}: is mounted rotated{doubt}"
+    return Finding("problem", what, evidence, f"imu: {{axes: [{rows}]}}")
+
+
+def judge_gyro(
+    name: str, gyro: np.ndarray, compared: Comparison | None, *, said: str = ""
+) -> Finding:
+    """Judge the gyro's unit: against known turn rates where there are any, else by its size.
+
+    said: the unit that the columns' own names say, or "".
+    """
+    size = np.linalg.norm(gyro[np.isfinite(gyro).all(axis=1)], axis=1)
+    high = float(np.quantile(size, 0.95)) if len(size) else 0.0
+    evidence = f"95 % of its readings are below {high:.3g}"
+    unit, sure = ("deg/s", True) if high > FASTEST else ("rad/s", False)
+    if compared is not None and compared.correlation > 0.5:
+        evidence = (
+            f"{compared.slope:.3g} times the turn rate of {compared.source} "
+            f"({compared.windows} windows that turn, correlation {compared.correlation:.2f})"
+        )
+        sure = True
+        unit = "deg/s" if compared.slope > np.sqrt(DEGREES) else "rad/s"
+    else:
+        compared = None
+    if said and (compared is None or unit == said):
+        unit, sure, evidence = said, True, f"its columns say so; {evidence}"
+    if unit == "deg/s":
+        return Finding(
+            "problem", f"{name}: the gyro is in deg/s", evidence, "imu: {gyro_unit: deg/s}"
+        )
+    if compared is not None and abs(np.log(compared.slope)) > np.log(1.5):
+        what = f"{name}: the gyro's scale is off"
+        return Finding("problem", what, evidence, "check the gyro's unit and its driver")
+    if sure:
+        return Finding("ok", f"{name}: the gyro is in rad/s", evidence)
+    what = f"{name}: the gyro is taken as rad/s; nothing else in the log turns with it"
+    return Finding("note", what, evidence, "imu: {gyro_unit: deg/s} if it is not")
+
+
+def _vector(v: np.ndarray) -> str:
+    return "(" + ", ".join(f"{x:.2f}" for x in v) + ")"

@@ -1,0 +1,217 @@
+"""Which topic is which sensor, told by the names of its fields; numpy only."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.logs.readers.readings import Readings
+
+GYRO = r"(?:imu_?)?(?:gyro(?:scope)?(?:_rad)?|gyr|angular_(?:velocity|vel|rate)|omega|w_rs_s|w|g)"
+ACCEL = r"(?:imu_?)?(?:acc(?:el)?(?:eration|erometer)?(?:_m_s2)?|linear_acceleration|a_rs_s|a)"
+AXIS = r"_?(x|y|z|forward|left|right|up|down|0|1|2)(?:_.*)?"
+# The status of NavSatFix (-1 none, 0 fix, 1 SBAS, 2 GBAS) and of PX4 (2 is 2D, 3 is 3D).
+ROS_STATUS = {-9: "no status", -1: "no fix", 0: "fix", 1: "SBAS fix", 2: "GBAS fix"}
+PX4_STATUS = {
+    -9: "no status",
+    0: "no fix",
+    1: "no fix",
+    2: "2D fix",
+    3: "3D fix",
+    4: "DGPS",
+    5: "RTK float",
+    6: "RTK fixed",
+    8: "extrapolated",
+}
+
+
+class ImuTopic(NamedTuple):
+    """A topic with three turn rates and three specific forces `[n, 3]`, in the log's units.
+
+    axes: the columns' own directions, such as `forward-right-down`, where their names say it.
+    gyro_unit: "deg/s" or "rad/s" where a name says it, or "".
+    orientation: `[n, 4]` quaternions x, y, z, w in the same messages, or None.
+    """
+
+    readings: Readings
+    gyro: np.ndarray
+    accel: np.ndarray
+    axes: str
+    gyro_unit: str
+    orientation: np.ndarray | None
+
+
+class GpsTopic(NamedTuple):
+    """A topic with fixes.
+
+    geodetic: `[n, 3]` latitude, longitude [deg], altitude [m]. fixed: `[n]` bool. status: text
+    of each status there is -> messages that have it. speed: `[n]` [m/s] or None. sigma_m:
+    `[n, 2]` horizontal and vertical standard deviation as the receiver states them, or None.
+    """
+
+    readings: Readings
+    geodetic: np.ndarray
+    fixed: np.ndarray
+    status: dict[str, int]
+    speed: np.ndarray | None
+    sigma_m: np.ndarray | None
+
+
+class MotionTopic(NamedTuple):
+    """A topic that says how the robot moves: odometry, attitude, poses.
+
+    speed: `[n]` forward [m/s]; turn: `[n]` about up [rad/s]; quaternion: `[n, 4]` x, y, z, w;
+    each None where the topic has none.
+    """
+
+    readings: Readings
+    speed: np.ndarray | None
+    turn: np.ndarray | None
+    quaternion: np.ndarray | None
+
+
+def times(readings: Readings, clock: str = "") -> np.ndarray:
+    """Return `[n]` seconds by the clock named, or by the one that `clock_of` would choose."""
+    stamps = readings.stamp_t
+    use_header = stamps is not None and (clock or clock_of(readings)) == "header"
+    return stamps if use_header and stamps is not None else readings.log_t
+
+
+def clock_of(readings: Readings) -> Literal["header", "log"]:
+    """Choose the header's stamps, unless they are missing, zero, or do not move on."""
+    stamps = readings.stamp_t
+    if stamps is None or not len(stamps):
+        return "log"
+    good = np.isfinite(stamps) & (stamps > 0)
+    if good.mean() < 0.99 or (len(stamps) > 1 and (np.diff(stamps) > 0).mean() < 0.5):
+        return "log"
+    return "header"
+
+
+def imu_of(readings: Readings) -> ImuTopic | None:
+    """Read a topic as an IMU; None where it has not three gyro and three accel fields."""
+    gyro, accel = triple(readings.fields, GYRO), triple(readings.fields, ACCEL)
+    if not gyro or not accel or not len(readings.log_t):
+        return None
+    names = " ".join(gyro).lower()
+    said = "deg/s" if "deg" in names else "rad/s" if "rad" in names else ""
+    order = "-".join(w for n in gyro for w in re.split("[^a-z]+", n.lower()) if w in _WORDS)
+    return ImuTopic(
+        readings,
+        stacked(readings, gyro),
+        stacked(readings, accel),
+        axes=order if order in ("forward-right-down", "forward-left-up") else "",
+        gyro_unit=said,
+        orientation=_quaternion(readings, "orientation."),
+    )
+
+
+def gps_of(readings: Readings) -> GpsTopic | None:
+    """Read a topic as a GPS; None where it has no latitude and longitude of its own."""
+    f = readings.fields
+    wanted = [("latitude_deg", "latitude", "lat"), ("longitude_deg", "longitude", "lon", "lng")]
+    wanted += [("altitude_m", "altitude_msl_m", "altitude", "alt")]
+    names = [next((n for n in those if n in f and f[n].ndim == 1), "") for those in wanted]
+    if not (names[0] and names[1]) or len(readings.log_t) < 2:
+        return None
+    columns = [f[n].astype(float) if n else np.zeros(len(readings.log_t)) for n in names]
+    if np.abs(columns[0]).max(initial=0) > 1e4:
+        # Receivers' integers: 1e-7 degrees and millimetres.
+        columns = [columns[0] * 1e-7, columns[1] * 1e-7, columns[2] * 1e-3]
+    geodetic = np.stack(columns, axis=-1)
+    fixed, status = _status(f, geodetic)
+    speed = next((f[n].astype(float) for n in ("vel_m_s", "speed_m_s", "speed") if n in f), None)
+    return GpsTopic(readings, geodetic, fixed, status, speed, _sigma(f))
+
+
+def motion_of(readings: Readings) -> MotionTopic | None:
+    """Read a topic as odometry, an attitude or a pose; None where it is none of these."""
+    f = readings.fields
+    if not len(readings.log_t) or (triple(f, GYRO) and triple(f, ACCEL)):
+        return None
+    prefixes = ("twist.twist.", "twist.", "")
+    speed = next((f[n] for n in (f"{p}linear.x" for p in prefixes) if n in f), None)
+    turn = next((f[n] for n in (f"{p}angular.z" for p in prefixes) if n in f), None)
+    if speed is None:
+        speed = next((f[n] for n in ("speed_m_s", "speed", "vx") if n in f), None)
+        if {"vx", "vy", "vz"} <= f.keys():
+            speed = np.hypot(f["vx"], f["vy"])
+    places = ("pose.pose.orientation.", "pose.orientation.", "orientation.", "transform.rotation.")
+    found = (_quaternion(readings, p) for p in places)
+    quaternion = next((q for q in found if q is not None), None)
+    if speed is None and turn is None and quaternion is None:
+        for names in ([f"q[{i}]" for i in range(4)], ["qw", "qx", "qy", "qz"]):
+            if set(names) <= f.keys():
+                quaternion = stacked(readings, [*names[1:], names[0]])
+    if speed is None and turn is None and quaternion is None:
+        return None
+    return MotionTopic(readings, speed, turn, quaternion)
+
+
+def is_truth(readings: Readings) -> bool:
+    """Whether a topic's name says that it is a reference."""
+    words = "ground_?truth|/gt/|^gt_|_gt$|vicon|mocap|optitrack|qualisys|leica|reference|truth"
+    return re.search(words, readings.topic.name.lower()) is not None
+
+
+def triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
+    """Find three number fields of one stem, in the order of their axes; [] where there are none."""
+    groups: dict[str, dict[str, str]] = {}
+    for name, values in fields.items():
+        plain = re.sub("[^a-z0-9]+", "_", name.lower())
+        found = re.fullmatch(f"({stem}){AXIS}", plain)
+        if found and values.ndim == 1:
+            groups.setdefault(found[1], {}).setdefault(found[2], name)
+    for axes in groups.values():
+        for order in _ORDERS:
+            if set(order) <= axes.keys():
+                return [axes[a] for a in order]
+    return []
+
+
+def stacked(readings: Readings, names: list[str]) -> np.ndarray:
+    """Return fields as columns `[n, c]`, float64."""
+    return np.stack([readings.fields[n].astype(float) for n in names], axis=-1)
+
+
+_ORDERS = ["xyz", "012", ("forward", "left", "up"), ("forward", "right", "down")]
+_WORDS = {"forward", "left", "right", "up", "down"}
+
+
+def _quaternion(readings: Readings, prefix: str) -> np.ndarray | None:
+    names = [f"{prefix}{a}" for a in "xyzw"]
+    if not set(names) <= readings.fields.keys():
+        return None
+    q = stacked(readings, names)
+    # An orientation that is not measured is all zeros, or says -1 in its covariance.
+    covariance = readings.fields.get("orientation_covariance")
+    unknown = covariance is not None and prefix == "orientation." and (covariance[:, 0] == -1).all()
+    return None if unknown or not (np.linalg.norm(q, axis=1) > 0.5).all() else q
+
+
+def _status(f: dict[str, np.ndarray], geodetic: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    placed = np.isfinite(geodetic).all(axis=1) & (geodetic[:, :2] != 0).any(axis=1)
+    for name, texts, least in (("status.status", ROS_STATUS, 0), ("fix_type", PX4_STATUS, 3)):
+        if name in f:
+            known = np.where(np.isfinite(f[name]), f[name], -9).astype(int)
+            kinds, counts = np.unique(known, return_counts=True)
+            told: dict[str, int] = {}
+            for k, c in zip(kinds.tolist(), counts.tolist(), strict=True):
+                text = texts.get(k, f"status {k}")
+                told[text] = told.get(text, 0) + c
+            return (f[name] >= least) & placed, told
+    return placed, {}
+
+
+def _sigma(f: dict[str, np.ndarray]) -> np.ndarray | None:
+    if "position_covariance" in f:
+        c = f["position_covariance"].astype(float)
+        known = f.get("position_covariance_type", np.ones(len(c))) > 0
+        variance = np.stack([0.5 * (c[:, 0] + c[:, 4]), c[:, 8]], axis=-1)
+        good = known & (variance > 0).all(axis=1)
+        return np.where(good[:, None], np.sqrt(np.abs(variance)), np.nan) if good.any() else None
+    if "eph" in f and "epv" in f:
+        return np.stack([f["eph"], f["epv"]], axis=-1).astype(float)
+    return None

@@ -1,0 +1,1 @@
+"""Check a scenario before anything is trained on it."""

@@ -1,0 +1,156 @@
+"""Whether beliefs are honest: the first one, the teacher's, and what it expects to read.
+
+Squared errors in units of what was claimed have a mean of 1 per dimension (Bar-Shalom 2001,
+section 5.4). Their chi-square band is taken with as many independent samples as the spread from
+drive to drive shows: errors of one drive are alike over time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammaincinv
+
+from kalmanrnn.diagnostics.finding import Finding
+from kalmanrnn.diagnostics.scenario.evidence import Evidence
+from kalmanrnn.diagnostics.scenario.process_noise import check_process_noise
+from kalmanrnn.evaluation.metrics import mahalanobis
+from kalmanrnn.scenarios.scenario import Scenario
+
+# A healthy scenario is looked at a dozen times; one in a thousand leaves it silent.
+CHANCE = 1e-3
+# A world finer than the filter's model costs this much at most before it is worth a word.
+MODEL = 1.3
+FAR = 2.0
+
+
+class Square(NamedTuple):
+    """A mean squared error per dimension and the band it should lie in."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} (expected {self.low:.2f} to {self.high:.2f})"
+
+
+def square(squares: np.ndarray, dims: int) -> Square:
+    """Judge `[B, n]` values of e' P^-1 e of that many dimensions, NaN where there is none."""
+    counts = np.sum(~np.isnan(squares), axis=1)
+    kept = squares[counts > 0] / dims
+    if not len(kept):
+        return Square(np.nan, 0.0, np.inf)
+    per_drive = np.nanmean(kept, axis=1)
+    mean = float(per_drive.mean())
+    spread = float(per_drive.var(ddof=1)) if len(kept) > 1 else np.inf
+    independent = np.clip(2 * mean**2 / (dims * max(spread, 1e-300)), 1, counts.max())
+    k = dims * len(kept) * independent
+    low, high = (float(2 * gammaincinv(k / 2, p) / k) for p in (CHANCE / 2, 1 - CHANCE / 2))
+    return Square(mean, low / MODEL, high * MODEL)
+
+
+def check_consistency(scenario: Scenario, seen: Evidence) -> list[Finding]:
+    """Check the first belief, one tick of the process noise, the UKF, and what it expects."""
+    first = check_first(scenario, seen)
+    noise = check_process_noise(scenario, seen)
+    if not (np.isfinite(seen.run.mean).all() and np.isfinite(seen.run.cov).all()):
+        return [first, noise, _lost(scenario, seen)]
+    return [first, noise, check_teacher(scenario, seen), *check_readings(scenario, seen)]
+
+
+def check_first(scenario: Scenario, seen: Evidence) -> Finding:
+    """Check that errors of the first belief are as large as `initial_std` says."""
+    cov = np.diag(np.square(scenario.initial_std))
+    return _judge(
+        scenario,
+        "first belief",
+        seen.draws,
+        np.broadcast_to(cov, (*seen.draws.shape, len(cov))),
+        sure="raise initial_std of",
+        unsure="lower initial_std of",
+    )
+
+
+def check_teacher(scenario: Scenario, seen: Evidence) -> Finding:
+    """Check the UKF's NEES over the second half of each drive, and name the guilty block."""
+    half = seen.error.shape[1] // 2
+    return _judge(
+        scenario,
+        "teacher",
+        seen.error[:, half:],
+        np.asarray(seen.run.cov)[:, half:],
+        sure="raise process_noise (or a sensor's sigma) until it is honest, or mend process, in",
+        unsure="lower process_noise (or a sensor's sigma) of",
+    )
+
+
+def _judge(
+    scenario: Scenario, name: str, errors: np.ndarray, cov: np.ndarray, *, sure: str, unsure: str
+) -> Finding:
+    """Judge errors `[B, n, D]` under covariances, as a whole and block by block."""
+    space = scenario.space
+    whole = square(mahalanobis(errors, cov), space.tangent_dim)
+    parts = {}
+    for block in space.blocks:
+        at = space.tangent_slice(block.name)
+        own = mahalanobis(errors[..., at], cov[..., at, at])
+        parts[block.name] = square(own, block.tangent_size)
+    over = {n: s for n, s in parts.items() if s.mean > s.high}
+    under = {n: s for n, s in parts.items() if s.mean < s.low}
+    told = f"{len(errors)} drives, squared error / claimed variance per dimension {whole}"
+    if not (over or under or not whole.low <= whole.mean <= whole.high):
+        return Finding("ok", name, told)
+    far = whole.mean > FAR * whole.high or any(s.mean > FAR * s.high for s in over.values())
+    worst = over or ({} if whole.mean > whole.high else under)
+    if not worst:
+        worst = {n: s for n, s in parts.items() if s.mean == max(p.mean for p in parts.values())}
+    blocks = ", ".join(f"{n} {s}" for n, s in worst.items())
+    too_sure = bool(over) or whole.mean > whole.high
+    what = f"too {'sure' if too_sure else 'unsure'} of itself: {told}; {blocks}"
+    cure = f"{sure if too_sure else unsure} {', '.join(worst)}"
+    if too_sure and any(s.outlier for s in scenario.sensors):
+        return Finding("warning", name, what + "; its sensors throw outliers", cure)
+    return Finding("error" if far else "warning", name, what, cure)
+
+
+def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
+    """Check the UKF's NIS of each sensor over the second half of each drive."""
+    findings, half = [], seen.error.shape[1] // 2
+    for index, sensor in enumerate(scenario.sensors):
+        at = np.flatnonzero(scenario.sensor_of == index)
+        cov = np.asarray(seen.run.innovation_cov)[:, half:][..., at[:, None], at]
+        squares = mahalanobis(np.asarray(seen.run.innovation)[:, half:][..., at], cov)
+        squares = np.where(np.asarray(seen.drives.packets.seen)[:, half:, index], squares, np.nan)
+        found, name = square(squares, sensor.size), f"innovations of {sensor.name}"
+        if np.isnan(found.mean):
+            findings.append(
+                Finding("warning", name, "no reading was seen", "look at rate_hz and dropout")
+            )
+            continue
+        told = f"squared innovation / expected variance per dimension {found}"
+        if found.low <= found.mean <= found.high:
+            findings.append(Finding("ok", name, told))
+            continue
+        how = "larger" if found.mean > found.high else "smaller"
+        cure = f"compare sigma of {sensor.name} and process_noise with what the world draws"
+        if how == "larger" and sensor.outlier:
+            cure = f"expected with outlier={sensor.outlier:g}: this filter does not reject any"
+        findings.append(Finding("warning", name, f"{how} than it expects: {told}", cure))
+    return findings
+
+
+def _lost(scenario: Scenario, seen: Evidence) -> Finding:
+    """Tell where the UKF's estimates stopped being numbers."""
+    cov = np.isfinite(seen.run.cov).all(axis=(-2, -1))
+    bad = np.asarray(~(np.isfinite(seen.run.mean).all(axis=-1) & cov))
+    first = int(np.argmax(bad.any(axis=0)))
+    return Finding(
+        "error",
+        "teacher",
+        f"the UKF's estimate is not finite in {int(bad.any(axis=1).sum())} of {len(bad)} drives, "
+        f"first {first / scenario.event_hz:.3g} s after the start",
+        "its covariance lost its positive roots: look at process_noise and initial_std, and at "
+        "measure where the estimate is far off",
+    )

@@ -1,0 +1,110 @@
+"""Run a scenario's simulator, its models and its UKF once: the numbers that checks judge.
+
+Three programs, traced one after the other, compiled side by side: compiling is what takes time.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.diagnostics.scenario.samples import Samples, draw_white, models
+from kalmanrnn.filters.ekf import FilterEstimate
+from kalmanrnn.filters.kinds import FILTERS
+from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.simulate import first_belief, one_drive
+
+DRIVES, SECONDS, MOST_TICKS, LEAST_EVENTS = 16, 30.0, 3000, 40
+DRAWS = 16
+# A third of the compiler's time, and the programs run no slower.
+QUICKLY: Any = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+
+
+class Evidence(NamedTuple):
+    """What a scenario did; B drives of E events and T ticks, float64.
+
+    drives, run: simulated drives and what the UKF said; error: `[B, E, D]` truth less mean.
+    truth: `[B, T + 1, X]`. u: `[B, T, U]`. draws: `[B, n, D]` truth less drawn first beliefs.
+    after: `[B, T, X]` f(truth, u). residual: `[B, T, D]` the next truth less that.
+    noise: `[B, T, D]` the diagonal of Q. slope: `[c, T, D, D]` F and chain: `[c, E, D, D]` its
+    product up to each event and reading_slope: `[c, E, Z, D]` H, of the first c drives.
+    samples: models tried at states round the truth.
+    """
+
+    drives: Drive
+    run: FilterEstimate
+    error: np.ndarray
+    truth: np.ndarray
+    u: np.ndarray
+    draws: np.ndarray
+    after: np.ndarray
+    residual: np.ndarray
+    noise: np.ndarray
+    slope: np.ndarray
+    chain: np.ndarray
+    reading_slope: np.ndarray
+    samples: Samples
+
+
+def gather(scenario: Scenario, seed: int) -> Evidence:
+    """Run it all; the scenario's functions must be known to trace."""
+    events = round(min(SECONDS, MOST_TICKS / scenario.tick_hz) * scenario.event_hz)
+    events = max(events, LEAST_EVENTS)
+    with jax.enable_x64(True):
+        keys, white = jax.random.split(jax.random.key(seed), DRIVES), draw_white(scenario, seed)
+        drives, truth, u, _ = jax.eval_shape(make := jax.jit(over_worlds(scenario, events)), keys)
+        programs = [
+            (make, (keys,)),
+            (jax.jit(partial(taught, scenario)), (drives,)),
+            (jax.jit(partial(models, scenario)), (truth, u, white)),
+        ]
+        # Compiling does not trace, so that threads are safe here.
+        with ThreadPoolExecutor(len(programs)) as pool:
+            lowered = (program.lower(*takes) for program, takes in programs)
+            started = [pool.submit(compiled, one) for one in lowered]
+        made = [one.result() for one in started]
+        drives, truth, u, draws = made[0](keys)
+        run, error = made[1](drives)
+        seen = made[2](truth, u, white)
+        return jax.tree.map(np.asarray, Evidence(drives, run, error, truth, u, draws, *seen))
+
+
+def compiled(lowered: Any) -> Any:
+    """Compile quickly where this jax knows how, as usual where it does not."""
+    try:
+        return lowered.compile(compiler_options=QUICKLY)
+    except jax.errors.JaxRuntimeError:
+        return lowered.compile()
+
+
+def over_worlds(scenario: Scenario, events: int) -> Any:
+    """Return `world` over a batch of keys."""
+    return jax.vmap(partial(world, scenario, events=events))
+
+
+def world(scenario: Scenario, key: jax.Array, *, events: int) -> tuple[Drive, Any, Any, Any]:
+    """Make one drive, and keep the truth at every tick and more draws of the first belief."""
+    world_key, drive_key, draw_key = jax.random.split(key, 3)
+    ticks = events * scenario.ticks_per_event
+    made = scenario.world(world_key, ticks)
+    drive = one_drive(replace(scenario, world=lambda *_: made), drive_key, events=events)
+    truth, u = made
+
+    def draw(key):
+        return scenario.space.difference(truth[0], first_belief(scenario, key, truth[0]).mean)
+
+    return drive, truth, u, jax.vmap(draw)(jax.random.split(draw_key, DRAWS))
+
+
+def taught(scenario: Scenario, drives: Drive) -> tuple[FilterEstimate, Any]:
+    """Run the UKF; its estimates and their errors."""
+    run = over_drives(FILTERS["ukf"](scenario), drives)
+    truth: Any = drives.truth
+    return run, jax.vmap(jax.vmap(scenario.space.difference))(truth, run.mean)

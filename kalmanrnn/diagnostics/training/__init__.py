@@ -1,0 +1,1 @@
+"""Why does a network not learn? Findings with evidence and a cure, worst first."""

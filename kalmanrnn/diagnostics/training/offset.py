@@ -1,0 +1,84 @@
+"""Targets whose level the inputs cannot tell, only their changes: the output must be fed back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kalmanrnn.diagnostics.training import regression
+from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.training.lags import LagCurve, moving
+from kalmanrnn.diagnostics.training.sequences import Series
+
+PAST = 24
+HORIZONS = (1, 4, 16)
+# Changes must be told by more than half, levels must not, and a last value must be worth a lot.
+CHANGES_TOLD, LEVEL_LEFT, SHARE = 0.5, 0.15, 0.3
+CURVED = 200
+
+
+def unseen_offset(series: Series, curve: LagCurve | None) -> list[Finding]:
+    """Find targets whose changes follow from the inputs while their level does not."""
+    n, steps, features = series.inputs.shape
+    if not series.per_step or steps < 8:
+        return []
+    series = regression.scaled(series)
+    past = min(PAST, steps // 2, regression.MOST_COLUMNS // 2 // features)
+    horizons = [h for h in HORIZONS if h <= past]
+    if not horizons:
+        return []
+    at = regression.thin(np.arange(past, steps), n)
+    x = regression.lagged(series.inputs, at, range(past + 1))
+    x = np.concatenate([x, _curved(x), _older(series.inputs, at, past)], axis=1)
+    y = regression.at_steps(series.targets, at)
+    changes = [y - regression.at_steps(series.targets, at - h) for h in horizons]
+    owner = regression.sequences(n, at)
+    rows = regression.rows_of(x, np.concatenate([y, *changes], axis=1), owner, n)
+    if rows is None:
+        return []
+    left, fitted = regression.prefixes(rows, (rows.x.shape[1],))
+    left, fitted = (a.reshape(1 + len(horizons), -1) for a in (left, fitted))
+    size = rows.y.var(axis=0).reshape(left.shape)
+    # Few sequences are few levels: a regression that fits its own but not the held-out ones has
+    # overfitted, and says nothing about what inputs tell.
+    level_left, change_left = np.minimum(np.minimum(left[0], fitted[0]), 1.0), left[1:]
+    if curve is not None:
+        level_left = np.minimum(level_left, 1 - curve.told)
+    worth = change_left * size[1:] < SHARE * level_left * size[0]
+    hidden = ((change_left < 1 - CHANGES_TOLD) & worth).any(axis=0)
+    hidden &= (level_left > LEVEL_LEFT) & moving(series)
+    if not hidden.any():
+        return []
+    worst = int(np.where(hidden, level_left, 0).argmax())
+    which = ", ".join(str(i) for i in np.flatnonzero(hidden)[:5])
+    return [
+        Finding(
+            "error",
+            "feedback",
+            f"the inputs do not tell the level of target {which}: {level_left[worst]:.0%} of it is "
+            f"left untold, of its changes only {change_left[:, worst].min():.0%}; it depends on "
+            "the previous output or on where the sequence started",
+            float(level_left[worst]),
+            "switch output feedback on: give the last output as an input, or let the network give "
+            "the change and add it to the last output",
+            "kalmanrnn train --sim ./my_robot.py --student delta   # or gain",
+        )
+    ]
+
+
+def _curved(x: np.ndarray) -> np.ndarray:
+    """Return bent mixtures of the columns, so that a bent relation is not taken for an offset."""
+    rng = np.random.default_rng(0)
+    mixed = x @ rng.normal(0, 1, (x.shape[1], CURVED)) * rng.uniform(0.3, 2.0, CURVED)
+    own = x[:, : CURVED // 4]
+    return np.concatenate([np.tanh(mixed / np.sqrt(x.shape[1])), own**2 - 1], axis=1)
+
+
+def _older(x: np.ndarray, at: np.ndarray, past: int) -> np.ndarray:
+    """Return sums of the inputs before the lags, back to the start, in ever wider bins."""
+    total = np.concatenate([np.zeros_like(x[:, :1]), np.cumsum(x, axis=1)], axis=1)
+    edges = [past]
+    while edges[-1] < x.shape[1] and len(edges) < 12:
+        edges.append(2 * edges[-1] + 1)
+    ends = [np.clip(at - edge, 0, None) for edge in edges]
+    sums = [total[:, a] - total[:, b] for a, b in zip(ends, [*ends[1:], 0 * at], strict=True)]
+    return np.concatenate(sums, axis=2).reshape(len(x) * len(at), -1)

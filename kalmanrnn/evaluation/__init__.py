@@ -1,0 +1,1 @@
+"""Judge estimators on the same drives: errors, ratios with intervals, NEES, outages."""

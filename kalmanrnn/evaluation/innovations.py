@@ -1,0 +1,94 @@
+"""Innovations of one drive, estimator by estimator: what can be judged without any truth."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.core.state_space import DEGREES
+from kalmanrnn.evaluation.estimates import Track
+from kalmanrnn.scenarios.scenario import Scenario
+
+
+class Innovations(NamedTuple):
+    """Reading less what an estimator expected, before it saw it; NaN where nothing was seen.
+
+    channels, units: of the measurements `[Z]`, degrees for angles. t: `[E]` s.
+    value: `[E, Z]` by estimator. sigma: its own standard deviation of them, from filters.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    t: np.ndarray
+    value: dict[str, np.ndarray]
+    sigma: dict[str, np.ndarray]
+
+
+class Figures(NamedTuple):
+    """One estimator's innovations in one channel: root mean square, mean, share within 3 sigma."""
+
+    rms: float
+    mean: float
+    inside: float | None
+
+
+def innovations_of(scenario: Scenario, drives: Drive, tracks: dict[str, Track]) -> Innovations:
+    """Collect the innovations of the first drive from every estimator that uses measurements."""
+    seen = scenario.mask(np.asarray(drives.packets.seen)[0])
+    channels = [c for s in scenario.sensors for c in s.channels]
+    factor = np.array([DEGREES if c.unit.startswith("rad") else 1.0 for c in channels])
+    value, sigma = {}, {}
+    first = jax.tree.map(lambda a: np.asarray(a)[0], drives._replace(truth=None))
+    for name, track in tracks.items():
+        if track.blocks is not None or name == "dead_reckoning":
+            continue
+        found = track.innovation
+        found = _expected(scenario, first, track.mean[0]) if found is None else found[0]
+        value[name] = np.where(seen, found * factor, np.nan)
+        if track.innovation_cov is not None:
+            own = np.sqrt(np.diagonal(track.innovation_cov[0], axis1=-2, axis2=-1))
+            sigma[name] = np.where(seen, own * factor, np.nan)
+    return Innovations(
+        channels=tuple(c.name for c in channels),
+        units=tuple(c.unit.replace("rad", "deg") for c in channels),
+        t=np.asarray(drives.t)[0] - np.asarray(drives.t)[0, 0],
+        value=value,
+        sigma=sigma,
+    )
+
+
+def figures(found: Innovations, name: str, channel: int, skip_s: float) -> Figures | None:
+    """Sum up one estimator's innovations in one channel; None where nothing was seen."""
+    late = found.t >= skip_s
+    v = found.value[name][late, channel]
+    known = np.isfinite(v)
+    if not known.any():
+        return None
+    inside = None
+    if name in found.sigma:
+        sigma = found.sigma[name][late, channel][known]
+        inside = float((np.abs(v[known]) <= 3 * sigma).mean())
+    return Figures(float(np.sqrt((v[known] ** 2).mean())), float(v[known].mean()), inside)
+
+
+def _expected(scenario: Scenario, drive: Drive, mean: np.ndarray) -> np.ndarray:
+    with jax.enable_x64(True):
+        return np.asarray(_run(scenario, drive, np.asarray(mean, float)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _run(scenario: Scenario, drive: Drive, mean: jax.Array) -> jax.Array:
+    """Carry each estimate on to the next event by the process model; `[E, Z]` innovations."""
+
+    def ahead(x, u, dt):
+        after, _ = jax.lax.scan(lambda x, tick: (scenario.process(x, *tick), None), x, (u, dt))
+        return after
+
+    after = jax.vmap(ahead)(mean[:-1], drive.packets.u[:-1], drive.packets.dt[:-1])
+    prior = jax.numpy.concatenate([drive.belief.mean[None], after])
+    expected = jax.vmap(scenario.measure)(prior)
+    return jax.vmap(scenario.innovation)(drive.packets.z, expected)

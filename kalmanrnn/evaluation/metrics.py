@@ -1,0 +1,165 @@
+"""How wrong estimates are: errors by state group, ratios with intervals, consistency.
+
+Pure numpy on errors that are already tangent vectors `[B, E, D]`; nothing here imports jax. An
+error of NaN means that nobody knows the truth there and is left out; an estimate that is not
+finite counts as an infinite error and is never left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import gammaincinv
+
+if TYPE_CHECKING:
+    from kalmanrnn.core.state_space import StateSpace
+
+DIVERGED_FACTOR = 20.0
+RESAMPLES = 2000
+READ_ORDER = ("position", "position_2d", "velocity", "attitude", "heading")
+
+
+class Group(NamedTuple):
+    """A part of the tangent space that a person reads as one number.
+
+    unit, factor: the unit and what SI is multiplied with to give it. columns: where in `[D]`.
+    block: the state block it is taken from.
+    """
+
+    name: str
+    unit: str
+    factor: float
+    columns: slice
+    block: str
+
+
+class Spread(NamedTuple):
+    """The distribution of an error's norm over drives and events, in the group's unit."""
+
+    rmse: float
+    median: float
+    p95: float
+    max: float
+
+
+class Interval(NamedTuple):
+    """A number and its 95 % interval; low and high are NaN where there is too little data."""
+
+    value: float
+    low: float
+    high: float
+
+
+def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[Group, ...]:
+    """Return one group per block, in the order people read them.
+
+    horizontal: name of a vector block whose first two components become a group of their own,
+    named with "_2d" behind it.
+    """
+    groups = [
+        Group(b.name, b.unit, b.factor, space.tangent_slice(b.name), b.name) for b in space.blocks
+    ]
+    if horizontal and space.block(horizontal).tangent_size > 2:
+        whole = groups[[g.name for g in groups].index(horizontal)]
+        plane = slice(whole.columns.start, whole.columns.start + 2)
+        groups.append(whole._replace(name=horizontal + "_2d", columns=plane))
+    rank = {name: i for i, name in enumerate(READ_ORDER)}
+    return tuple(sorted(groups, key=lambda g: rank.get(g.name, len(rank))))
+
+
+def norms(group: Group, errors: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return a group's error norm `[B, E]` in its unit.
+
+    known: `[B, E, D]` whether there is a truth to compare with. NaN where it is not known, inf
+    where it is but the estimate is not finite.
+    """
+    part = errors[..., group.columns]
+    size = np.sqrt(np.sum(np.where(np.isfinite(part), part, np.inf) ** 2, axis=-1)) * group.factor
+    return np.where(known[..., group.columns].all(axis=-1), size, np.nan)
+
+
+def mean_square(size: np.ndarray) -> np.ndarray:
+    """Return the mean square over the last axis, NaN left out; NaN where nothing is left."""
+    count = np.sum(~np.isnan(size), axis=-1)
+    total = np.sum(np.where(np.isnan(size), 0.0, size) ** 2, axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def rmse(size: np.ndarray) -> float:
+    """Return the root mean square over all drives and events, NaN left out."""
+    return float(np.sqrt(mean_square(np.ravel(size))))
+
+
+def spread(size: np.ndarray) -> Spread:
+    """Summarise error norms of any shape."""
+    flat = size[~np.isnan(size)]
+    if not flat.size:
+        return Spread(np.nan, np.nan, np.nan, np.nan)
+    # No interpolation: between a finite and an infinite error it would give NaN.
+    median, p95 = np.quantile(flat, [0.5, 0.95], method="inverted_cdf")
+    return Spread(rmse(flat), float(median), float(p95), float(flat.max()))
+
+
+def diverged(size: np.ndarray, teacher: np.ndarray) -> np.ndarray:
+    """Return `[B]` whether each drive was lost, from error norms `[B, E]` of one group.
+
+    The definition, used everywhere: a drive has diverged when an estimate of it is not finite,
+    or when its last known error is more than 20 times the teacher's RMSE on its median drive.
+    It is judged on the scenario's origin block; in a scenario without one, on every block.
+    """
+    per_drive = np.sqrt(mean_square(teacher))
+    finite = per_drive[np.isfinite(per_drive)]
+    bound = DIVERGED_FACTOR * np.median(finite) if finite.size else np.inf
+    return np.isinf(size).any(axis=-1) | (last_known(size) > bound)
+
+
+def last_known(size: np.ndarray) -> np.ndarray:
+    """Return the last entry of `[B, E]` that is not NaN; NaN where all are."""
+    back = np.argmax(~np.isnan(size[:, ::-1]), axis=1)
+    return size[np.arange(len(size)), size.shape[1] - 1 - back]
+
+
+def ratio(over: np.ndarray, under: np.ndarray, *, seed: int) -> Interval:
+    """Return RMSE(over) / RMSE(under) with a paired-bootstrap 95 % interval.
+
+    over, under: mean squares `[B]` of the same drives. Drives are drawn anew with replacement,
+    the same ones above and below, so that what makes a drive hard for both cancels (Efron and
+    Tibshirani 1993, chapter 13).
+    """
+    keep = ~(np.isnan(over) | np.isnan(under))
+    over, under = over[keep], under[keep]
+    if not over.size:
+        return Interval(np.nan, np.nan, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(np.sqrt(over.mean() / under.mean()))
+        if over.size < 2:
+            return Interval(value, np.nan, np.nan)
+        drawn = np.random.default_rng(seed).integers(over.size, size=(RESAMPLES, over.size))
+        values = np.sqrt(over[drawn].mean(axis=1) / under[drawn].mean(axis=1))
+    low, high = np.quantile(values, [0.025, 0.975], method="inverted_cdf")
+    return Interval(value, float(low), float(high))
+
+
+def mahalanobis(errors: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """Return e' P^-1 e of errors `[..., D]` under covariances `[..., D, D]`; NaN if it has none.
+
+    This is NEES for estimation errors and NIS for innovations (Bar-Shalom 2001, section 5.4).
+    """
+    std = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
+    finite = np.isfinite(cov).all(axis=(-2, -1)) & np.isfinite(errors).all(axis=-1)
+    good = np.asarray(finite & (std > 0).all(axis=-1))
+    std = np.where(good[..., None], std, 1.0)
+    eye = np.eye(cov.shape[-1])
+    # Metres beside radians per second: solve the correlation matrix, kept off singular.
+    correlation = np.where(good[..., None, None], cov / (std[..., None] * std[..., None, :]), eye)
+    scaled = np.where(good[..., None], errors / std, 0.0)
+    solved = np.linalg.solve(correlation + 1e-12 * eye, scaled[..., None])[..., 0]
+    return np.where(good, np.sum(scaled * solved, axis=-1), np.nan)
+
+
+def chi_square_band(dims: int, samples: int) -> tuple[float, float]:
+    """Return the 95 % band of the mean of e' P^-1 e per dimension over that many samples."""
+    k = dims * samples
+    low, high = (2 * gammaincinv(k / 2, p) / k for p in (0.025, 0.975))
+    return float(low), float(high)

@@ -1,0 +1,143 @@
+"""How one estimator did on a batch of drives, against the truth."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.core.state_space import StateSpace
+from kalmanrnn.evaluation import metrics
+from kalmanrnn.evaluation.estimates import Track
+from kalmanrnn.evaluation.metrics import Group, Spread
+from kalmanrnn.scenarios.scenario import Scenario
+
+QUANTILES = np.linspace(0.0, 1.0, 201)
+
+
+class Outcome(NamedTuple):
+    """How one estimator did; dictionaries are by group and lack those it does not speak of.
+
+    Against the truth, and empty or None without one. spread: over drives and events after the
+    skipped start. per_drive: RMSE `[B]`. over_time: RMS over drives `[E]`. quantiles: of the
+    error at `QUANTILES`. diverged: `[B]`. nees: `[E]`, per dimension, mean over drives.
+    Whatever there is: sigma: `[E]` root mean square over drives of its own standard deviation;
+    nees_mean, nis_mean: per dimension, 1 where it is consistent.
+    """
+
+    spread: dict[str, Spread]
+    per_drive: dict[str, np.ndarray]
+    over_time: dict[str, np.ndarray]
+    quantiles: dict[str, np.ndarray]
+    diverged: np.ndarray | None
+    sigma: dict[str, np.ndarray]
+    nees: np.ndarray | None
+    nees_mean: float | None
+    nis_mean: float | None
+    us_per_tick: float | None
+
+
+class Errors(NamedTuple):
+    """One estimator's errors over all events: `d` `[B, E, D]`, norms `[B, E]` by group."""
+
+    d: np.ndarray
+    known: np.ndarray
+    size: dict[str, np.ndarray]
+
+
+def tangent_errors(space: StateSpace, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the tangent vectors `[B, E, D]` that take states x to states y, in float64."""
+    with jax.enable_x64(True):
+        return np.asarray(_difference(space, np.asarray(y, float), np.asarray(x, float)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _difference(space: StateSpace, y: Any, x: Any) -> Any:
+    return jax.vmap(jax.vmap(space.difference))(y, x)
+
+
+def errors_of(
+    space: StateSpace,
+    groups: tuple[Group, ...],
+    truth: np.ndarray,
+    mean: np.ndarray,
+    blocks: tuple[str, ...] | None = None,
+) -> Errors:
+    """Compare estimates with the truth, block by block; a truth of NaN is not known."""
+    d = tangent_errors(space, truth, mean)
+    known = np.empty(d.shape, bool)
+    for b in space.blocks:
+        finite = np.isfinite(truth[..., space.state_slice(b.name)]).all(axis=-1, keepdims=True)
+        known[..., space.tangent_slice(b.name)] = finite & (blocks is None or b.name in blocks)
+    return Errors(d, known, {g.name: metrics.norms(g, d, known) for g in groups})
+
+
+def judge(
+    scenario: Scenario,
+    groups: tuple[Group, ...],
+    drives: Drive,
+    track: Track,
+    errors: Errors | None,
+    teacher: Errors | None,
+    late: np.ndarray,
+) -> Outcome:
+    """Sum up one track; `late` `[B, E]` marks the events that figures count."""
+    size = {} if errors is None else errors.size
+    size = {name: s for name, s in size.items() if not np.isnan(s[late]).all()}
+    only_late = {name: np.where(late, s, np.nan) for name, s in size.items()}
+    lost = None
+    if teacher is not None:
+        lost = np.zeros(len(late), bool)
+        for name in [scenario.origin] if scenario.origin in size else size:
+            lost |= metrics.diverged(size[name], np.where(late, teacher.size[name], np.nan))
+    nees = None if errors is None or track.cov is None else _nees(errors, track.cov)
+    return Outcome(
+        spread={name: metrics.spread(s) for name, s in only_late.items()},
+        per_drive={name: np.sqrt(metrics.mean_square(s)) for name, s in only_late.items()},
+        over_time={name: np.sqrt(metrics.mean_square(s.T)) for name, s in size.items()},
+        quantiles={
+            name: np.quantile(s[~np.isnan(s)], QUANTILES, method="inverted_cdf")
+            for name, s in only_late.items()
+        },
+        diverged=lost,
+        sigma={} if track.cov is None else {g.name: _sigma(g, track.cov) for g in groups},
+        nees=None if nees is None else _mean(nees, axis=0),
+        nees_mean=None if nees is None else float(_mean(nees[late])),
+        nis_mean=_nis(scenario, drives, track, late),
+        us_per_tick=track.us_per_tick,
+    )
+
+
+def _mean(a: np.ndarray, axis: int | None = None) -> Any:
+    """Average what is not NaN; NaN where nothing is left."""
+    count = np.sum(~np.isnan(a), axis=axis)
+    return np.where(count > 0, np.nansum(a, axis=axis) / np.maximum(count, 1), np.nan)
+
+
+def _nees(errors: Errors, cov: np.ndarray) -> np.ndarray:
+    """NEES per dimension `[B, E]`, over the dimensions whose truth is known somewhere."""
+    some = np.flatnonzero(errors.known.any(axis=(0, 1)))
+    values = [
+        metrics.mahalanobis(d[:, some], p[:, some][:, :, some])
+        for d, p in zip(np.where(errors.known, errors.d, np.nan), cov, strict=True)
+    ]
+    return np.stack(values) / max(some.size, 1)
+
+
+def _nis(scenario: Scenario, drives: Drive, track: Track, late: np.ndarray) -> float | None:
+    """NIS per seen dimension after the skipped start."""
+    if track.innovation is None or track.innovation_cov is None:
+        return None
+    seen = np.asarray(drives.packets.seen)[..., scenario.sensor_of][late]
+    # Columns not seen have innovation 0 and variance 1, so they add nothing.
+    values = metrics.mahalanobis(track.innovation[late], track.innovation_cov[late])
+    finite = np.isfinite(values)
+    return float(values[finite].sum() / max(seen[finite].sum(), 1))
+
+
+def _sigma(group: Group, cov: np.ndarray) -> np.ndarray:
+    variance = np.trace(cov[..., group.columns, group.columns], axis1=-2, axis2=-1)
+    return np.sqrt(_mean(variance, axis=0)) * group.factor

@@ -1,0 +1,1 @@
+"""Whole jobs: train and evaluate, evaluate on logs, sweep settings."""

@@ -1,0 +1,210 @@
+"""Logs as drives for whole jobs: open any of them, judge a run on them, write its estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.config import RunConfig, is_own
+from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.progress import Meter
+from kalmanrnn.data.log_dataset import keep, load_set, scenario_of
+from kalmanrnn.evaluation.estimates import Track, filter_track, student_track
+from kalmanrnn.evaluation.heading_check import course_note, off_course
+from kalmanrnn.evaluation.outages import withheld
+from kalmanrnn.experiments.train_and_evaluate import (
+    all_tracks,
+    own_track,
+    report_on,
+    scenario_and_student,
+)
+from kalmanrnn.logs.binding.bind import Log, bind
+from kalmanrnn.logs.binding.position_fixes import fixes_of
+from kalmanrnn.logs.recording.recording import Recording, load_recording
+from kalmanrnn.report.text import LABELS
+from kalmanrnn.training.fit import Trained, check_learnt, fit
+from kalmanrnn.training.load import load_trained
+from kalmanrnn.training.run_directory import RunFolder
+
+SKIP_S = 5.0
+
+
+class Judged(NamedTuple):
+    """A run's student on one log: what it is called, the log, its student on that log's noise."""
+
+    name: str
+    log: Log
+    trained: Trained
+
+
+def open_recording(path: Path, map_file: Path | None) -> Recording:
+    """Read a drive file, or import any log as its map says or can be guessed."""
+    if path.suffix == ".npz":
+        if map_file is not None:
+            raise UserError(
+                f"--map does not go with the drive file {path}",
+                why="it was read when the log was imported and is kept inside",
+                cure="leave --map out, or import the log again with it",
+                code=USAGE,
+            )
+        return load_recording(path)
+    from kalmanrnn.logs.importer import import_log
+
+    with Meter(0, what=f"reading {path.name}") as meter:
+        return import_log(path, map_file, progress=meter.count)
+
+
+def trained_on_log(folder: RunFolder, path: Path, map_file: Path | None, sim: str | None) -> Judged:
+    """Open a log for a run: its drive, and the run's student in the log's own noise."""
+    config = folder.config()
+    recording = open_recording(path, map_file)
+    if sim:
+        _, trained = scenario_and_student(folder, config, sim)
+        scenario = trained.student.scenario
+    else:
+        scenario = scenario_of(config.sim, config.set, recording)
+        trained = load_trained(folder, scenario, config)
+    log = bind(scenario, recording)
+    student = trained.student._replace(scenario=log.scenario)
+    return Judged(path.stem, log, trained._replace(student=student))
+
+
+def evaluate_logs(
+    folder: RunFolder,
+    logs: Sequence[Path],
+    map_file: Path | None,
+    sim: str | None,
+    trial: LogTrial,
+    out: Path,
+    command: str,
+) -> list[Path]:
+    """Judge a run on logs; return the folders of the reports, one per log."""
+    opened = [trained_on_log(folder, path, map_file, sim) for path in logs]
+    names = distinct([one.name for one in opened])
+    places = [out] if len(opened) == 1 else [out / name for name in names]
+    for one, place in zip(opened, places, strict=True):
+        info = {"command": command, "history": folder.history(), "log": one.name}
+        judge_on_log(folder.config(), one, place, info, trial)
+    return places
+
+
+def open_logs(config: RunConfig) -> list[tuple[str, Recording]]:
+    """Read the logs that a run is to learn from, each under a name of its own."""
+    map_file = Path(config.logs.map) if config.logs.map else None
+    paths = [Path(p) for p in config.logs.log]
+    recordings = [open_recording(path, map_file) for path in paths]
+    return list(zip(distinct([path.stem for path in paths]), recordings, strict=True))
+
+
+def train_on_logs(
+    config: RunConfig,
+    folder: RunFolder,
+    recordings: list[tuple[str, Recording]],
+    *,
+    stop: Callable[[int], bool],
+    quiet: bool,
+) -> list[Path]:
+    """Train on logs, judge on what is held out of them; return the folders of the reports.
+
+    recordings: none for a run that is taken up again, which has copies of its own.
+    """
+    if recordings:
+        keep(folder.logs, recordings)
+    found = load_set(config, folder.logs)
+    trained = fit(found.scenario, config, folder, stop=stop, quiet=quiet)
+    folder.finish()
+    check_learnt(trained, folder)
+    places = [folder.report]
+    judged = found.parts.judged
+    if len(judged) > 1:
+        places = [folder.report / part.name for part in judged]
+    for part, place in zip(judged, places, strict=True):
+        whole = found.logs[part.name]
+        drive = jax.tree.map(lambda a: np.asarray(a)[None], part.drive)
+        seconds = whole.drive.seconds
+        note = f"held out: the last {drive.seconds:.0f} s of {seconds:.0f} s of {part.name}"
+        log = whole._replace(drive=drive, notes=(*whole.notes, note))
+        info = {
+            "command": (folder.path / "command.txt").read_text().strip(),
+            "history": folder.history(),
+            "reanchored": trained.tally.anchored,
+            "teacher_check": trained.tally.difference,
+            "log": part.name,
+        }
+        judge_on_log(config, Judged(part.name, log, trained), place, info, LogTrial())
+    return places
+
+
+class LogTrial(NamedTuple):
+    """How a log is judged: outages `s` after its start and how long, the start not counted."""
+
+    outage_at: tuple[float, ...] = ()
+    outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
+    skip_s: float | None = None
+
+
+def judge_on_log(
+    config: RunConfig, one: Judged, out: Path, info: dict[str, Any], trial: LogTrial
+) -> None:
+    """Run filters and student over a log, with and without outages, and write the report."""
+    log = one.log
+    student = one.trained.student._replace(scenario=log.scenario)
+    trained = one.trained._replace(student=student)
+    seconds = log.drive.seconds
+    skip_s = min(SKIP_S, 0.25 * seconds) if trial.skip_s is None else trial.skip_s
+    if skip_s >= seconds:
+        raise UserError(
+            f"--skip-s {skip_s:g} leaves nothing of {one.name}",
+            why=f"the drive lasts {seconds:.1f} s",
+            cure=f"--skip-s {seconds / 4:.0f}, or leave it out",
+            code=USAGE,
+        )
+
+    def run(drive: Drive) -> dict[str, Track]:
+        own = {}
+        if is_own(config.data.teacher):
+            own, drive, _ = own_track(log.scenario, config, drive, None)
+        tracks = all_tracks(log.scenario, trained, drive, own)
+        return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
+
+    def remark(tracks: dict[str, Track]) -> list[str]:
+        t = log.start - log.recording.start + np.asarray(log.drive.t)[0]
+        fixes = fixes_of(log.scenario, log.recording)
+        return course_note(off_course(log.scenario, fixes, t, tracks), LABELS)
+
+    info["notes"], info["map"] = list(log.notes), log.recording.map.strip()
+    info["reference_note"] = log.recording.reference_note
+    info["outages"] = withheld(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
+    report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s, remark=remark)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Tell names that are the same apart by a number behind them."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        found.append(f"{name}-{i + 1}" if name in names[:i] else name)
+    return found
+
+
+def predict(one: Judged, kind: str) -> Track:
+    """Run one estimator over a log: "student", or a filter by name."""
+    if kind == "student":
+        trained, drive = one.trained, one.log.drive
+        return student_track(trained.student, trained.params, trained.norm, drive)
+    return filter_track(one.log.scenario, one.log.drive, kind)
+
+
+def write_predictions(one: Judged, track: Track, path: Path) -> int:
+    """Write a track's estimates as the file's ending says; return how many."""
+    from kalmanrnn.logs.writers.write import write_estimates
+
+    log = one.log
+    t = log.start + np.asarray(log.drive.t)[0]
+    cov = None if track.cov is None else track.cov[0]
+    write_estimates(path, t, track.mean[0], log.scenario, cov=cov)
+    return len(t)

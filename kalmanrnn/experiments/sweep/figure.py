@@ -1,0 +1,124 @@
+"""The picture of a sweep: error against width, seeds as points, their mean as a line."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kalmanrnn.core.config import RunConfig
+from kalmanrnn.experiments.sweep.text import Found, only_names, subject
+from kalmanrnn.experiments.sweep.trend import Curve
+from kalmanrnn.report.style import STYLE, frame, grid, legend, logarithmic
+from kalmanrnn.report.svg import Picture, svg
+from kalmanrnn.report.text import group_label
+from kalmanrnn.report.training_curve import PALETTE
+
+# Lines are shifted by this share of the axis, so that points of equal error stay apart.
+APART = 0.012
+
+
+def pictures(found: Found) -> list[Picture]:
+    """Draw what there is; nothing before the first run is over."""
+    if not found.curves:
+        return []
+    title = f"Error {subject(found)}"
+    mark = "Bar" if only_names(found) else "Line"
+    text = (
+        f"Points: one run each. {mark}: their mean; shaded: one standard deviation between seeds."
+    )
+    if isinstance(found.config, RunConfig):
+        text += " 1 is the teacher's own error, dotted."
+    if any(not np.isfinite(v) for c in found.curves for at in c.values for v in at):
+        text += " A cross at the top: the run diverged or did not learn."
+    with mpl.rc_context(STYLE):
+        return [Picture(title, text, svg(draw(found), title))]
+
+
+def draw(found: Found) -> Figure:
+    """Draw a panel for each figure, a line for each setting of the other axes."""
+    figures = list(dict.fromkeys(c.figure for c in found.curves))
+    names = list(dict.fromkeys(c.line for c in found.curves))
+    figure, axes = grid(len(figures), height=3.0)
+    for ax, name in zip(axes, figures, strict=True):
+        shown = [c for c in found.curves if c.figure == name]
+        if isinstance(found.config, RunConfig):
+            ax.axhline(1.0, color="#888888", lw=0.9, ls=":")
+        if only_names(found):
+            by_name(ax, shown)
+        else:
+            by_number(ax, shown, names)
+        if len(figures) > 1:
+            ax.set_title(group_label(name))
+        y = found.what if len(figures) > 1 else f"{group_label(name)} {found.what}".strip()
+        frame(ax, x="" if only_names(found) else found.x.replace("_", " "), y=y)
+    if len(names) > 1 and not only_names(found):
+        legend(figure, axes)
+    return figure
+
+
+def by_number(ax: Axes, shown: list[Curve], names: list[str]) -> None:
+    """Draw figures along an axis of numbers, a line for each setting of the others."""
+    scale(ax, shown)
+    for curve in shown:
+        at = names.index(curve.line)
+        one(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
+
+
+def by_name(ax: Axes, shown: list[Curve]) -> None:
+    """Draw figures by name: a place on the axis for each, its seeds, a bar at their mean."""
+    for place, curve in enumerate(shown):
+        paint = PALETTE[place % len(PALETTE)]
+        values = np.array(curve.values[0])
+        finite = values[np.isfinite(values)]
+        seeds(ax, place, values, paint)
+        if finite.size:
+            mean, spread = finite.mean(), np.nan_to_num(curve.spread[0])
+            ax.plot([place - 0.25, place + 0.25], [mean, mean], color=paint, lw=1.6, zorder=3)
+            ax.fill_between(
+                [place - 0.25, place + 0.25], mean - spread, mean + spread, color=paint, alpha=0.15
+            )
+    ax.set_xlim(-0.6, len(shown) - 0.4)
+    ax.set_xticks(range(len(shown)), [curve.line for curve in shown])
+
+
+def one(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
+    """Draw one line with its seeds and their spread."""
+    x = np.array(curve.x)
+    low, high = ax.get_xlim()
+    width = np.log(high / low) if ax.get_xscale() == "log" else high - low
+    moved = shift * APART * width
+    x = x * np.exp(moved) if ax.get_xscale() == "log" else x + moved
+    finite = [np.array([v for v in at if np.isfinite(v)]) for at in curve.values]
+    mean = np.array([v.mean() if v.size else np.nan for v in finite])
+    spread = np.nan_to_num(curve.spread)
+    ax.fill_between(x, mean - spread, mean + spread, color=paint, alpha=0.15, lw=0)
+    ax.plot(x, mean, color=paint, lw=1.6, label=curve.line or None, zorder=3)
+    for place, values in zip(x, curve.values, strict=True):
+        seeds(ax, place, np.array(values), paint)
+
+
+def seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
+    """Draw the runs of one place: points, and a cross at the top if one has no figure."""
+    finite = values[np.isfinite(values)]
+    ax.plot([place] * len(finite), finite, "o", color=paint, ms=4, alpha=0.8, zorder=4)
+    if len(finite) < len(values):
+        up = ax.get_xaxis_transform()
+        ax.plot([place], [0.98], "x", color=paint, ms=7, mew=2, transform=up, clip_on=False)
+
+
+def scale(ax: Axes, shown: list[Curve]) -> None:
+    """Lay out both axes: widths double, so they are logarithmic, with the values on them."""
+    x = np.array(sorted({v for c in shown for v in c.x}))
+    if x[0] > 0 and x[-1] >= 4 * x[0]:
+        ax.set_xscale("log")
+        ax.set_xlim(x[0] / 1.25, x[-1] * 1.25)
+    else:
+        margin = 0.1 * (x[-1] - x[0]) or 1.0
+        ax.set_xlim(x[0] - margin, x[-1] + margin)
+    ax.set_xticks(x, [f"{v:g}" for v in x])
+    ax.minorticks_off()
+    y = np.array([v for c in shown for at in c.values for v in at if np.isfinite(v)])
+    if y.size and y.min() > 0 and y.max() > 5 * y.min():
+        logarithmic(ax, which="y", low=float(y.min()), high=float(y.max()))

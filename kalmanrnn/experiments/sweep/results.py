@@ -1,0 +1,80 @@
+"""What came of a sweep's runs, as their folders say."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kalmanrnn.core.errors import DIVERGED, UserError
+from kalmanrnn.core.npz import read_npz
+from kalmanrnn.experiments.sweep.folder import Run
+from kalmanrnn.experiments.sweep.grid import Point
+
+
+class Result(NamedTuple):
+    """What came of one run.
+
+    figures: error by state group (student / teacher), or a task's figure of merit by its name;
+    infinite where the run diverged, not a number where nothing is known. state: "done", "failed"
+    or "waiting". why: what a failed run said. weights: numbers that were learnt. seconds: spent
+    learning.
+    """
+
+    name: str
+    point: Point
+    state: str
+    figures: dict[str, float]
+    why: str = ""
+    weights: int | None = None
+    seconds: float | None = None
+
+
+def collect(runs: Sequence[Run]) -> list[Result]:
+    """Read all runs; each result has the same figures in the same order."""
+    found = [read_result(run) for run in runs]
+    names = dict.fromkeys(name for result in found for name in result.figures)
+    lost = [(run.failure or {}).get("code") == DIVERGED for run in runs]
+    return [
+        r._replace(figures={n: r.figures.get(n, math.inf if diverged else math.nan) for n in names})
+        for r, diverged in zip(found, lost, strict=True)
+    ]
+
+
+def read_result(run: Run) -> Result:
+    """Read one run: its report, its failure, or how far it is."""
+    failure, path = run.failure, run.folder.report / "report.json"
+    figures = figures_of(json.loads(path.read_text())) if path.exists() else {}
+    state = "failed" if failure else "done" if figures else "waiting"
+    why = f"{failure['what']}: {failure['why']}" if failure else ""
+    spent = [line["seconds"] for line in run.folder.history() if "seconds" in line]
+    return Result(
+        run.name,
+        run.point,
+        state,
+        figures,
+        why,
+        weights=count_weights(run) if state == "done" else None,
+        seconds=spent[-1] if spent else None,
+    )
+
+
+def figures_of(report: dict[str, Any]) -> dict[str, float]:
+    """Return what a run's report says of its error; what was not finite there is infinite."""
+    if "task" in report:
+        raw = {report["merit"]: report["value"]}
+    else:
+        raw = {group: ratio["value"] for group, ratio in report["accuracy_ratio"].items()}
+    return {name: math.inf if value is None else float(value) for name, value in raw.items()}
+
+
+def count_weights(run: Run) -> int | None:
+    """Count the numbers in a run's model that were learnt; None where it has none."""
+    missing = UserError("no model", why="", cure="")
+    try:
+        arrays, _ = read_npz(run.folder.best, missing=missing, cure="")
+    except UserError:
+        return None
+    # A model is (parameters, scales): the scales follow from the data.
+    return sum(a.size for name, a in arrays.items() if name.startswith("[0]"))

@@ -1,0 +1,157 @@
+"""Say whether error falls, stays flat or rises along an axis, against the spread over seeds.
+
+A wider network can do all that a narrower one can. Where its error is higher by more than what
+another seed changes, it is not the width: the optimisation did not find what is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.experiments.sweep.grid import SEED, Grid, Point
+from kalmanrnn.experiments.sweep.results import Result
+
+# Smaller shares of a figure are no difference; with one seed, whose spread nobody knows, more.
+MATTERS, MATTERS_ALONE = 0.01, 0.05
+
+Word = Literal["falls", "flat", "RISES", "unknown"]
+
+
+class Curve(NamedTuple):
+    """One figure along an axis, for one setting of all other axes.
+
+    line: that setting in words, "" where there is only one. x: `[P]` ascending. values: of each
+    seed at each x, infinite where a run diverged.
+    """
+
+    figure: str
+    line: str
+    x: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over seeds `[P]`; infinite where one diverged."""
+        return np.array([np.mean(v) for v in self.values])
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation between seeds `[P]`; not a number with fewer than two."""
+        return np.array([_deviation(v) for v in self.values])
+
+
+class Trend(NamedTuple):
+    """How a curve goes. better, worse: places on it that say so. spread: between seeds.
+
+    relative: whether spread is a share of the figure, and not in its own unit.
+    """
+
+    word: Word
+    better: int
+    worse: int
+    spread: float
+    relative: bool
+
+
+def curves(results: Sequence[Result], grid: Grid, x: str, alone: float) -> list[Curve]:
+    """Sort results into curves: by figure, then by the axes that are neither x nor seed.
+
+    alone: where everything lies on an x axis that is not in the grid.
+    """
+    others = [key for key, values in grid.items() if key not in (x, SEED) and len(values) > 1]
+    found: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for figure in dict.fromkeys(name for r in results for name in r.figures):
+        for result in results:
+            value = result.figures[figure]
+            if not math.isnan(value):
+                line = found.setdefault((figure, _said(result.point, others)), {})
+                line.setdefault(float(result.point.get(x, alone)), []).append(value)
+    return [
+        Curve(figure, line, tuple(sorted(by_x)), tuple(tuple(by_x[at]) for at in sorted(by_x)))
+        for (figure, line), by_x in found.items()
+    ]
+
+
+def trend(curve: Curve, *, higher: bool = False) -> Trend:
+    """Judge a curve; `higher` says that more is better.
+
+    Errors that are all positive are compared as shares of each other, others as they are. The
+    spread is the standard deviation between seeds, of all places together.
+    """
+    finite = [v for at in curve.values for v in at if math.isfinite(v)]
+    relative = not higher and all(v > 0 for v in finite)
+    costs = [[_cost(v, higher=higher, relative=relative) for v in at] for at in curve.values]
+    mean = np.array([np.mean(at) for at in costs])
+    count = np.array([len(at) for at in costs])
+    spread, free = pooled(costs)
+    if len(mean) < 2:
+        return Trend("unknown", 0, 0, spread, relative)
+    least = (MATTERS if free else MATTERS_ALONE) * (
+        1.0 if relative else max(map(abs, finite), default=0.0)
+    )
+    chance = by_chance(spread, free, len(mean))
+
+    def beyond(worse: int, better: int) -> float:
+        """By how much a difference is larger than one that says nothing."""
+        gap = 0.0 if mean[worse] == mean[better] else float(mean[worse] - mean[better])
+        return gap - max(least, chance * math.sqrt(1 / count[worse] + 1 / count[better]))
+
+    best = [int(np.argmin(mean[:at])) for at in range(1, len(mean))]
+    rises = [beyond(at, b) for at, b in enumerate(best, 1)]
+    if max(rises) > 0:
+        worse = int(np.argmax(rises)) + 1
+        return Trend("RISES", best[worse - 1], worse, spread, relative)
+    better = int(np.argmin(mean))
+    return Trend("falls" if beyond(0, better) > 0 else "flat", better, 0, spread, relative)
+
+
+def by_chance(spread: float, free: int, places: int) -> float:
+    """Return what the largest of all differences along a curve reaches by chance alone.
+
+    For means of one value each: times sqrt(1/n + 1/m) for means of n and m. The studentised range
+    (Tukey 1953; Kramer 1956) at 90 % holds for differences either way, so at 95 % for rises. The
+    spread alone would not do: over five widths with three seeds the best of the narrower is
+    lucky, and in more than half of all sweeps over pure noise a wider one is worse by that much.
+    """
+    return spread * _range_by_chance(places, free) / math.sqrt(2) if free else 0.0
+
+
+@lru_cache
+def _range_by_chance(places: int, free: int) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(0.9, places, free))
+
+
+def pooled(costs: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Return the standard deviation between seeds, of all places together, and its freedom.
+
+    Not a number and 0 where no place has two seeds.
+    """
+    groups = [np.array([v for v in at if math.isfinite(v)]) for at in costs]
+    free = sum(len(at) - 1 for at in groups if at.size)
+    if not free:
+        return math.nan, 0
+    squares = sum(float(((at - at.mean()) ** 2).sum()) for at in groups if at.size)
+    return math.sqrt(squares / free), free
+
+
+def _cost(value: float, *, higher: bool, relative: bool) -> float:
+    """Bring a figure to where less is better and differences compare."""
+    if not math.isfinite(value):
+        return math.inf
+    return math.log(value) if relative else -value if higher else value
+
+
+def _deviation(values: Sequence[float]) -> float:
+    good = [v for v in values if math.isfinite(v)]
+    return float(np.std(good, ddof=1)) if len(good) > 1 else math.nan
+
+
+def _said(point: Point, others: Sequence[str]) -> str:
+    return ", ".join(f"{key}={point[key]}" for key in others)

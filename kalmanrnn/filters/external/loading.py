@@ -1,0 +1,114 @@
+"""Find, execute and call the file that makes a user's teacher; failures become three lines."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.scenarios.scenario import Scenario, load
+
+
+class Order(NamedTuple):
+    """What a worker needs to make the teacher; plain and hashable.
+
+    sim, settings: how to load the scenario again, for a `make_filter` that takes one.
+    """
+
+    path: str
+    function: str
+    sim: str
+    settings: tuple[str, ...]
+
+
+def split_spec(spec: str) -> tuple[Path, str]:
+    """Read `my_filter.py:make_filter`; the function is `make_filter` where none is named."""
+    path, colon, function = spec.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        path, function = spec, "make_filter"
+    if not path.endswith(".py") or not function.isidentifier():
+        raise UserError(
+            f"cannot read the teacher {spec!r}",
+            why="a teacher is ekf, ukf or a Python file and a function in it",
+            cure="--teacher my_filter.py:make_filter",
+            code=USAGE,
+        )
+    if not Path(path).is_file():
+        raise UserError(
+            f"there is no teacher file {path}",
+            why=f"{Path(path).resolve().parent} holds no {Path(path).name}",
+            cure="--teacher PATH/my_filter.py:make_filter",
+            code=USAGE,
+        )
+    return Path(path), function
+
+
+def make(order: Order, scenario: Scenario | None) -> Any:
+    """Execute the teacher's file and make the teacher."""
+    path = Path(order.path)
+    try:
+        function = getattr(_module(path), order.function, None)
+        if not callable(function):
+            raise UserError(
+                f"{path.name} has no function {order.function}",
+                why="the part behind the colon names a function that returns the filter",
+                cure=f"put `def {order.function}(scenario):` into {path}",
+                code=USAGE,
+            )
+        teacher = function(*_wanted(function, order, scenario))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the teacher {path.name} cannot be made",
+            why=told(error),
+            cure=f"mend it: {path}",
+        ) from error
+    for name in ("init", "step"):
+        if not callable(getattr(teacher, name, None)):
+            raise UserError(
+                f"the teacher that {order.function} returns has no {name}",
+                why="a teacher has init(belief) and step(packet)",
+                cure=f"give {type(teacher).__name__} a method {name}, as in examples/my_filter.py",
+            )
+    return teacher
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"kalmanrnn_teacher_{path.stem}", path)
+    assert spec is not None, path
+    assert spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    # Beside its own file a teacher may have more, as a script has.
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec.loader.exec_module(module)
+    return module
+
+
+def takes_scenario(function: Any) -> bool:
+    """Whether a maker wants the scenario: a parameter of that name, or one without a default."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = inspect.signature(function).parameters.values()
+    return any(p.kind in kinds and (p.default is p.empty or p.name == "scenario") for p in known)
+
+
+def _wanted(function: Any, order: Order, scenario: Scenario | None) -> Sequence[Scenario]:
+    if not takes_scenario(function):
+        return ()
+    return (scenario if scenario is not None else load(order.sim, order.settings),)
+
+
+def told(error: BaseException) -> str:
+    """Say what was raised and in which line of which file, the user's if it is known."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parent)]
+    text = (str(error).splitlines() or [""])[0]
+    kind = f"{type(error).__name__}: {text}"[:200]
+    return f"{kind} ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else text[:200]

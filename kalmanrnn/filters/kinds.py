@@ -1,0 +1,6 @@
+"""Our filters by name."""
+
+from kalmanrnn.filters.ekf import ekf
+from kalmanrnn.filters.ukf import ukf
+
+FILTERS = {"ekf": ekf, "ukf": ukf}

@@ -1,1 +1,0 @@
-"""What a log holds and what is wrong with it: facts, judgements, a picture; changes nothing."""

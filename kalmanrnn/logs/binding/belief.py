@@ -1,0 +1,224 @@
+"""Where a filter starts on a log.
+
+What the log's owner or the scenario says; else level from gravity, position from the first fix,
+heading from the GPS's course or, for slow robots, from a search.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from kalmanrnn.core.datatypes import Belief, Drive
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.binding.heading import SURE, find_heading
+from kalmanrnn.logs.binding.position_fixes import DERIVED_S, Fixes
+from kalmanrnn.logs.recording.recording import CHANNELS, Recording
+from kalmanrnn.scenarios.scenario import Scenario
+
+LEVEL_S = 2.0
+# Standard deviation of an angle of which nothing is known.
+ANYWHERE = np.pi / np.sqrt(3)
+MOVING_M_S = 2.0
+
+
+class First(NamedTuple):
+    """A first state `[X]`, how it was found, and whether its heading is known."""
+
+    mean: np.ndarray
+    notes: list[str]
+    sure: bool = True
+
+
+def has_imu(scenario: Scenario) -> bool:
+    """Whether a scenario is driven by an IMU alone and keeps attitude, velocity and position."""
+    names = [channel.name for channel in scenario.inputs]
+    blocks = {(b.name, b.tangent_size) for b in scenario.space.blocks}
+    needed = {("attitude", 3), ("velocity", 3), ("position", 3)}
+    return names == list(CHANNELS["imu"]) and needed <= blocks
+
+
+def start_time(scenario: Scenario, fixes: Fixes | None) -> tuple[float, list[str]]:
+    """Return when to start [s]: once the course is a heading, where the robot gets that fast."""
+    if fixes is None or not has_imu(scenario):
+        return -np.inf, []
+    moving = np.linalg.norm(fixes.velocity, axis=1) >= MOVING_M_S
+    if not moving.any():
+        return float(fixes.t[0]), []
+    first = int(np.argmax(moving))
+    skipped = fixes.t[first] - fixes.t[0]
+    note = f"gps: the first {skipped:.1f} s left out, too slow for a course"
+    return float(fixes.t[first]), [note] if first else []
+
+
+def first_belief(
+    scenario: Scenario, recording: Recording, fixes: Fixes | None, drive: Drive
+) -> tuple[Belief, list[str]]:
+    """Return the belief at a drive's first event, and sentences on how it was found.
+
+    The only place that looks ahead. The drive has no batch axis and a belief of no meaning.
+    """
+    given = {name: np.array(values) for name, values in recording.first.items()}
+    _check_given(scenario, given)
+    first = First(scenario.space.identity(), [])
+    if {b.name for b in scenario.space.blocks} - set(given):
+        first = _found(scenario, fixes, drive, tuple(given))
+    mean, notes = first.mean, first.notes
+    for name, values in given.items():
+        mean[scenario.space.state_slice(name)] = values
+    if given:
+        notes.append(f"first belief: {', '.join(given)} as the map says")
+    std = np.array(scenario.initial_std)
+    if not first.sure:
+        std = std + ANYWHERE * np.abs(_turning(scenario)) * (1 - _known(scenario, given))
+    return Belief(mean, np.diag(np.square(std))), notes
+
+
+def _turning(scenario: Scenario) -> np.ndarray:
+    """Return the tangent `[D]` of a turn about the vertical where no heading is known: angles."""
+    turned = np.zeros(scenario.space.tangent_dim)
+    for block in scenario.space.blocks:
+        place = scenario.space.tangent_slice(block.name)
+        if block.kind == "angle":
+            turned[place] = 1.0
+        elif block.kind == "rotation" and block.side == "world":
+            turned[place.stop - 1] = 1.0
+    return turned
+
+
+def _known(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
+    """Mark the tangent's numbers `[D]` that the log's owner gave."""
+    known = np.zeros(scenario.space.tangent_dim)
+    for name in given:
+        known[scenario.space.tangent_slice(name)] = 1.0
+    return known
+
+
+def _found(scenario: Scenario, fixes: Fixes | None, drive: Drive, given: tuple[str, ...]) -> First:
+    if scenario.start is not None:
+        packets = drive.packets
+        with jax.enable_x64(True):
+            mean = np.array(scenario.start(packets.z[0], packets.seen[0]), float)
+        return First(mean, ["first belief: from the first readings, as the scenario says"])
+    if fixes is None:
+        raise UserError(
+            f"nothing says where {scenario.name} starts on this log",
+            why="no sensor of it reads its position here, and it has no `start`",
+            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario a `start`",
+        )
+    if has_imu(scenario):
+        return _levelled(scenario, fixes, drive)
+    mean = scenario.space.identity()
+    mean[scenario.space.state_slice(scenario.origin)] = _position(fixes, drive)
+    if all(b.kind == "vector" or b.name in given for b in scenario.space.blocks):
+        return First(mean, ["first belief: position from the first fix, all else zero"])
+    keep = (scenario.origin, *given)
+    mean, said, sure = _searched(scenario, mean, keep, drive)
+    return First(mean, [f"first belief: position from the first fix, {said}"], sure)
+
+
+def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> First:
+    """Level by gravity over the first seconds, the robot's own acceleration taken out."""
+    packets, start = drive.packets, float(drive.t[0])
+    early = (drive.t < start + LEVEL_S)[:, None] * packets.dt
+    force = np.einsum("ek,eku->u", early, packets.u)[3:] / max(float(early.sum()), 1e-9)
+    check_gravity(force)
+    at = int(np.argmin(np.abs(fixes.t - start)))
+    east, north = fixes.velocity[at]
+    speed = float(np.hypot(east, north))
+    moving = speed >= MOVING_M_S
+    if moving:
+        force = force - _acceleration(fixes, start)
+    roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
+    yaw = np.arctan2(north, east) if moving else 0.0
+    blocks = {
+        "attitude": levelled(force, float(yaw)),
+        "velocity": np.array([east, north, 0.0]),
+        "position": _position(fixes, drive),
+    }
+    mean = scenario.space.identity()
+    for name, value in blocks.items():
+        mean[scenario.space.state_slice(name)] = value
+    said, sure = f"heading from the GPS's course at {speed:.1f} m/s", True
+    if not moving:
+        mean, said, sure = _searched(scenario, mean, ("velocity", "position"), drive)
+    note = (
+        f"first belief: level from gravity over {LEVEL_S:g} s (roll {np.degrees(roll):.1f} deg, "
+        f"nose down {np.degrees(pitch):.1f} deg), {said}, no biases"
+    )
+    if force[2] < 0.5 * np.linalg.norm(force):
+        note += "; this IMU hangs far from level: are the map's axes right?"
+    notes = [note]
+    if fixes.derived:
+        notes.append(f"gps: no velocity; taken from positions {DERIVED_S:g} s around")
+    return First(mean, notes, sure)
+
+
+def levelled(force: np.ndarray, heading_rad: float) -> np.ndarray:
+    """Return the attitude x, y, z, w of a body that feels gravity's reaction `force` `[3]`."""
+    roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
+    # Nose up is a negative turn about the left-pointing y axis.
+    return Rotation.from_euler("ZYX", [heading_rad, pitch, roll]).as_quat()
+
+
+def _searched(
+    scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
+) -> tuple[np.ndarray, str, bool]:
+    """Return the likeliest state, a sentence, and whether the log tells the heading at all."""
+    if scenario.turn is None:
+        raise UserError(
+            f"nothing says which way {scenario.name} heads at the log's start",
+            why=f"it is slower than {MOVING_M_S:g} m/s there and the scenario gives no `turn`, "
+            "with which a heading could be searched for",
+            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario a `start`",
+        )
+    found = find_heading(scenario, mean, keep, drive)
+    said = f"heading {np.degrees(found.angle):.0f} deg, the likeliest over {found.seconds:.1f} s"
+    sure = found.margin >= SURE
+    if not sure:
+        said += (
+            f", hardly told apart (log likelihood {found.margin:.1f} above others), so it is "
+            "taken for unknown; `first: {...}` in the map says it if you know it"
+        )
+    return found.mean, said, sure
+
+
+def _position(fixes: Fixes, drive: Drive) -> np.ndarray:
+    return fixes.position[int(np.argmin(np.abs(fixes.t - float(drive.t[0]))))]
+
+
+def _acceleration(fixes: Fixes, start: float) -> np.ndarray:
+    """Return the mean acceleration `[3]` forward, left, up over the first seconds."""
+    first = (fixes.t >= start) & (fixes.t < start + LEVEL_S)
+    if first.sum() < 3:
+        return np.zeros(3)
+    slope = np.polyfit(fixes.t[first] - start, fixes.velocity[first], 1)[0]
+    ahead = fixes.velocity[first].mean(axis=0)
+    ahead = ahead / np.linalg.norm(ahead)
+    return np.array([slope @ ahead, slope @ [-ahead[1], ahead[0]], 0.0])
+
+
+def check_gravity(force: np.ndarray) -> None:
+    """Refuse a mean accelerometer reading `[3]` that is not gravity's: UserError."""
+    size = float(np.linalg.norm(force))
+    if not 5 < size < 15:
+        raise UserError(
+            f"the accelerometer reads {size:.2f} m/s^2 on average at the start",
+            why="it should read about 9.8 m/s^2, gravity's reaction",
+            cure="check accel_unit (m/s^2 or g) and the accel columns in the map",
+        )
+
+
+def _check_given(scenario: Scenario, given: dict[str, np.ndarray]) -> None:
+    sizes = {b.name: b.state_size for b in scenario.space.blocks}
+    for name, values in given.items():
+        if sizes.get(name) != values.size:
+            raise UserError(
+                f"first.{name}: {values.size} numbers",
+                why=f"{scenario.name}'s blocks and their sizes are "
+                + ", ".join(f"{n} {s}" for n, s in sizes.items()),
+                cure="correct `first:` in the map",
+            )

@@ -1,0 +1,230 @@
+"""A recording becomes a drive of a scenario: events at the sensors' times, ticks between them.
+
+Columns are found by name: every channel of the scenario's inputs must be there, sensors may be
+missing and are then never seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.binding.belief import first_belief, start_time
+from kalmanrnn.logs.binding.position_fixes import fixes_of
+from kalmanrnn.logs.binding.truth import truth_at
+from kalmanrnn.logs.recording.align import cut, fill, interpolate, merge, thin
+from kalmanrnn.logs.recording.recording import Recording
+from kalmanrnn.scenarios.scenario import Scenario
+
+FEWEST_EVENTS = 10
+# Readings closer than this share of the sensor's interval are left out: a student was trained
+# at the scenario's rate.
+CLOSEST = 0.75
+LONGEST_INPUT_GAP_S = 1.0
+LONGEST_GAP_S = 600.0
+
+
+class Log(NamedTuple):
+    """A real drive and what a report must say about it.
+
+    scenario: the scenario, with the noise that the log itself states for its sensors.
+    drive: batch axis 1; its truth is the reference, NaN where that says nothing, or None.
+    start: seconds on the log's own clock (Unix or since boot) at the drive's t = 0.
+    notes: sentences on what was converted, moved and left out.
+    """
+
+    scenario: Scenario
+    drive: Drive
+    start: float
+    recording: Recording
+    notes: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """One sensor's readings in a log: times `[n]`, values `[n, z]`."""
+
+    t: np.ndarray
+    z: np.ndarray
+
+
+def bind(scenario: Scenario, recording: Recording) -> Log:
+    """Make a drive of a recording; its clock starts at its first event."""
+    u_t, u, notes = inputs_of(scenario, recording)
+    scenario, more = with_log_noise(scenario, recording)
+    notes += more
+    found = [sensor_readings(scenario, recording, i) for i in range(len(scenario.sensors))]
+    fixes = fixes_of(scenario, recording)
+    start, more = start_time(scenario, fixes)
+    notes += more
+    span = (max(start, u_t[0]), u_t[-1]) if u_t.size else (start, np.inf)
+    t, seen, z, more = _events(scenario, found, span)
+    notes += more
+    # On a clock that starts at 0 the ticks' sum is exact to 1e-12 s.
+    packets = Packet(z, seen, *_ticks(scenario, t - t[0], u_t - t[0], u))
+    blank = Belief(scenario.space.identity(), np.eye(scenario.space.tangent_dim))
+    drive = Drive(t, packets, blank, None)
+    belief, more = first_belief(scenario, recording, fixes, drive)
+    notes += more
+    truth = None
+    if recording.reference is not None:
+        truth = truth_at(scenario.space, recording.reference, t)
+        if truth is None:
+            notes.append(f"the reference says nothing of {scenario.name}'s state at these times")
+    drive = Drive(t - t[0], packets, belief, truth)
+    drive = jax.tree.map(lambda a: np.asarray(a)[None], drive)
+    notes = [*recording.notes, *notes]
+    return Log(scenario, drive, recording.start + float(t[0]), recording, tuple(notes))
+
+
+def inputs_of(scenario: Scenario, recording: Recording) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return times `[n]` and inputs `[n, U]`, on the clock of the fastest stream they come from."""
+    names = [channel.name for channel in scenario.inputs]
+    places = {name: recording.column(name) for name in names}
+    missing = [name for name, place in places.items() if place is None]
+    if missing:
+        raise UserError(
+            f"the log has no {', '.join(missing)}, which {scenario.name} needs as inputs",
+            why="it has " + ", ".join(c for s in recording.streams for c in s.channels),
+            cure=f"name them in the map, or use a scenario whose inputs the log has "
+            f"(inputs of {scenario.name}: {', '.join(names)})",
+        )
+    found = [place for place in places.values() if place is not None]
+    if not found:
+        return np.zeros(0), np.zeros((0, 0)), []
+    streams = {s.name: s for s, _ in found}
+    clock = max(streams.values(), key=lambda s: len(s.t)).t
+    low = max(s.t[0] for s in streams.values())
+    high = min(s.t[-1] for s in streams.values())
+    clock = clock[(clock >= low) & (clock <= high)]
+    if len(clock) < 2:
+        raise UserError(
+            "the inputs' streams do not overlap in time: " + ", ".join(streams),
+            why="they must be stamped by one clock",
+            cure="kalmanrnn inspect LOG; then set delay_s or `clock:` in the map",
+        )
+    columns = [interpolate(clock, s.t, s.values[:, i : i + 1])[:, 0] for s, i in found]
+    notes = []
+    steps = np.diff(clock)
+    long = int((steps > LONGEST_INPUT_GAP_S).sum())
+    if long:
+        notes.append(f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, bridged")
+    return clock, np.stack(columns, axis=-1), notes
+
+
+def with_log_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, list[str]]:
+    """Give each sensor the standard deviations that the log's own messages state (medians)."""
+    sensors, notes = [], []
+    for sensor in scenario.sensors:
+        place = recording.columns([c.name for c in sensor.channels])
+        sigma = None
+        if place is not None and place[0].variance is not None:
+            stated = place[0].variance[:, place[1]]
+            with np.errstate(all="ignore"):
+                sigma = np.sqrt(_median(stated))
+        if sigma is None:
+            sensors.append(sensor)
+            continue
+        known = bool((np.isfinite(sigma) & (sigma > 0)).all())
+        if not known or np.allclose(sigma, sensor.sigma):
+            sensors.append(sensor)
+            continue
+        sensors.append(replace(sensor, sigma=tuple(map(float, sigma))))
+        unit = sensor.channels[0].unit
+        notes.append(
+            f"{sensor.name}: standard deviations {', '.join(f'{s:.3g}' for s in sigma)} {unit} "
+            f"as the log's messages state (median), not the scenario's "
+            + ", ".join(f"{s:.3g}" for s in sensor.sigma)
+        )
+    if not notes:
+        return scenario, []
+    return replace(scenario, sensors=tuple(sensors)), notes
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values).all(axis=1)
+    if not known.any():
+        return np.full(values.shape[1], np.nan)
+    return np.median(values[known], axis=0)
+
+
+def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> Found:
+    """Return one sensor's readings, none where the log has not all of its channels."""
+    sensor = scenario.sensors[index]
+    found = recording.columns([channel.name for channel in sensor.channels])
+    if found is None:
+        return Found(np.zeros(0), np.zeros((0, sensor.size)))
+    stream, columns = found
+    return Found(stream.t, stream.values[:, columns])
+
+
+def _events(
+    scenario: Scenario, found: list[Found], span: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and what was left out."""
+    notes, used = [], []
+    for sensor, (t, z) in zip(scenario.sensors, found, strict=True):
+        inside = (t >= span[0]) & (t <= span[1])
+        t, z = t[inside], z[inside]
+        keep = thin(t, CLOSEST / sensor.rate_hz) if len(t) else np.zeros(0, int)
+        used.append(Found(t[keep], z[keep]))
+        if not len(t):
+            notes.append(f"{sensor.name}: not in this log's span; never seen")
+        elif len(keep) < len(t):
+            notes.append(
+                f"{sensor.name}: {len(keep)} of {len(t)} readings used, at least "
+                f"{CLOSEST / sensor.rate_hz:g} s apart, for {scenario.name} has it at "
+                f"{sensor.rate_hz:g} Hz"
+            )
+    times, index = merge([f.t for f in used], 0.5 / scenario.tick_hz)
+    if len(times) < FEWEST_EVENTS:
+        both = zip(scenario.sensors, used, strict=True)
+        counts = ", ".join(f"{s.name} {len(f.t)}" for s, f in both)
+        raise UserError(
+            f"too few readings for {scenario.name}: {len(times)} events, "
+            f"{FEWEST_EVENTS} are needed",
+            why=f"only those count that lie within the inputs' time, after the start: {counts}",
+            cure="use a longer log; kalmanrnn inspect LOG shows rates and clocks",
+        )
+    _check_gaps(times)
+    filled, known = fill(times, 1 / scenario.event_hz)
+    if not known.all():
+        notes.append(f"{(~known).sum()} events without a reading put into gaps")
+    place = np.flatnonzero(known)
+    seen = np.zeros((len(filled), len(scenario.sensors)), bool)
+    z = np.zeros((len(filled), scenario.sigma.size))
+    for i, (reading, event) in enumerate(zip(used, index, strict=True)):
+        seen[place[event], i] = True
+        z[np.ix_(place[event], scenario.sensor_of == i)] = reading.z
+    return filled, seen, z, notes
+
+
+def _check_gaps(times: np.ndarray) -> None:
+    """Refuse a gap that no filter is carried through: a clock that was set, or two drives."""
+    gaps = np.diff(times)
+    worst = int(gaps.argmax())
+    if gaps[worst] > LONGEST_GAP_S:
+        start, end = times[worst], times[worst + 1]
+        raise UserError(
+            f"nothing was read for {gaps[worst]:.0f} s, from {start:.1f} s to {end:.1f} s",
+            why="the clock was set, or the log holds two drives",
+            cure=f"use one part: `window: {{end_s: {start + 0.1:.1f}}}` or "
+            f"`window: {{start_s: {end - 0.1:.1f}}}` in the map",
+        )
+
+
+def _ticks(
+    scenario: Scenario, events: np.ndarray, t: np.ndarray, u: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs `[E, K, U]` and dt `[E, K]`; without inputs, even ticks."""
+    if scenario.inputs:
+        return cut(events, t, u)
+    gaps = np.append(np.diff(events), 0.0)
+    counts = np.maximum(1, np.round(gaps * scenario.tick_hz)).astype(int)
+    place = np.arange(counts.max())
+    dt = np.where(place < counts[:, None], (gaps / counts)[:, None], 0.0)
+    return np.zeros((*dt.shape, 0)), dt

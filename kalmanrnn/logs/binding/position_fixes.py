@@ -1,0 +1,58 @@
+"""What a log says of where the robot was and how it moved: fixes and the velocity between them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.logs.recording.align import interpolate
+from kalmanrnn.logs.recording.recording import Recording
+from kalmanrnn.scenarios.scenario import Scenario
+
+DERIVED_S = 2.0
+
+
+class Fixes(NamedTuple):
+    """Readings of the sensor that reads a scenario's origin block.
+
+    t: `[n]` s. position: `[n, p]` m. velocity: `[n, 2]` east, north [m/s]. derived: whether the
+    velocity had to be taken from the positions.
+    """
+
+    t: np.ndarray
+    position: np.ndarray
+    velocity: np.ndarray
+    derived: bool
+
+
+def fixes_of(scenario: Scenario, recording: Recording) -> Fixes | None:
+    """Collect the fixes; None where no sensor of the scenario reads its origin in the log."""
+    for sensor in scenario.sensors:
+        found = recording.columns([c.name for c in sensor.channels])
+        if not scenario.origin or sensor.reads != scenario.origin or found is None:
+            continue
+        stream, columns = found
+        position = stream.values[:, columns]
+        moving = recording.columns(["gps_velocity_east", "gps_velocity_north"])
+        if moving is not None:
+            speeds, east_north = moving
+            velocity = interpolate(stream.t, speeds.t, speeds.values[:, east_north])
+            return Fixes(stream.t, position, velocity, False)
+        return Fixes(stream.t, position, velocity_of_positions(stream.t, position), True)
+    return None
+
+
+def velocity_of_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Return `[n, 2]` east, north: the slope of a parabola through `DERIVED_S` to each side."""
+    half = max(DERIVED_S, 2.5 * float(np.median(np.diff(t)))) if len(t) > 1 else DERIVED_S
+    velocity = np.zeros((len(t), 2))
+    first = np.searchsorted(t, t - half)
+    last = np.searchsorted(t, t + half, side="right")
+    for i, now in enumerate(t):
+        near = slice(first[i], last[i])
+        # A gap may leave too few for a parabola, or none but the fix itself.
+        degree = min(2, last[i] - first[i] - 1)
+        if degree:
+            velocity[i] = np.polyfit(t[near] - now, position[near, :2], degree)[-2]
+    return velocity

@@ -1,0 +1,1 @@
+"""IMU noise from a log of a robot at rest."""

@@ -1,0 +1,156 @@
+"""An IMU's readings at rest on an even clock, or a refusal that says when it moves; numpy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+
+# A window this much noisier than quiet ones has been touched; chance alone reaches 2.
+NOISIER = 4.0
+# No IMU at rest is noisier than that, in a window of a second: rad/s, m/s^2.
+NOISIEST = (0.05, 1.0)
+# Nor does its mean wander so far from its median: a bias does not, a turn or a tilt does.
+WANDER = (0.05, 0.5)
+LONGEST_GAP = 10
+SHORTEST_S = 10.0
+
+
+class Standing(NamedTuple):
+    """An IMU at rest: gyro [rad/s] and accel [m/s^2] `[n, 3]`, its rate, and what was done."""
+
+    gyro: np.ndarray
+    accel: np.ndarray
+    rate_hz: float
+    notes: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it stood [s]."""
+        return len(self.gyro) / self.rate_hz
+
+
+def standing(t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, *, log: str) -> Standing:
+    """Check that an IMU stands still and reads evenly; UserError where it does not.
+
+    t: `[n]` seconds after the log's first reading. Takes the longest stretch without a gap of
+    more than ten periods, and says so.
+    """
+    t, gyro, accel, notes = _even(t, gyro, accel)
+    if len(t) < 200 or t[-1] - t[0] < SHORTEST_S:
+        seconds = t[-1] - t[0] if len(t) else 0.0
+        raise UserError(
+            f"{log} is too short: {len(t)} IMU readings in {seconds:.1f} s",
+            why=f"noise shows after {SHORTEST_S:g} s and 200 readings, a random walk after hours",
+            cure="record the IMU lying still: 20 minutes for its noise, hours for its random walk",
+        )
+    rate_hz = (len(t) - 1) / (t[-1] - t[0])
+    for values, name in ((gyro, "gyro"), (accel, "accel")):
+        if (np.ptp(values, axis=0) == 0).any():
+            raise UserError(
+                f"an axis of the {name} in {log} never changes",
+                why="a real sensor has noise; this one is switched off, or its column is wrong",
+                cure="look at it: kalmanrnn inspect LOG --plot log.png",
+            )
+    moving, figures = moving_windows(gyro, accel, rate_hz)
+    if moving.all() and not moving_windows(np.radians(gyro), accel, rate_hz)[0].any():
+        raise UserError(
+            f"the gyro of {log} varies by up to {figures['gyro_noise']:.3g} while nothing moves",
+            why="in rad/s that is a move, which the accelerometer does not feel; in deg/s, rest",
+            cure=f"kalmanrnn allan {log} --gyro-unit deg/s",
+        )
+    if moving.any():
+        _refuse(moving, figures, rate_hz, float(t[0]), log)
+    return Standing(gyro, accel, rate_hz, tuple(notes))
+
+
+def moving_windows(
+    gyro: np.ndarray, accel: np.ndarray, rate_hz: float
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return which windows `[w]` of about a second move, and figures that show it.
+
+    Compared with the quietest fifth of the windows, axis by axis.
+    """
+    width = window(rate_hz)
+    moving, figures = np.zeros(len(gyro) // width, bool), {}
+    for values, name, noisiest, wander in (
+        (gyro, "gyro", NOISIEST[0], WANDER[0]),
+        (accel, "accel", NOISIEST[1], WANDER[1]),
+    ):
+        cut = values[: len(moving) * width].reshape(-1, width, 3)
+        mean, noise = cut.mean(axis=1), cut.std(axis=1)
+        quiet = np.minimum(np.quantile(noise, 0.2, axis=0), noisiest)
+        # A constant stretch, or one reading in a few steps: no less than a hundredth of the cap.
+        quiet = np.maximum(quiet, 0.01 * noisiest)
+        moving |= (noise > NOISIER * quiet).any(axis=1) | (noise > noisiest).any(axis=1)
+        away = np.abs(mean - np.median(mean, axis=0))
+        moving |= (away > wander).any(axis=1)
+        figures |= {f"{name}_noise": float(noise.max()), f"{name}_away": float(away.max())}
+    return moving, figures
+
+
+def window(rate_hz: float) -> int:
+    """Return the readings in a window of about a second, at least twenty."""
+    return max(20, round(rate_hz))
+
+
+def longest_run(yes: np.ndarray) -> tuple[int, int]:
+    """Return where the longest run of True begins and ends (not included); 0, 0 without one."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], yes, [False]]).astype(int)))
+    starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return 0, 0
+    best = int(np.argmax(ends - starts))
+    return int(starts[best]), int(ends[best])
+
+
+def _even(
+    t: np.ndarray, gyro: np.ndarray, accel: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Drop what has no place in time, and keep the longest stretch without a long gap."""
+    values, notes = np.concatenate([gyro, accel], axis=1), []
+    good = np.isfinite(t) & np.isfinite(values).all(axis=1)
+    good[good] &= np.diff(t[good], prepend=-np.inf) > 0
+    if not good.all():
+        notes.append(f"{(~good).sum()} readings without a number or out of order left out")
+    t, values = t[good], values[good]
+    steps = np.diff(t)
+    if len(steps):
+        usual = float(np.median(steps))
+        uneven = int((np.abs(steps / usual - 1) > 0.5).sum())
+        if uneven:
+            notes.append(
+                f"uneven: {uneven} of {len(steps)} steps are off the usual {1e3 * usual:.3g} ms "
+                f"by more than half, the longest {steps.max():.3g} s; read as even"
+            )
+        first, last = longest_run(steps <= LONGEST_GAP * usual)
+        if last - first < len(steps):
+            notes.append(
+                f"long gaps: only the longest stretch without one used, {t[last] - t[first]:.0f} "
+                f"of {t[-1] - t[0]:.0f} s"
+            )
+            t, values = t[first : last + 1], values[first : last + 1]
+    return t, values[:, :3], values[:, 3:], notes
+
+
+def _refuse(
+    moving: np.ndarray, figures: dict[str, float], rate_hz: float, start: float, log: str
+) -> None:
+    """Say that the IMU moves, and where it does not."""
+    seconds = window(rate_hz) / rate_hz
+    first, last = longest_run(~moving)
+    cure = "record the IMU lying still for hours, and nobody near it"
+    if (last - first) * seconds >= 3 * SHORTEST_S:
+        cure = (
+            f"use its longest rest: kalmanrnn allan {log} "
+            f"--from-s {start + first * seconds:.1f} --to-s {start + last * seconds:.1f}"
+        )
+    raise UserError(
+        f"the IMU moves in {moving.sum() * seconds:.0f} of {len(moving) * seconds:.0f} s of {log}",
+        why=f"in a second the gyro varies by up to {figures['gyro_noise']:.3g} rad/s and the "
+        f"accelerometer by {figures['accel_noise']:.3g} m/s^2 (means leave their medians by "
+        f"{figures['gyro_away']:.3g} and {figures['accel_away']:.3g}); noise is told at rest",
+        cure=cure,
+    )

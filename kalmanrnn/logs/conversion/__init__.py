@@ -1,0 +1,1 @@
+"""From readings as logged to a recording: clocks, units, frames, mounts, references."""

@@ -1,0 +1,187 @@
+"""Readings of several topics on one clock: which stamps, which part, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.mapping.layout import LogMap
+from kalmanrnn.logs.mapping.values import nearest
+from kalmanrnn.logs.readers.readings import Readings
+from kalmanrnn.logs.recording.recording import Stream
+
+# A clock that goes back further than this was set anew; less is messages overtaking each other.
+RESET_S = 1.0
+# Headers of one log that disagree by more are stamped by different clocks.
+SAME_CLOCK_S = 1.0
+
+
+class Timed(NamedTuple):
+    """One topic's readings on the map's clock, in the order of the log, with finite times."""
+
+    name: str
+    type: str
+    t: np.ndarray
+    fields: dict[str, np.ndarray]
+    frame: str = ""
+
+    def column(self, field: str) -> np.ndarray:
+        """Return a number field `[n]`, or an array's element (`ranges[2]`); UserError if none."""
+        whole, _, index = field.removesuffix("]").rpartition("[")
+        if field in self.fields and self.fields[field].ndim == 1:
+            return self.fields[field].astype(float)
+        parts = self.fields.get(whole)
+        if (
+            parts is not None
+            and parts.ndim == 2
+            and index.isdigit()
+            and int(index) < parts.shape[1]
+        ):
+            return parts[:, int(index)].astype(float)
+        known = [f if v.ndim == 1 else f"{f}[{v.shape[1] - 1}]" for f, v in self.fields.items()]
+        raise UserError(
+            f"{self.name}: no field {field!r}",
+            why=f"its type is {self.type}",
+            cure=nearest(field, known),
+        )
+
+    def columns(self, pattern: str, parts: str) -> np.ndarray:
+        """Return `[n, k]`, the pattern's fields with each part put in."""
+        return np.stack([self.column(pattern.format(part)) for part in parts], axis=-1)
+
+    def where(self, keep: np.ndarray) -> Timed:
+        """Return some of the readings."""
+        fields = {name: values[keep] for name, values in self.fields.items()}
+        return self._replace(t=self.t[keep], fields=fields)
+
+
+def settle(readings: Mapping[str, Readings], layout: LogMap) -> tuple[dict[str, Timed], list[str]]:
+    """Put all topics onto one clock and cut them to the map's window; say what was done."""
+    header, notes = _headers_used(readings, layout)
+    starts = [r.log_t[np.isfinite(r.log_t)] for r in readings.values()]
+    start = min((float(t[0]) for t in starts if len(t)), default=0.0)
+    timed = {}
+    for name, r in readings.items():
+        stamped = header and r.stamp_t is not None
+        t = r.stamp_t if stamped and r.stamp_t is not None else r.log_t
+        keep = np.isfinite(t) & np.isfinite(r.log_t)
+        if not keep.all():
+            notes.append(f"{name}: {(~keep).sum()} readings without a time left out")
+        elapsed = _since(r.log_t, start)
+        keep &= _inside(elapsed, layout)
+        if layout.max_delay_s and r.stamp_t is not None:
+            late = keep & (r.log_t - r.stamp_t > layout.max_delay_s)
+            keep &= ~late
+            if late.any():
+                notes.append(
+                    f"{name}: {late.sum()} of {len(t)} readings left out, recorded more than "
+                    f"{layout.max_delay_s:g} s after their stamp"
+                )
+        _check_kept(name, len(t), keep, layout)
+        _check_order(name, t, elapsed, keep, stamped, _increases(r.log_t[keep]))
+        timed[name] = Timed(name, r.topic.type, t, r.fields, r.frame).where(keep)
+    return timed, notes
+
+
+def clean(stream: Stream, name: str = "") -> tuple[Stream, list[str]]:
+    """Sort, drop what repeats or is not finite, and say so; UserError where nothing is left."""
+    name = f"{name}, {stream.name}" if name else stream.name
+    notes = []
+    finite = np.asarray(np.isfinite(stream.values).all(axis=1))
+    if not finite.all():
+        notes.append(f"{name}: {(~finite).sum()} readings that are not finite left out")
+    stream = _rows(stream, finite)
+    back = int((np.diff(stream.t) < 0).sum())
+    if back:
+        stream = _rows(stream, np.argsort(stream.t, kind="stable"))
+        notes.append(f"{name}: {back} readings out of order, sorted by time")
+    new = np.ones(len(stream.t), bool)
+    new[1:] = np.diff(stream.t) > 0
+    if not new.all():
+        notes.append(f"{name}: {(~new).sum()} readings at a repeated time left out")
+    stream = _rows(stream, new)
+    if not len(stream.t):
+        raise UserError(
+            f"{name}: no reading is left",
+            why="; ".join(notes) or "the log has none",
+            cure="check its section in the map, and `window`; kalmanrnn inspect LOG shows the log",
+        )
+    return stream, notes
+
+
+def _rows(stream: Stream, keep: np.ndarray) -> Stream:
+    variance = None if stream.variance is None else stream.variance[keep]
+    return stream._replace(t=stream.t[keep], values=stream.values[keep], variance=variance)
+
+
+def _headers_used(readings: Mapping[str, Readings], layout: LogMap) -> tuple[bool, list[str]]:
+    """Return whether headers' stamps are used; the map decides, else whether they are sane."""
+    stamped = {name: r.stamp_t for name, r in readings.items() if r.stamp_t is not None}
+    if layout.clock or not stamped:
+        return layout.clock != "log", []
+    unset = [name for name, t in stamped.items() if not (t > 0).all()]
+    if unset:
+        return False, [f"{', '.join(unset)}: headers without a stamp, so the log's clock is used"]
+    late = {n: float(np.median(r.log_t - stamped.get(n, r.log_t))) for n, r in readings.items()}
+    if max(late.values()) - min(late.values()) > SAME_CLOCK_S:
+        said = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in late.items())
+        return False, [f"headers are stamped by different clocks ({said} behind the log's), so "
+                       "the log's clock is used"]  # fmt: skip
+    return True, []
+
+
+def _since(t: np.ndarray, start: float) -> np.ndarray:
+    """Return seconds since the log's start, taken on over a clock that is set back."""
+    steps = np.diff(t, prepend=t[:1])
+    return t - start + np.cumsum(np.where(steps < -RESET_S, -steps, 0.0))
+
+
+def _inside(elapsed: np.ndarray, layout: LogMap) -> np.ndarray:
+    end = layout.window.end_s or np.inf
+    return (elapsed >= layout.window.start_s) & (elapsed <= end)
+
+
+def _increases(t: np.ndarray) -> bool:
+    return not (np.diff(t) < -RESET_S).any()
+
+
+def _check_kept(name: str, count: int, keep: np.ndarray, layout: LogMap) -> None:
+    if keep.any():
+        return
+    window = f"{layout.window.start_s:g} to {layout.window.end_s or np.inf:g} s"
+    raise UserError(
+        f"{name}: none of its {count} readings is left",
+        why=f"the window is {window}" + (", max_delay_s counts" if layout.max_delay_s else ""),
+        cure="widen `window` or `max_delay_s` in the map; kalmanrnn inspect LOG shows the times",
+    )
+
+
+def _check_order(
+    name: str,
+    t: np.ndarray,
+    elapsed: np.ndarray,
+    keep: np.ndarray,
+    stamped: bool,
+    log_fine: bool,
+) -> None:
+    """Refuse a clock that was set back: UserError says where."""
+    rows = np.flatnonzero(keep)
+    jumps = np.flatnonzero(np.diff(t[keep]) < -RESET_S)
+    if not jumps.size:
+        return
+    before, after = rows[jumps[0]], rows[jumps[0] + 1]
+    # Half a second to each side, for other topics' readings are not at the same moments.
+    end, start = np.floor(10 * elapsed[before] - 5) / 10, np.ceil(10 * elapsed[after] + 5) / 10
+    cut = f"start_s: {start:g}" if before < len(t) // 2 else f"end_s: {end:g}"
+    cure = f"cut there, in the map: `window: {{{cut}}}`"
+    if stamped and log_fine:
+        cure = "add `clock: log` to the map: the times of recording are in order"
+    raise UserError(
+        f"{name}: time goes back by {t[before] - t[after]:.3f} s at reading {after + 1}, "
+        f"{elapsed[before]:.3f} s after the log's start",
+        why="its clock was set anew, so times before and after cannot be compared",
+        cure=cure,
+    )

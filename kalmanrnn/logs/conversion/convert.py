@@ -1,0 +1,119 @@
+"""Sections of a map become streams: topics by their type, files and fields by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.conversion import messages, px4
+from kalmanrnn.logs.conversion.clock import Timed
+from kalmanrnn.logs.conversion.messages import Made, stream_of
+from kalmanrnn.logs.mapping.layout import (
+    ACCEL_UNITS,
+    GYRO_UNITS,
+    OTHER_UNITS,
+    SI_UNITS,
+    LogMap,
+    StreamMap,
+)
+from kalmanrnn.logs.recording.recording import Stream
+
+NAV, GEO, SENSOR = "nav_msgs/msg/", "geometry_msgs/msg/", "sensor_msgs/msg/"
+TWISTS = (GEO + "TwistStamped", GEO + "TwistWithCovarianceStamped")
+POSES = (GEO + "PoseStamped", GEO + "PoseWithCovarianceStamped")
+ODOMETRY = NAV + "Odometry"
+CONVERTERS: dict[str, dict[str, Callable[[Timed, LogMap], Made]]] = {
+    "imu": {SENSOR + "Imu": messages.imu, "px4/sensor_combined": px4.imu},
+    "gps": {
+        SENSOR + "NavSatFix": messages.gps,
+        "px4/vehicle_gps_position": px4.gps,
+        "px4/sensor_gps": px4.gps,
+    },
+    "gps_velocity": dict.fromkeys(TWISTS, messages.gps_velocity),
+    "magnetometer": {
+        SENSOR + "MagneticField": messages.magnetometer,
+        "px4/vehicle_magnetometer": px4.magnetometer,
+    },
+    "barometer": {
+        SENSOR + "FluidPressure": messages.barometer,
+        "px4/vehicle_air_data": px4.barometer,
+    },
+    "odometry": dict.fromkeys((ODOMETRY, *TWISTS), messages.odometry),
+    "pose": dict.fromkeys((ODOMETRY, *POSES), messages.pose),
+}
+
+
+def streams_of_topic(role: str, timed: Timed, layout: LogMap) -> Made:
+    """Turn one topic into the streams of its role; UserError for a type that cannot be it."""
+    known = CONVERTERS[role]
+    if timed.type not in known:
+        raise UserError(
+            f"{timed.name}: a {timed.type} is no {role}",
+            why=f"{role} is read from {', '.join(known)}",
+            cure=f"name another topic under `{role}` in the map, or take its fields with `streams`",
+        )
+    return known[timed.type](timed, layout)
+
+
+def imu_of_columns(timed: Timed, layout: LogMap) -> Made:
+    """Return gyro [rad/s] and accel [m/s^2], forward, left, up."""
+    section = layout.imu
+    assert section is not None
+    turn = layout.body(section.axes).matrix.T
+    gyro = np.stack([timed.column(c) for c in section.gyro], axis=-1) @ turn
+    accel = np.stack([timed.column(c) for c in section.accel], axis=-1) @ turn
+    return [stream_of("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
+
+
+def imu_units(stream: Stream, layout: LogMap) -> tuple[Stream, list[str]]:
+    """Apply the units that the map gives the IMU, whether from a topic or a file."""
+    section = layout.imu
+    assert section is not None
+    scale = np.repeat([GYRO_UNITS[section.gyro_unit], ACCEL_UNITS[section.accel_unit]], 3)
+    variance = None if stream.variance is None else stream.variance * np.square(scale)
+    notes = []
+    if section.gyro_unit != "rad/s":
+        notes.append(f"imu: gyro {section.gyro_unit} turned into rad/s")
+    if section.accel_unit != "m/s^2":
+        notes.append(f"imu: accel {section.accel_unit} turned into m/s^2")
+    return stream._replace(values=stream.values * scale, variance=variance), notes
+
+
+def gps_of_columns(timed: Timed, layout: LogMap) -> Made:
+    """Return latitude, longitude [deg], altitude [m], and the velocity where there is a course."""
+    section = layout.gps
+    assert section is not None
+    columns = (section.latitude, section.longitude, section.altitude)
+    values = np.stack([timed.column(c) for c in columns], axis=-1)
+    streams = [stream_of("gps", timed, values, None)]
+    if section.speed:
+        course = np.radians(timed.column(section.course))
+        ahead = np.stack([np.sin(course), np.cos(course)], axis=-1)
+        v = timed.column(section.speed)[:, None] * ahead
+        streams.append(stream_of("gps_velocity", timed, v, None))
+    return streams, []
+
+
+def own_stream(name: str, timed: Timed, section: StreamMap) -> Made:
+    """Return a user's own stream, its channels in SI."""
+    columns, units, notes = [], [], []
+    for channel, what in section.channels.items():
+        given = what.column or what.field
+        if not given:
+            raise UserError(
+                f"streams.{name}.channels.{channel}: it has neither a column nor a field",
+                why="a channel is read from a file's column or from a topic's field",
+                cure=f"add `{'column' if section.file else 'field'}: ...`",
+            )
+        unit, factor = OTHER_UNITS.get(what.unit, (what.unit, 1.0))
+        if unit not in SI_UNITS:
+            notes.append(
+                f"{name}.{channel}: the unit {unit!r} is not known and taken as it stands; known "
+                f"are {', '.join(OTHER_UNITS)}"
+            )
+        columns.append(timed.column(given) * (what.scale * factor))
+        units.append(unit)
+    values = np.stack(columns, axis=-1)
+    return [Stream(name, timed.t, values, tuple(section.channels), tuple(units))], notes

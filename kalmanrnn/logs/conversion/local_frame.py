@@ -1,0 +1,83 @@
+"""A GPS's fixes on the earth become east, north, up; and its stamps an even clock again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.recording import geodesy
+from kalmanrnn.logs.recording.align import snap
+from kalmanrnn.logs.recording.geodesy import Origin
+from kalmanrnn.logs.recording.recording import Stream
+
+FEWEST_FIXES = 10
+# Higher is no fix but a number gone wrong.
+HIGHEST_M = 1e6
+
+
+def on_earth(stream: Stream, name: str) -> tuple[Stream, list[str]]:
+    """Check fixes `[n, 3]` latitude, longitude [deg], altitude [m]; make those NaN that are none.
+
+    0, 0 is a receiver without a fix that does not say so, not a place in the Gulf of Guinea.
+    """
+    values = stream.values
+    outside = np.flatnonzero((np.abs(values[:, :2]) > [90, 180]).any(axis=1))
+    if outside.size:
+        latitude, longitude = values[outside[0], :2]
+        swapped = abs(longitude) <= 90 and abs(latitude) <= 180
+        raise UserError(
+            f"{name}: latitude {latitude:g}, longitude {longitude:g} at fix {outside[0] + 1}",
+            why="they must be degrees within 90 and 180"
+            + (", and these look swapped" if swapped else ""),
+            cure="swap latitude and longitude in the map"
+            if swapped
+            else "check the columns in the map, and that they hold decimal degrees",
+        )
+    nowhere = (values[:, :2] == 0).all(axis=1)
+    if nowhere.all():
+        raise UserError(
+            f"{name}: all {len(values)} fixes are at latitude 0, longitude 0",
+            why="that is what a receiver says that has found no satellites",
+            cure="use a log in which the GPS works",
+        )
+    notes = []
+    if nowhere.any():
+        notes.append(f"{name}: {nowhere.sum()} fixes at latitude 0, longitude 0 left out")
+    high = np.abs(values[:, 2]) > HIGHEST_M
+    if high.any():
+        notes.append(f"{name}: {high.sum()} fixes at impossible altitudes left out")
+    values = np.where((nowhere | high)[:, None], np.nan, values)
+    return stream._replace(values=values), notes
+
+
+def to_local(stream: Stream) -> tuple[Stream, Origin, str]:
+    """Turn fixes into east, north, up of the first one."""
+    origin = Origin(*map(float, stream.values[0]))
+    note = (
+        f"world: east, north, up at latitude {origin.latitude:.7f}, longitude "
+        f"{origin.longitude:.7f}, altitude {origin.altitude_m:.1f} m, the first used fix"
+    )
+    return stream._replace(values=geodesy.geodetic_to_enu(origin, stream.values)), origin, note
+
+
+def snapped(stream: Stream, name: str, period_s: float) -> tuple[Stream, list[str]]:
+    """Put a stream's times onto the receiver's even clock."""
+    if not period_s or len(stream.t) < FEWEST_FIXES:
+        return stream, []
+    even, found = stream.t, 0.0
+    if 0 < period_s < 2 * np.median(np.diff(stream.t)):
+        even, epoch = snap(stream.t, period_s)
+        rising = np.diff(epoch).min() >= 1
+        found = (even[-1] - even[0]) / (epoch[-1] - epoch[0]) if rising else 0.0
+    jitter = np.abs(stream.t - even)
+    if abs(found / period_s - 1) > 1e-3:
+        raise UserError(
+            f"{name}: the fixes do not fit an interval of {period_s:g} s",
+            why="with gps.period_s every fix must have a place of its own on an even clock",
+            cure="correct gps.period_s in the map, or leave it out",
+        )
+    note = (
+        f"{name}: times put onto the receiver's even clock of {period_s:g} s, "
+        f"at most {1e3 * jitter.max():.0f} ms away"
+    )
+    return stream._replace(t=even), [note]

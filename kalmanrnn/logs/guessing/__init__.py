@@ -1,0 +1,1 @@
+"""Guess a map from a log's topics, columns and values."""

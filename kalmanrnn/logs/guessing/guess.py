@@ -1,0 +1,152 @@
+"""The map that an engineer would write for a log, where the log leaves no doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.conversion import extrinsics
+from kalmanrnn.logs.conversion.convert import CONVERTERS
+from kalmanrnn.logs.conversion.reference import ATTITUDE, GLOBAL, LOCAL
+from kalmanrnn.logs.guessing.guess_csv import guess_tables
+from kalmanrnn.logs.guessing.guess_imu import Wheels, imu_lines
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic
+
+# A log with two of these is asked about; of the others, two are left out and said so.
+NEEDED = ("imu", "gps")
+OTHERS = ("magnetometer", "barometer", "odometry", "pose")
+TRUTH = "ground truth of the simulator"
+TEMPLATE = """\
+imu: {topic: /imu/data}
+gps: {topic: /fix}
+streams:
+  wheels: {topic: /wheels, channels: {wheel_left: {field: left.velocity, unit: m/s}}}"""
+
+Guessed = tuple[str, dict[str, Readings]]
+
+
+def guess_map(source: Source, progress: Callable[[int, int], None]) -> Guessed:
+    """Return a map's text, and what was read to find it; UserError where there is a choice."""
+    guess = guess_tables if source.kind == "csv" else guess_topics
+    return guess(source, progress)
+
+
+def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guessed:
+    """Guess by message types; the IMU's mount and units by what it reads."""
+    found = candidates(source)
+    lines = [
+        f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand here"
+    ]
+    lines += _silent(source)
+    have: dict[str, Readings] = {}
+    choices = {role: topics for role, topics in found.items() if role in NEEDED and topics[1:]}
+    for role, topics in found.items():
+        names = [topic.name for topic in topics]
+        if role in choices:
+            lines += [f"{'# ' if i else ''}{role}: {{topic: {n}}}" for i, n in enumerate(names)]
+        elif len(names) > 1:
+            lines.append(f"# {role}: one of {', '.join(names)}")
+        elif role == "imu":
+            more, have = _imu(source, topics[0], found.get("odometry", []), progress)
+            lines += more
+        else:
+            lines.append(f"{role}: {{topic: {names[0]}}}")
+    truth = _truth(source)
+    lines += truth
+    if choices:
+        raise _asked(choices, lines)
+    if not found and not truth:
+        raise _nothing(source)
+    return "\n".join(lines) + "\n", have
+
+
+def candidates(source: Source) -> dict[str, list[Topic]]:
+    """Return the topics with messages that could be each role, by their types."""
+    ulog = source.kind == "ulog"
+    found: dict[str, list[Topic]] = {}
+    for role in (*NEEDED, *OTHERS):
+        kinds = list(CONVERTERS[role])
+        topics = [t for t in source.topics if t.count and t.type in kinds]
+        if role in ("odometry", "pose"):
+            # A twist may be a command, and an Odometry is taken for wheels, not for a pose.
+            odometry = "nav_msgs/msg/Odometry"
+            topics = [t for t in topics if (t.type == odometry) == (role == "odometry")]
+            topics = [t for t in topics if "Twist" not in t.type]
+        if ulog:
+            # PX4 logs a fused topic besides the raw ones, and further instances as NAME.1.
+            first = [k.removeprefix("px4/") for k in kinds]
+            topics = sorted(
+                (t for t in topics if t.name in first), key=lambda t: first.index(t.name)
+            )
+            topics = topics[:1]
+        if topics:
+            found[role] = topics
+    return found
+
+
+def _silent(source: Source) -> list[str]:
+    """Name the topics that could have been a sensor, had they any messages."""
+    kinds = {kind: role for role in (*NEEDED, *OTHERS) for kind in CONVERTERS[role]}
+    empty = [t for t in source.topics if not t.count and t.type in kinds]
+    return [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
+
+
+def _truth(source: Source) -> list[str]:
+    """Name PX4's ground truth, which only simulators log."""
+    names = {t.type: t.name for t in source.topics if t.count}
+    place = names.get(LOCAL) or names.get(GLOBAL)
+    topics = [name for name in (names.get(ATTITUDE), place) if name]
+    if not topics or not place:
+        return []
+    return [f"reference: {{topic: [{', '.join(topics)}], note: {TRUTH}}}"]
+
+
+def _imu(
+    source: Source, topic: Topic, odometry: list[Topic], progress: Callable[[int, int], None]
+) -> tuple[list[str], dict[str, Readings]]:
+    """Write the IMU's section; PX4's units and axes are known, others are looked at."""
+    if topic.type.startswith("px4/"):
+        return [f"imu: {{topic: {topic.name}}}"], {}
+    names = [topic.name, *(t.name for t in odometry[:1])]
+    have = dict(zip(names, source.read(names, progress), strict=True))
+    fields = have[topic.name].fields
+    gyro = np.stack([fields[f"angular_velocity.{a}"] for a in "xyz"], axis=-1)
+    accel = np.stack([fields[f"linear_acceleration.{a}"] for a in "xyz"], axis=-1)
+    q = np.stack([fields[f"orientation.{a}"] for a in "xyzw"], axis=-1)
+    stamps = have[topic.name].stamp_t
+    t = have[topic.name].log_t if stamps is None or not (stamps > 0).all() else stamps
+    rate, wheels = extrinsics.rate_of_attitude(t, q), None
+    if odometry:
+        other = have[odometry[0].name]
+        speed, turn = (other.fields[f"twist.twist.{p}"] for p in ("linear.x", "angular.z"))
+        same = other.stamp_t if t is not have[topic.name].log_t else other.log_t
+        wheels = Wheels(other.log_t if same is None else same, speed, turn)
+        if rate is None:
+            rate = np.interp(t, wheels.t, np.abs(turn))
+    more = imu_lines(gyro, accel, t, rate=rate, wheels=wheels)
+    return ["imu:", f"  topic: {topic.name}", *more], have
+
+
+def _asked(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
+    said = "; ".join(
+        f"{' and '.join(t.name for t in topics)} could each be the {role}"
+        for role, topics in choices.items()
+    )
+    return UserError(
+        said,
+        why="the log does not say which one to use",
+        cure="save this as map.yaml with the right lines uncommented, and give --map map.yaml:\n"
+        + "\n".join(lines),
+    )
+
+
+def _nothing(source: Source) -> UserError:
+    types = ", ".join(dict.fromkeys(t.type for t in source.topics)) or "no topic"
+    return UserError(
+        f"{source.path}: no topic is of a type that is known as a sensor",
+        why=f"it has {types}"[:200],
+        cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+    )

@@ -1,0 +1,208 @@
+"""Guess what the columns of CSV files mean by their names, where the names leave no doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.conversion.read_sections import clock_column, is_row_number
+from kalmanrnn.logs.guessing.guess_imu import imu_lines
+from kalmanrnn.logs.readers.readings import Readings, Source
+
+UNITS = {
+    "rad_s": "rad/s",
+    "rads": "rad/s",
+    "deg_s": "deg/s",
+    "dps": "deg/s",
+    "m_s2": "m/s^2",
+    "m_s_2": "m/s^2",
+    "mps2": "m/s^2",
+    "g": "g",
+}
+KINDS = {
+    "gyro": r"(?:imu_)?(?:gyroscope|gyro|gyr|angular_velocity|ang_vel|angular_rate|omega|w)",
+    "accel": r"(?:imu_)?(?:accelerometer|accel|acc|linear_acceleration|lin_acc|a)",
+}
+AXES = {
+    "": ("x", "y", "z"),
+    "forward-left-up": ("forward", "left", "up"),
+    "forward-right-down": ("forward", "right", "down"),
+}
+PLACE = {
+    "latitude": r"(?:gps_)?lat(?:itude)?(?:_deg)?",
+    "longitude": r"(?:gps_)?(?:lon|lng|long|longitude)(?:_deg)?",
+    "altitude": r"(?:gps_)?(?:alt|altitude|height|ele|elevation)(?:_m)?",
+    "speed": r"(?:gps_)?(?:ground_)?speed_(?:m_s|mps)",
+    "course": r"(?:gps_)?(?:course|cog|track)(?:_deg)?",
+}
+TRUTH = ("reference", "ground_truth", "groundtruth", "truth")
+EARTH = {
+    "ecef_position": ["x_ecef_m", "y_ecef_m", "z_ecef_m"],
+    "ecef_velocity": ["vx_ecef_m_s", "vy_ecef_m_s", "vz_ecef_m_s"],
+    "quaternion_wxyz": ["qw", "qx", "qy", "qz"],
+}
+TEMPLATE = """\
+imu: {file: imu.csv, time: t, gyro: [gx, gy, gz], accel: [ax, ay, az],
+      axes: forward-left-up, gyro_unit: rad/s, accel_unit: m/s^2}
+gps: {file: gps.csv, time: t, latitude: lat, longitude: lon, altitude: alt}
+streams:
+  wheels: {file: wheels.csv, time: t, channels: {wheel_left: {column: left, unit: m/s}}}"""
+
+
+class Header(NamedTuple):
+    """A file's columns: their names as they are, by the names in plain letters."""
+
+    file: str
+    columns: dict[str, str]
+
+
+class Triple(NamedTuple):
+    """Three columns of one vector, their axes by name, and the unit that they end in."""
+
+    columns: list[str]
+    axes: str
+    unit: str
+
+
+def guess_tables(
+    source: Source, progress: Callable[[int, int], None]
+) -> tuple[str, dict[str, Readings]]:
+    """Guess by the names of columns; what of an IMU they do not say, by what it reads."""
+    names = [topic.name for topic in source.topics if topic.count]
+    have = dict(zip(names, source.read(names, progress), strict=True))
+    headers = [_header(readings) for readings in have.values()]
+    imus = [h for h in headers if vector(h, "gyro") and vector(h, "accel")]
+    fixes = [h for h in headers if place(h).keys() >= {"latitude", "longitude", "altitude"}]
+    _check_one("imu", imus)
+    _check_one("gps", fixes)
+    if not imus and not fixes:
+        raise _nothing(source, headers)
+    lines = [f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand"]
+    axes, used = "", {h.file for h in (*imus, *fixes)}
+    for header in imus:
+        more, axes = _imu(header, have[header.file])
+        lines += more
+    for header in fixes:
+        lines += ["gps:", *_clock(have[header.file])]
+        lines += [f"  {key}: {_said(column)}" for key, column in place(header).items()]
+    for header in headers:
+        named = Path(header.file).stem.lower() in TRUTH
+        if named and header.columns.keys() >= set(EARTH["ecef_position"]):
+            lines += _reference(header, have[header.file], axes)
+            used.add(header.file)
+    spare = [h.file for h in headers if h.file not in used]
+    if spare:
+        lines.append(f"# not used: {', '.join(spare)}; `streams` could name what is in it")
+    return "\n".join(lines) + "\n", have
+
+
+def vector(header: Header, kind: str) -> Triple | None:
+    """Find the three columns of a gyroscope or an accelerometer; None where not just one."""
+    found = []
+    for axes, names in AXES.items():
+        for unit in ("", *UNITS):
+            ends = f"_{unit}" if unit else ""
+            hits = [
+                [
+                    plain
+                    for plain in header.columns
+                    if re.fullmatch(f"{KINDS[kind]}_?{n}{ends}", plain)
+                ]
+                for n in names
+            ]
+            if all(len(hit) == 1 for hit in hits):
+                columns = [header.columns[hit[0]] for hit in hits]
+                found.append(Triple(columns, axes, UNITS.get(unit, "")))
+    return found[0] if len(found) == 1 else None
+
+
+def place(header: Header) -> dict[str, str]:
+    """Find the columns of a GPS; speed and course only together."""
+    found = {}
+    for key, pattern in PLACE.items():
+        hits = [c for plain, c in header.columns.items() if re.fullmatch(pattern, plain)]
+        if len(hits) == 1:
+            found[key] = hits[0]
+    if not {"speed", "course"} <= found.keys():
+        found = {key: c for key, c in found.items() if key not in ("speed", "course")}
+    return found
+
+
+def _imu(header: Header, readings: Readings) -> tuple[list[str], str]:
+    gyro, accel = vector(header, "gyro"), vector(header, "accel")
+    assert gyro is not None
+    assert accel is not None
+    lines = ["imu:", *_clock(readings)]
+    for name, triple in (("gyro", gyro), ("accel", accel)):
+        lines.append(f"  {name}: [{', '.join(map(_said, triple.columns))}]")
+    w, a = (np.stack([readings.fields[c] for c in x.columns], axis=-1) for x in (gyro, accel))
+    axes = gyro.axes if gyro.axes == accel.axes else ""
+    lines += imu_lines(w, a, readings.log_t, axes=axes, units=(gyro.unit, accel.unit))
+    return lines, axes
+
+
+def _reference(header: Header, readings: Readings, axes: str) -> list[str]:
+    lines = ["reference:", *_clock(readings)]
+    for key, names in EARTH.items():
+        if set(names) <= header.columns.keys():
+            lines.append(f"  {key}: [{', '.join(_said(header.columns[n]) for n in names)}]")
+    if axes:
+        lines.append(f"  axes: {axes}  # as the IMU's")
+    return [*lines, f"  note: taken from {header.file}, by its name alone"]
+
+
+def _clock(readings: Readings) -> list[str]:
+    time = clock_column(readings)
+    if time is None and is_row_number(readings):
+        raise UserError(
+            f"{readings.topic.name}: no column is named as its time",
+            why=f"it has {', '.join(readings.fields)}"[:200],
+            cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+        )
+    return [f"  file: {_said(readings.topic.name)}", *([f"  time: {_said(time)}"] if time else [])]
+
+
+def _header(readings: Readings) -> Header:
+    names = list(readings.fields)
+    plain = [re.sub(r"[^a-z0-9]+", "_", _split(name).lower()).strip("_") for name in names]
+    return Header(readings.topic.name, dict(zip(plain, names, strict=True)))
+
+
+def _split(name: str) -> str:
+    """Part words that only a capital letter parts, such as gyroX."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+
+
+def _said(text: str) -> str:
+    """Write a name as YAML, in quotes where it needs them."""
+    return text if re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and text.lower() not in (
+        "y", "n", "yes", "no", "on", "off", "true", "false", "null",
+    ) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'  # fmt: skip
+
+
+def _check_one(role: str, headers: list[Header]) -> None:
+    if len(headers) > 1:
+        names = [h.file for h in headers]
+        raise UserError(
+            f"{' and '.join(names)} could each be the {role}",
+            why="the log does not say which one to use",
+            cure="write a map.yaml with one of these lines and the right columns, "
+            "and give it with --map map.yaml:\n"
+            + "\n".join(f"{role}: {{file: {n}, ...}}" for n in names)
+            + "\nA whole map looks like this:\n"
+            + TEMPLATE,
+        )
+
+
+def _nothing(source: Source, headers: list[Header]) -> UserError:
+    said = "; ".join(f"{h.file}: {', '.join(h.columns.values())}" for h in headers)
+    return UserError(
+        f"{source.path}: no column's name says that it is an IMU's or a GPS's",
+        why=f"it has {said}"[:300],
+        cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+    )

@@ -1,0 +1,79 @@
+"""Lines of a guessed map on how an IMU hangs and in which units it speaks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.logs.conversion import extrinsics
+
+
+class Wheels(NamedTuple):
+    """What wheels say, on the IMU's clock: times `[n]`, speed [m/s], turn rate [rad/s]."""
+
+    t: np.ndarray
+    speed: np.ndarray
+    turn: np.ndarray
+
+
+def imu_lines(
+    gyro: np.ndarray,
+    accel: np.ndarray,
+    t: np.ndarray,
+    *,
+    rate: np.ndarray | None = None,
+    wheels: Wheels | None = None,
+    axes: str = "",
+    units: tuple[str, str] = ("", ""),
+) -> list[str]:
+    """Write axes and units of an IMU by what it reads, `[n, 3]`; what is given stays.
+
+    rate: its turn rate `[n]` [rad/s] as others know it.
+    """
+    force = extrinsics.slow_force(gyro, accel)
+    said = ", ".join(f"{a:.2f}" for a in force)
+    known = bool(np.isfinite(force).all() and np.linalg.norm(force) > 0)
+    lines = [f"  axes: {axes}"] if axes else _axes_lines(force, accel, t, wheels) if known else []
+    gyro_unit = units[0] or extrinsics.gyro_unit_of(gyro, rate, t)
+    accel_unit = units[1] or extrinsics.accel_unit_of(force)
+    if gyro_unit != "rad/s":
+        lines.append(
+            f"  gyro_unit: {gyro_unit}"
+            + "  # in deg/s, by how large its rates are" * (not units[0])
+        )
+    elif rate is None and not units[0] and extrinsics.is_fast(gyro):
+        lines.append("  # its rates are large for rad/s: check gyro_unit")
+    if accel_unit == "g":
+        lines.append(
+            "  accel_unit: g" + f"  # in g, for at rest it reads ({said})" * (not units[1])
+        )
+    if not accel_unit:
+        lines.append(f"  # at rest it reads ({said}), neither 9.8 m/s^2 nor 1 g: check accel_unit")
+    return lines
+
+
+def _axes_lines(
+    force: np.ndarray, accel: np.ndarray, t: np.ndarray, wheels: Wheels | None
+) -> list[str]:
+    """Write how the IMU hangs: up by gravity, forward by the wheels where they tell."""
+    R, left = extrinsics.mount_of(force)
+    quarters, sure = 0, 0.0
+    if wheels is not None:
+        level = (accel @ R.T)[:, :2] * (extrinsics.GRAVITY / np.linalg.norm(force))
+        quarters, sure = extrinsics.forward_of(t, level, *wheels)
+        R = extrinsics.turned_by(quarters) @ R
+    lines = []
+    if not np.array_equal(R, np.eye(3)):
+        up = ", ".join(f"{a:.2f}" for a in force)
+        ahead = (
+            f"forward is where the wheels speed up (correlation {sure:.2f})"
+            if sure
+            else "which way is forward is not known"
+        )
+        rows = ", ".join("[" + ", ".join(map(str, row)) + "]" for row in R.tolist())
+        lines.append(f"  # at rest it reads ({up}), which must be up; {ahead}")
+        lines.append(f"  axes: [{rows}]")
+    if left > extrinsics.TILTED_DEG:
+        lines.append(f"  # {left:.0f} deg from level even so: check the axes")
+    return lines

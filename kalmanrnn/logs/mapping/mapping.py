@@ -1,0 +1,229 @@
+"""Read a log's map, a small YAML, and refuse what nothing would read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.mapping.layout import (
+    ACCEL_UNITS,
+    CLOCKS,
+    FRAMES,
+    GYRO_UNITS,
+    TIME_UNITS,
+    ChannelMap,
+    GpsMap,
+    ImuMap,
+    LogMap,
+    ReferenceMap,
+    StreamMap,
+    TopicMap,
+    VectorMap,
+    WindowMap,
+)
+from kalmanrnn.logs.mapping.values import (
+    axes,
+    choice,
+    names,
+    nearest,
+    number,
+    numbers,
+    seconds,
+    table,
+    text,
+    wrong,
+)
+
+COUNTS = {
+    "gyro": 3,
+    "accel": 3,
+    "ecef_position": 3,
+    "ecef_velocity": 3,
+    "quaternion_wxyz": 4,
+    "lever_arm_m": 3,
+    "origin": 3,
+}
+# What a section needs where it reads a file; with a topic, the message type says it.
+COLUMNS = {
+    ImuMap: ("file", "gyro", "accel"),
+    GpsMap: ("file", "latitude", "longitude", "altitude"),
+    ReferenceMap: ("file",),
+    StreamMap: ("file",),
+}
+ONLY_COLUMNS = {"time", "time_unit", "speed", "course", "ecef_position", "ecef_velocity"} | {
+    "quaternion_wxyz"
+}
+ONLY_TOPIC = {"frame"}
+STREAMS = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose", "streams")
+
+# What code looks for by these names must be what importers make.
+TAKEN = ("imu", "gps", "gps_velocity", "reference")
+
+
+def read_map(path: Path) -> LogMap:
+    """Read and check a map file; UserError says where it is wrong."""
+    return parse_map(path.name, map_text(path))
+
+
+def map_text(path: Path) -> str:
+    """Return a map file's text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(
+            f"cannot read the map {path}",
+            why=str(e),
+            cure="give the map's path with --map FILE.yaml",
+        ) from e
+
+
+def parse_map(name: str, content: str) -> LogMap:
+    """Check a map's text; `name` stands in what is said of it."""
+    try:
+        _check_twice(name, yaml.compose(content, yaml.SafeLoader))
+        raw = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f"{name} line {mark.line + 1}" if mark else name
+        raise UserError(
+            f"{where}: not valid YAML",
+            why=str(getattr(e, "problem", None) or e),
+            cure=f"mend {name}; keys and values are written `key: value`",
+        ) from e
+    layout = _section(name, raw, LogMap)
+    for own in layout.streams:
+        if own in TAKEN or getattr(layout, own, None) is not None:
+            raise wrong(f"{name}: streams", own, "a name that no section has, nor an IMU or a GPS")
+    if not any(getattr(layout, stream) for stream in STREAMS):
+        raise UserError(
+            f"{name}: it names no sensor",
+            why="a map says where the log's sensors are",
+            cure=f"add one of {', '.join(STREAMS)}",
+        )
+    return layout
+
+
+def _check_twice(name: str, node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice: YAML would quietly keep the last."""
+    parts = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise UserError(
+                    f"{name} line {key.start_mark.line + 1}: {key.value!r} stands there twice",
+                    why="only one of the two could be read",
+                    cure="remove one of them",
+                )
+            seen.add(key.value if isinstance(key.value, str) else None)
+            parts.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    for part in parts:
+        _check_twice(name, part)
+
+
+def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[str]) -> None:
+    if not isinstance(raw, dict):
+        raise UserError(
+            f"{where}: expected keys and values, got {raw!r}",
+            why="docs/your-own-logs.md says what a map holds",
+            cure=f"write {', '.join(required) or 'them'} as `key: value`",
+        )
+    known = list(known)
+    for key in raw:
+        if key not in known:
+            raise UserError(
+                f"{where}: unknown key {key!r}",
+                why="a key that nothing reads would be a setting silently ignored",
+                cure=nearest(key, known),
+            )
+    for key in required:
+        if key not in raw:
+            raise UserError(
+                f"{where}: {key!r} is missing", why="it has no default", cure=f"add `{key}: ...`"
+            )
+
+
+def _section(where: str, raw: Any, kind: type) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    if kind in (TopicMap, VectorMap) and isinstance(raw, str):
+        raw = {"topic": raw}
+    _check_keys(where, raw, fields, _needed(where, raw, kind))
+    values = {}
+    for name, value in raw.items():
+        # Annotations are strings here, so that a field's type names its reader.
+        read = _CHOICES.get(name) or _READERS[str(fields[name].type)]
+        at = f"{where}: {name}" if kind is LogMap else f"{where}.{name}"
+        values[name] = read(at, value)
+        if name in COUNTS and len(values[name]) != COUNTS[name]:
+            what = (
+                "column names" if values[name] and isinstance(values[name][0], str) else "numbers"
+            )
+            raise wrong(at, value, f"{COUNTS[name]} {what}")
+    if "channels" in values and not values["channels"]:
+        raise wrong(f"{where}.channels", {}, "one channel or more")
+    if bool(values.get("speed")) != bool(values.get("course")):
+        raise wrong(where, "only one of speed and course", "both or neither")
+    return kind(**values)
+
+
+def _needed(where: str, raw: Any, kind: type) -> list[str]:
+    """Return the keys that a section must have, by whether it reads a topic or a file."""
+    fields = dataclasses.fields(kind)
+    needed = [f.name for f in fields if _MISSING is f.default is f.default_factory]
+    if kind not in COLUMNS or not isinstance(raw, dict):
+        return needed
+    if not raw.get("topic"):
+        _refuse_keys(where, raw, ONLY_TOPIC & {f.name for f in fields}, "a file")
+        shape = kind is ReferenceMap and "channels" not in raw
+        return [*needed, *COLUMNS[kind], *(["ecef_position"] if shape else [])]
+    only = {*COLUMNS[kind], *ONLY_COLUMNS, *(["channels"] if kind is ReferenceMap else [])}
+    _refuse_keys(where, raw, only, "a topic")
+    return needed
+
+
+def _refuse_keys(where: str, raw: dict[str, Any], refused: set[str], beside: str) -> None:
+    for key in raw:
+        if key in refused:
+            raise UserError(
+                f"{where}: {key!r} says nothing of {beside}",
+                why="a topic's message type says what its fields mean; columns belong to files",
+                cure=f"remove `{key}`, or give {'a topic' if beside == 'a file' else 'a file'}",
+            )
+
+
+def _of(kind: type) -> Callable[[str, Any], Any]:
+    return lambda where, value: _section(where, value, kind)
+
+
+_MISSING = dataclasses.MISSING
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "str": text,
+    "float": number,
+    "Names": names,
+    "Axes | None": axes,
+    "tuple[float, ...]": numbers,
+    "dict[str, tuple[float, ...]]": partial(table, numbers),
+    "dict[str, ChannelMap]": partial(table, _of(ChannelMap)),
+    "dict[str, StreamMap]": partial(table, _of(StreamMap)),
+    "WindowMap": _of(WindowMap),
+    **{
+        f"{kind.__name__} | None": _of(kind)
+        for kind in (ImuMap, GpsMap, ReferenceMap, TopicMap, VectorMap)
+    },
+}
+_CHOICES: dict[str, Callable[[str, Any], Any]] = {
+    "delay_s": seconds,
+    "gyro_unit": choice(GYRO_UNITS),
+    "accel_unit": choice(ACCEL_UNITS),
+    "time_unit": choice(TIME_UNITS),
+    "clock": choice(CLOCKS[1:]),
+    "frame": choice(FRAMES[1:]),
+}

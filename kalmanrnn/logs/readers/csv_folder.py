@@ -1,0 +1,177 @@
+"""CSV files as readings, one topic each; every repair is stated."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.cells import KINDS, Column, read_cells, same_family
+from kalmanrnn.logs.readers.csv_text import (
+    SEPARATORS,
+    Head,
+    Row,
+    dialect_of,
+    encoding_of,
+    head_of,
+    rows_of,
+)
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic
+from kalmanrnn.logs.readers.time_column import clock_of
+
+# Small blocks, because the cells of one live at a time: twice as quick as 20,000 rows.
+BLOCK = 1_000
+SAMPLE = 64
+
+
+def open_csv(path: Path, files: Sequence[Path]) -> Source:
+    """Read CSV files, and keep their numbers.
+
+    In a folder a damaged file is refused only when it is asked for: another may be all a drive
+    needs.
+    """
+    held: dict[str, Readings | UserError] = {}
+    notes = []
+    for file in files:
+        try:
+            held[file.name], said = _read_file(file)
+            notes += [f"{file.name}: {note}" for note in said]
+        except UserError as problem:
+            held[file.name] = problem
+            notes.append(f"{file.name} cannot be read: {problem.what}")
+    failed = [problem for problem in held.values() if isinstance(problem, UserError)]
+    if len(failed) == len(held):
+        raise failed[0]
+    topics = tuple(
+        Topic(name, "csv", 0 if isinstance(r, UserError) else r.topic.count)
+        for name, r in held.items()
+    )
+    return Source(str(path), "csv", topics, partial(_read, held), tuple(notes))
+
+
+def _read(
+    held: dict[str, Readings | UserError],
+    names: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> list[Readings]:
+    found = []
+    for name in names:
+        readings = held[name]
+        if isinstance(readings, UserError):
+            raise readings
+        found.append(readings)
+    total = sum(r.topic.count for r in found)
+    progress(total, total)
+    return found
+
+
+def _read_file(path: Path) -> tuple[Readings, list[str]]:
+    encoding, notes = encoding_of(path)
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            separator, comma = dialect_of(file)
+            if SEPARATORS[separator]:
+                notes.append(f"columns are parted by {SEPARATORS[separator]}")
+            file.seek(0)
+            return _read_rows(path.name, rows_of(file, separator), comma, notes)
+    except (OSError, UnicodeError, csv.Error) as problem:
+        raise UserError(
+            f"cannot read {path}",
+            why=f"{type(problem).__name__}: {problem}"[:160],
+            cure="save it again as CSV, UTF-8",
+        ) from None
+
+
+def _read_rows(
+    name: str, rows: Iterator[Row], comma: bool, notes: list[str]
+) -> tuple[Readings, list[str]]:
+    head = head_of(name, rows, comma)
+    notes = [*notes, *head.notes]
+    blocks: list[list[Column | None]] = []
+    text: dict[str, str] = {}
+    samples: dict[str, Sequence[str]] = {}
+    rows = chain(head.rows, rows)
+    while block := list(islice(rows, BLOCK)):
+        block = _squared(name, block, rows, len(head.names), notes)
+        if not block:
+            break
+        cells = dict(zip(head.names, zip(*(row for _, row in block), strict=True), strict=True))
+        samples = samples or {n: c[:SAMPLE] for n, c in cells.items()}
+        blocks.append([_column(n, c, block, comma, text) for n, c in cells.items()])
+    return _assembled(name, head, blocks, text, samples, notes)
+
+
+def _column(
+    name: str, cells: Sequence[str], block: list[Row], comma: bool, text: dict[str, str]
+) -> Column | None:
+    """Read one column of a block; what is no number is put down in text, with its line."""
+    if name in text:
+        return None
+    found = read_cells(cells, comma=comma)
+    if isinstance(found, Column):
+        return found
+    text[name] = f"{cells[found].strip()[:40]!r} in line {block[found][0]}"
+    return None
+
+
+def _squared(
+    name: str, block: list[Row], rows: Iterator[Row], width: int, notes: list[str]
+) -> list[Row]:
+    """Refuse rows of another length; empty cells at the end, and a last row cut off, are cut."""
+    for i, (line, cells) in enumerate(block):
+        if len(cells) == width:
+            continue
+        if len(cells) > width and not any(c.strip() for c in cells[width:]):
+            block[i] = (line, cells[:width])
+            continue
+        if len(cells) < width and i == len(block) - 1 and next(rows, None) is None:
+            notes.append(f"line {line}, the last, is cut off and left out")
+            return block[:-1]
+        raise UserError(
+            f"{name} line {line}: {len(cells)} cells, but the header has {width}",
+            why="a row of another length cannot be matched with the columns",
+            cure=f"mend or remove line {line}",
+        )
+    return block
+
+
+def _assembled(
+    name: str,
+    head: Head,
+    blocks: list[list[Column | None]],
+    text: dict[str, str],
+    samples: dict[str, Sequence[str]],
+    notes: list[str],
+) -> tuple[Readings, list[str]]:
+    """Put the blocks' columns together, and find the clock."""
+    columns: dict[str, np.ndarray] = {}
+    kinds: dict[str, frozenset[str]] = {}
+    for i, column in enumerate(head.names):
+        parts = [block[i] for block in blocks]
+        if column in text or not parts:
+            continue
+        read = [p for p in parts if p is not None]
+        if not all(same_family(read[0].kinds, p.kinds) for p in read):
+            text[column] = "a mixture of numbers, clock times and dates"
+            continue
+        columns[column] = np.concatenate([p.values for p in read])
+        kinds[column] = frozenset().union(*(p.kinds for p in read))
+    if not columns:
+        raise UserError(
+            f"{name} has no column of numbers",
+            why="; ".join(f"{c}: {t}" for c, t in text.items())[:160] or "it has no rows",
+            cure="check how it was recorded",
+        )
+    t, said = clock_of(name, columns, head.units, text, samples, kinds)
+    for kind in KINDS:
+        having = [c for c in columns if kind in kinds[c]]
+        if KINDS[kind] and having:
+            notes.append(f"{KINDS[kind]} ({', '.join(having)})")
+    notes += [f"column {c} is left out: {reason} is no number" for c, reason in text.items()]
+    topic = Topic(name, "csv", len(t))
+    return Readings(topic, t, None, columns), [*notes, *said]

@@ -1,0 +1,125 @@
+"""The text of a CSV file as rows of cells: its encoding, what parts its columns, its header."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.cells import is_number
+
+LONGEST_LINE_BYTES = 1 << 20
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SEPARATORS = {",": "", ";": "semicolons", "\t": "tabs", " ": "spaces"}
+
+Row = tuple[int, list[str]]
+
+
+class Head(NamedTuple):
+    """What the first rows say. names: columns; units: by name; rows: data rows read already."""
+
+    names: list[str]
+    units: dict[str, str]
+    rows: list[Row]
+    notes: list[str]
+
+
+def encoding_of(path: Path) -> tuple[str, list[str]]:
+    """Find the encoding from the file's first bytes, and from whether it can be decoded."""
+    with path.open("rb") as file:
+        start = file.read(LONGEST_LINE_BYTES)
+        for mark, encoding in BOMS.items():
+            if start.startswith(mark):
+                return encoding, [] if encoding == "utf-8-sig" else [f"read as {encoding}"]
+        if not start.strip():
+            raise UserError(
+                f"{path.name} is empty", why="not even a header", cure="check how it was recorded"
+            )
+        if b"\0" in start:
+            raise UserError(
+                f"{path.name} is no text",
+                why="it holds zero bytes",
+                cure="save it again as CSV, UTF-8",
+            )
+        if len(start) == LONGEST_LINE_BYTES and not {b"\n"[0], b"\r"[0]} & set(start):
+            raise UserError(
+                f"{path.name} is no table",
+                why="its first line has no end",
+                cure="save it again as CSV, one reading a line",
+            )
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            decoder.decode(start)
+            for part in iter(partial(file.read, 1 << 20), b""):
+                decoder.decode(part)
+        except UnicodeDecodeError:
+            return "latin-1", ["it is no UTF-8; read as latin-1"]
+    return "utf-8", []
+
+
+def dialect_of(file: TextIO) -> tuple[str, bool]:
+    """Return what parts the columns, and whether a comma may be the decimal point."""
+    lines = [line for line in islice(file, 20) if line.strip()]
+    header = lines[0] if lines else ""
+    separator = max(";\t,", key=header.count)
+    if separator not in header:
+        separator = " " if len(header.split()) > 1 else ","
+    return separator, separator != "," and any("," in line for line in lines[1:])
+
+
+def rows_of(file: Iterable[str], separator: str) -> Iterator[Row]:
+    """Yield line numbers and cells of lines that are not empty."""
+    if separator == " ":
+        yield from ((i, cells) for i, line in enumerate(file, 1) if (cells := line.split()))
+        return
+    reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+    for cells in reader:
+        if any(map(str.strip, cells)):
+            yield reader.line_num, cells
+
+
+def head_of(name: str, rows: Iterator[Row], comma: bool) -> Head:
+    """Read the header, a row of units below it, and the first row of numbers."""
+    _, header = next(rows, (0, []))
+    if header and header[0].startswith("sep="):
+        # A line that is for Excel alone.
+        _, header = next(rows, (0, []))
+    if not header:
+        raise UserError(
+            f"{name} is empty", why="not even a header", cure="check how it was recorded"
+        )
+    second = next(rows, None)
+    numeric = partial(is_number, comma=comma)
+    if all(map(numeric, header)):
+        names = [f"column_{i + 1}" for i in range(len(header))]
+        early = [(1, header), *([second] if second else [])]
+        return Head(names, {}, early, [f"no header: columns are called column_1 to {names[-1]}"])
+    names = [cell.strip() for cell in header]
+    names[0] = names[0].lstrip("#% ") or names[0]
+    while names and not names[-1]:
+        names.pop()
+    names, notes = _distinct(names), []
+    if second and not any(map(numeric, second[1])) and any(c.strip() for c in second[1]):
+        third = next(rows, None)
+        if third and any(map(numeric, third[1])):
+            units = {n: c.strip(" []()") for n, c in zip(names, second[1], strict=False)}
+            said = ", ".join(u for u in units.values() if u)[:80]
+            return Head(names, units, [third], [f"line {second[0]} is skipped as units ({said})"])
+        return Head(names, {}, [second, *([third] if third else [])], notes)
+    return Head(names, {}, [second] if second else [], notes)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Name what has no name, or another's, by its place."""
+    seen: set[str] = set()
+    found = []
+    for i, name in enumerate(names):
+        name = name if name and name not in seen else f"{name or 'column'}_{i + 1}"
+        seen.add(name)
+        found.append(name)
+    return found

@@ -1,0 +1,231 @@
+"""ROS bags as readings: ROS 1 `.bag`, ROS 2 sqlite3 and MCAP; rosbags does the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.guard import door, need
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic
+from kalmanrnn.logs.readers.ros_types import define
+from kalmanrnn.logs.readers.wire import decode
+from kalmanrnn.logs.readers.wire_layout import Coding
+
+BLOCK = 4096
+BLOCK_BYTES = 16 << 20
+MAX_CHUNK_BYTES = 1 << 29
+
+
+class Pile(NamedTuple):
+    """What was read of one topic so far; the lists fill while a bag is read.
+
+    times [ns] and raws: messages not decoded yet. blocks: decoded ones. frame: the first's.
+    """
+
+    topic: Topic
+    coding: Coding
+    times: list[int]
+    raws: list[bytes]
+    blocks: list[tuple[np.ndarray, dict[str, np.ndarray]]]
+    frame: list[str]
+
+
+def open_bag(path: Path) -> Source:
+    """Open a bag: a file, or the folder that has its metadata.yaml."""
+    with _opened(path) as reader:
+        kind = _kind(path, reader)
+        chosen, notes = _chosen(path, reader)
+        notes += _unmerged(reader)
+        topics = tuple(pile.topic for pile, _ in chosen.values())
+    if not topics:
+        raise UserError(
+            f"no topic of {path} can be read",
+            why="; ".join(notes) or "it has none",
+            cure="record it again with the topics of an IMU and of what corrects it",
+        )
+    return Source(str(path), kind, topics, partial(_read, path), tuple(notes))
+
+
+def _read(path: Path, names: Sequence[str], progress: Callable[[int, int], None]) -> list[Readings]:
+    """Read the topics asked for, block by block."""
+    with _opened(path) as reader:
+        chosen = _chosen(path, reader)[0]
+        asked = {name: chosen[name] for name in names}
+        piles = {c.id: pile for pile, connections in asked.values() for c in connections}
+        wanted = [c for _, connections in asked.values() for c in connections]
+        total, done, pending = sum(p.topic.count for p, _ in asked.values()), 0, 0
+        for connection, t, raw in _messages(path, reader, wanted):
+            pile = piles[connection.id]
+            pile.times.append(t)
+            pile.raws.append(raw)
+            pending += len(raw)
+            if len(pile.raws) >= BLOCK or pending > BLOCK_BYTES:
+                done += sum(_flush(path, p) for p, _ in asked.values())
+                pending = 0
+                progress(done, total)
+        for pile, _ in asked.values():
+            _flush(path, pile)
+    progress(total, total)
+    read = {name: _readings(pile) for name, (pile, _) in asked.items()}
+    return [read[name] for name in names]
+
+
+def _messages(path: Path, reader: Any, wanted: list[Any]) -> Iterator[tuple[Any, int, bytes]]:
+    # rosbags reads all topics where none is asked for.
+    if wanted:
+        with door(path, _cure(path)):
+            yield from reader.messages(wanted)
+
+
+def _flush(path: Path, pile: Pile) -> int:
+    """Decode what waits; return how many messages that were."""
+    count = len(pile.raws)
+    if count:
+        with door(path, _cure(path), part=pile.topic.name):
+            if not pile.blocks:
+                header = getattr(pile.coding.deserialize(pile.raws[0]), "header", None)
+                pile.frame.append(str(getattr(header, "frame_id", "")))
+            fields = decode(pile.coding, pile.raws)
+        pile.blocks.append((np.array(pile.times, np.int64), fields))
+        pile.times.clear()
+        pile.raws.clear()
+    return count
+
+
+def _readings(pile: Pile) -> Readings:
+    """Put a topic's blocks together; keep the fields that all of its messages have."""
+    if not pile.blocks:
+        return Readings(pile.topic._replace(count=0), np.zeros(0), None, {})
+    times = np.concatenate([t for t, _ in pile.blocks])
+    fields = {}
+    for name, a in list(pile.blocks[0][1].items()):
+        # Blocks give up what is joined, so that no more than one field is held twice.
+        parts = [f.pop(name, None) for _, f in pile.blocks]
+        if all(part is not None and part.shape[1:] == a.shape[1:] for part in parts):
+            fields[name] = np.concatenate([part for part in parts if part is not None])
+    seconds, nanoseconds = (fields.get(f"header.stamp.{n}") for n in ("sec", "nanosec"))
+    stamp = None
+    if seconds is not None and nanoseconds is not None:
+        stamp = seconds + 1e-9 * nanoseconds
+    return Readings(
+        pile.topic._replace(count=len(times)),
+        times / 1e9,
+        stamp,
+        {name: a for name, a in fields.items() if not name.startswith("header.")},
+        pile.frame[0],
+    )
+
+
+def _chosen(path: Path, reader: Any) -> tuple[dict[str, tuple[Pile, list[Any]]], list[str]]:
+    """Return an empty pile and the connections of each topic that can be read, and notes."""
+    notes, found, borrowed = [], {}, set()
+    for name in sorted({c.topic for c in reader.connections}):
+        every = [c for c in reader.connections if c.topic == name]
+        kind = every[0].msgtype
+        same = [c for c in every if c.msgtype == kind]
+        known = define(path, every[0])
+        if known.typestore is None:
+            notes.append(f"{name} is left out, of type {kind}: {known.why}")
+            continue
+        if known.borrowed:
+            borrowed.add(kind)
+        if len(same) < len(every):
+            notes.append(f"{name} has messages of several types; only {kind} is read")
+        topic = Topic(name, kind, sum(c.msgcount for c in same))
+        coding = Coding(known.typestore, kind, cdr=not _is_ros1(path))
+        found[name] = (Pile(topic, coding, [], [], [], []), same)
+    if borrowed:
+        notes.append(
+            f"no type definitions in the bag for {', '.join(sorted(borrowed))}: "
+            "read with those of ROS 2 Humble"
+        )
+    return found, notes
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a bag with rosbags' reader of its kind.
+
+    Not with AnyReader, which refuses all topics where one has a definition that it cannot read
+    or whose hash it computes differently.
+    """
+    module = need("rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", path)
+    with _profile_named(path), door(path, _cure(path)):
+        reader = module.Reader(path)
+        reader.open()
+    try:
+        for storage in _storages(reader):
+            _check_chunks(path, storage)
+        yield reader
+    finally:
+        reader.close()
+
+
+def _is_ros1(path: Path) -> bool:
+    return path.suffix == ".bag"
+
+
+@contextmanager
+def _profile_named(path: Path) -> Iterator[None]:
+    """Say what an MCAP file is where it is whole, but not of ROS 2."""
+    try:
+        yield
+    except UserError as problem:
+        if "Profile is not ros2" not in problem.why:
+            raise
+        raise UserError(
+            f"{path} holds no ROS 2 messages",
+            why="an MCAP file may carry others too (ROS 1, protobuf, JSON); this one does",
+            cure="give the bag that it was made from, or record it with ros2 bag record -s mcap",
+        ) from None
+
+
+def _storages(reader: Any) -> list[Any]:
+    """Return what holds the messages: the files of a ROS 2 bag, or a ROS 1 bag itself."""
+    top = getattr(reader, "storage", reader)
+    return getattr(top, "storages", [top])
+
+
+def _kind(path: Path, reader: Any) -> str:
+    if _is_ros1(path):
+        return "ros1"
+    names = [type(s).__name__ for s in _storages(reader)]
+    return "mcap" if any(name.startswith("Mcap") for name in names) else "ros2"
+
+
+def _unmerged(reader: Any) -> list[str]:
+    """Say where a recorder that died has left messages beside a database; they are not read."""
+    beside = [Path(f"{s.path}-wal") for s in _storages(reader) if hasattr(s, "dbconn")]
+    return [
+        f"{wal.name} holds messages that are not read: sqlite3 {wal.name.removesuffix('-wal')} "
+        "'PRAGMA wal_checkpoint(TRUNCATE)' brings them in"
+        for wal in beside
+        if wal.exists() and wal.stat().st_size
+    ]
+
+
+def _check_chunks(path: Path, storage: Any) -> None:
+    """Refuse a file whose chunks do not fit into memory; rosbags holds one at a time."""
+    sizes = [getattr(c, "uncompressed_size", 0) for c in getattr(storage, "chunks", [])]
+    if max(sizes, default=0) > MAX_CHUNK_BYTES:
+        raise UserError(
+            f"{path} holds a chunk of {max(sizes) / 1e9:.1f} GB",
+            why="a chunk is read into memory whole; recorders write some megabytes each",
+            cure=f"mcap compress {path} -o smaller.mcap  (writes chunks of 4 MB)",
+        )
+
+
+def _cure(path: Path) -> str:
+    if path.suffix == ".bag":
+        return f"rosbag reindex {path}  (in ROS 1), or copy the log from the robot again"
+    if path.suffix == ".mcap":
+        return f"mcap recover {path} -o mended.mcap  (the mcap tool of foxglove)"
+    if path.suffix == ".db3":
+        return f"sqlite3 {path} .recover | sqlite3 mended.db3"
+    return f"ros2 bag reindex {path}, or give the .mcap or .db3 file inside it"

@@ -1,0 +1,147 @@
+"""Which column of a CSV file is its clock, and what that is in seconds; numpy only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+
+NAMES = ("t", "time", "timestamp", "stamp", "log_t", "timestamps", "times")
+LATER_NAMES = ("seconds", "secs", "sec", "elapsed", "elapsed_time", "datetime", "utc", "epoch")
+UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "usec", "µs", "micros", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nanos", "nanoseconds"), 1e-9),
+}
+CALLED = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
+# Whole numbers: least size of a Unix time in a unit, and least step between readings.
+UNIX = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
+STEPS = ((1.1e6, 1e-9), (2e3, 1e-6), (2.0, 1e-3), (0.0, 1.0))
+SHORTENED = re.compile(r"\d(\.\d{0,5})?[eE]\+?\d+")
+
+
+def clock_of(
+    file: str,
+    columns: Mapping[str, np.ndarray],
+    units: Mapping[str, str],
+    text: Mapping[str, str],
+    samples: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, frozenset[str]],
+) -> tuple[np.ndarray, list[str]]:
+    """Return seconds `[n]` and notes; the row number where no column is a clock.
+
+    units: from a second header row. text: columns left out -> the cell that is no number.
+    samples: first cells as written; kinds: how they were read. UserError where the clock that
+    the names promise cannot be read, or has lost its decimals.
+    """
+    count = len(next(iter(columns.values()), ()))
+    pair = _pair(columns)
+    for names in (NAMES, () if pair else LATER_NAMES):
+        found = _named([*columns, *text], names)
+        if found in text:
+            raise UserError(
+                f"{file}: {text[found]!r} in column {found!r} is no time",
+                why="the column's name says that it is the clock",
+                cure="write it in seconds, as a number with 6 decimals",
+            )
+        if found:
+            _check(file, found, columns[found], samples[found], kinds[found])
+            unwound = _unwound(columns[found], kinds[found])
+            return _in_seconds(found, unwound, units.get(found, ""), kinds[found])
+    if pair:
+        seconds, nanoseconds = pair
+        return columns[seconds] + 1e-9 * columns[nanoseconds], [
+            f"time is {seconds} and {nanoseconds}"
+        ]
+    return np.arange(count, dtype=float), [
+        "no column is named as a time (t, time, timestamp): times are row numbers"
+    ]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Part a name from its unit: `Time [ms]`, `t_us`, `timestamp (s)`."""
+    low = name.lower().strip()
+    bracket = re.fullmatch(r"(.*?)\s*[\[(](.*?)[\])]", low)
+    if bracket:
+        return bracket[1].strip(), bracket[2].strip()
+    base, _, unit = low.rpartition("_")
+    return (base, unit) if base and unit in UNITS else (low, "")
+
+
+def _named(columns: Sequence[str], names: Sequence[str]) -> str:
+    bases = {column: _split(column)[0] for column in columns}
+    for name in names:
+        for column, base in bases.items():
+            if base == name:
+                return column
+    # A message's own path, as rostopic echo -p writes it.
+    for name in names:
+        for column, base in bases.items():
+            if base.rpartition(".")[2] == name:
+                return column
+    return ""
+
+
+def _pair(columns: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
+    for name in columns:
+        whole = re.fullmatch(r"(.*?)(sec|secs|seconds)", name.lower())
+        for other in columns if whole else ():
+            part = re.fullmatch(r"(.*?)(nsec|nsecs|nanosec|nanosecs|nanoseconds)", other.lower())
+            if whole and part and whole[1] == part[1]:
+                return name, other
+    return None
+
+
+def _check(
+    file: str, name: str, t: np.ndarray, sample: Sequence[str], kinds: frozenset[str]
+) -> None:
+    missing = np.flatnonzero(~np.isfinite(t))
+    if missing.size:
+        raise UserError(
+            f"{file}: {missing.size} rows have no time, the first is data row {missing[0] + 1}",
+            why=f"column {name!r} is empty or no finite number there",
+            cure="remove these rows, or write their times",
+        )
+    mangled = kinds & {"clock", "date"} or any(SHORTENED.fullmatch(c.strip()) for c in sample)
+    if len(t) >= 4 and mangled and len(np.unique(t)) <= 0.5 * len(t):
+        raise UserError(
+            f"{file}: column {name!r} has lost its decimals, {len(t)} rows share "
+            f"{len(np.unique(t))} times",
+            why=f"a spreadsheet has shortened it to the like of {sample[0].strip()!r}",
+            cure=f"format {name} as a number with 6 decimals in the original, and save it again",
+        )
+
+
+def _unwound(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
+    """Count on where a clock starts anew: minutes at the hour, hours at midnight."""
+    if "clock" not in kinds:
+        return t
+    turn = 86400.0 if t.max() >= 3600.0 else 3600.0
+    return t + turn * np.concatenate([[0.0], np.cumsum(np.diff(t) < -0.5 * turn)])
+
+
+def _in_seconds(
+    name: str, t: np.ndarray, unit: str, kinds: frozenset[str]
+) -> tuple[np.ndarray, list[str]]:
+    said = _split(name)[1] or unit.lower().strip()
+    if kinds & {"clock", "date"}:
+        return t, [f"time is {name}"]
+    if said in UNITS:
+        scale = UNITS[said]
+        return t * scale, [] if scale == 1 else [f"time is {name}, in {CALLED[scale]}"]
+    if len(t) < 2 or (t != np.round(t)).any():
+        return t, []
+    size, step = float(np.abs(t).max()), float(np.median(np.abs(np.diff(t))))
+    by_size = next((scale for least, scale in UNIX if size >= least), None)
+    scale = by_size or next(scale for least, scale in STEPS if step >= least)
+    if by_size is None and scale == 1:
+        return t, []
+    by = "its size" if by_size else f"its steps of {step:g}"
+    return t * scale, [
+        f"time is {name}, whole numbers, {CALLED[scale]} by {by}; "
+        f"say the unit in the column's name ({name}_us) if that is wrong"
+    ]

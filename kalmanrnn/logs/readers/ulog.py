@@ -1,0 +1,105 @@
+"""PX4's ULog as readings; pyulog does the reading."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.guard import door, need
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic
+
+CURE = "download the log from the vehicle again, or give another one"
+HEADER_BYTES, MAX_STUCK = 3, 100
+CLOCKS = ("timestamp", "timestamp_sample")
+
+
+def open_ulog(path: Path) -> Source:
+    """Open a ULog; pyulog reads all of it at once, so it stays in memory (about its own size)."""
+    core = need("pyulog.core", path)
+    # pyulog says what it finds wrong on stdout, which is kept for results.
+    with door(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
+        watched, seen = _watched(file)
+        log = core.ULog(watched)
+    held = {_name(d): d for d in log.data_list if "timestamp" in d.data}
+    if not held:
+        raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
+    notes = _notes(path, log)
+    if (seen["asked"], seen["got"]) != (HEADER_BYTES, 0):
+        notes.append(f"{path.name} ends in the middle of a message: what is there is used")
+    topics = tuple(
+        Topic(name, f"px4/{d.name}", len(d.data["timestamp"])) for name, d in held.items()
+    )
+    return Source(str(path), "ulog", topics, partial(_read, held), tuple(notes))
+
+
+def _watched(file: BinaryIO) -> tuple[Any, dict[str, int]]:
+    """Return the file as pyulog uses one, and what its last read asked for and got.
+
+    pyulog stops in silence where a file is cut; one that is whole ends between messages, so the
+    last thing it reads is a message's header that is not there. And in some damaged files it goes
+    back and forth for ever: RuntimeError (which it does not swallow) where it gets no further.
+    """
+    seen = {"asked": 0, "got": 0, "furthest": -1, "stuck": 0}
+
+    def read(size: int) -> bytes:
+        if size == HEADER_BYTES:
+            place = file.tell()
+            seen["stuck"] = 0 if place > seen["furthest"] else seen["stuck"] + 1
+            seen["furthest"] = max(place, seen["furthest"])
+            if seen["stuck"] > MAX_STUCK:
+                raise RuntimeError(f"the file is damaged near byte {place}")
+        got = file.read(size)
+        seen["asked"], seen["got"] = size, len(got)
+        return got
+
+    return SimpleNamespace(read=read, seek=file.seek, tell=file.tell, close=file.close), seen
+
+
+def _name(data: Any) -> str:
+    return f"{data.name}.{data.multi_id}" if data.multi_id else data.name
+
+
+def _notes(path: Path, log: Any) -> list[str]:
+    notes = []
+    lost_s = sum(d.duration for d in log.dropouts) / 1e3
+    if log.dropouts:
+        notes.append(
+            f"the logger dropped messages {len(log.dropouts)} times, for {lost_s:.3f} s in all"
+        )
+    if log.file_corruption:
+        notes.append(f"{path.name} is damaged in places: what could be read is used")
+    return notes
+
+
+def _read(
+    held: dict[str, Any], names: Sequence[str], progress: Callable[[int, int], None]
+) -> list[Readings]:
+    total, done, found = sum(len(held[n].data["timestamp"]) for n in names), 0, []
+    for name in names:
+        found.append(_readings(name, held[name]))
+        done += found[-1].topic.count
+        progress(done, total)
+    return found
+
+
+def _readings(name: str, data: Any) -> Readings:
+    """Take the numbers of one topic; text is left out, the two clocks become log_t and stamp_t."""
+    log_t = data.data["timestamp"] * 1e-6
+    stamp_t = None
+    if "timestamp_sample" in data.data:
+        sampled = data.data["timestamp_sample"]
+        stamp_t = np.where(sampled > 0, sampled * 1e-6, np.nan) if sampled.any() else None
+    fields = {
+        f.field_name: data.data[f.field_name].astype(float)
+        for f in data.field_data
+        if f.type_str != "char" and f.field_name not in CLOCKS
+    }
+    return Readings(Topic(name, f"px4/{data.name}", len(log_t)), log_t, stamp_t, fields)

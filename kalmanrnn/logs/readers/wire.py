@@ -1,0 +1,98 @@
+"""Number fields of ROS messages, many at once: equal list lengths mean an equal layout.
+
+Definitions come from a rosbags typestore. rosbags reads the first message of each layout, and
+some more that must come out the same; what has no layout of its own it reads one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kalmanrnn.logs.readers.wire_layout import (
+    ARRAY,
+    BASE,
+    MAX_LIST,
+    NAME,
+    NUMBERS,
+    SEQUENCE,
+    Coding,
+    is_number,
+    layout_of,
+)
+
+MAX_LAYOUTS = 8
+
+
+def decode(coding: Coding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Return number fields `[n]` and `[n, k]` by flat name; those that all messages have."""
+    lengths = np.fromiter(map(len, raws), int, len(raws))
+    parts = []
+    for length in np.unique(lengths):
+        left = np.flatnonzero(lengths == length)
+        for _ in range(MAX_LAYOUTS):
+            if len(left):
+                taken, fields = _fast(coding, raws, left)
+                parts.append((taken, fields))
+                left = np.setdiff1d(left, taken, assume_unique=True)
+        parts += [(left[i : i + 1], _slow(coding, raws[left[i]])) for i in range(len(left))]
+    return _joined(parts, len(raws))
+
+
+def _fast(
+    coding: Coding, raws: Sequence[bytes], rows: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Decode those of the rows `[m]` that are laid out as the first is; return which, and what."""
+    first = _slow(coding, raws[rows[0]])
+    layout = layout_of(coding, raws[rows[0]])
+    if layout is None:
+        return rows[:1], first
+    joined = b"".join([raws[i] for i in rows])
+    fits = np.frombuffer(joined, layout.words) == layout.same
+    found = np.frombuffer(joined, layout.numbers)[fits]
+    fields = {name: found[name].astype(float) for name in layout.numbers.names or ()}
+    taken = rows[fits]
+    for i in {0, len(taken) // 2, len(taken) - 1}:
+        known = _slow(coding, raws[taken[i]])
+        if known.keys() != fields.keys() or not all(
+            np.array_equal(fields[k][i], known[k][0], equal_nan=True) for k in known
+        ):
+            return rows[:1], first
+    return taken, fields
+
+
+def _slow(coding: Coding, raw: bytes) -> dict[str, np.ndarray]:
+    """Return the fields of one message, `[1]` and `[1, k]`, as rosbags reads it."""
+    fields: dict[str, np.ndarray] = {}
+    store = coding.typestore
+
+    def collect(msgtype: str, message: Any, prefix: str) -> None:
+        for name, (kind, detail) in store.get_msgdef(msgtype).fields:
+            value = getattr(message, name)
+            if kind == NAME:
+                collect(detail, value, f"{prefix}{name}.")
+            elif kind == BASE and detail[0] in NUMBERS:
+                fields[prefix + name] = np.array([value], float)
+            elif kind in (ARRAY, SEQUENCE) and is_number(detail[0]) and 0 < len(value) <= MAX_LIST:
+                fields[prefix + name] = np.array(value, float)[None]
+
+    collect(coding.msgtype, coding.deserialize(raw), "")
+    return fields
+
+
+def _joined(
+    parts: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], count: int
+) -> dict[str, np.ndarray]:
+    """Put parts in the order of the file, and keep what all of them have in one shape."""
+    names = [
+        name
+        for name, a in parts[0][1].items()
+        if all(name in f and f[name].shape[1:] == a.shape[1:] for _, f in parts)
+    ]
+    joined = {name: np.empty((count, *parts[0][1][name].shape[1:])) for name in names}
+    for rows, fields in parts:
+        for name in names:
+            joined[name][rows] = fields[name]
+    return joined

@@ -1,0 +1,56 @@
+"""Latitude, longitude and earth-fixed coordinates to local east, north, up; by pymap3d."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from kalmanrnn.core.errors import MISSING, UserError
+
+
+class Origin(NamedTuple):
+    """Where a local world is tied to the earth: degrees, degrees, metres above the ellipsoid."""
+
+    latitude: float
+    longitude: float
+    altitude_m: float
+
+
+def geodetic_to_enu(origin: Origin, geodetic: np.ndarray) -> np.ndarray:
+    """Turn `[n, 3]` latitude, longitude [deg], altitude [m] into east, north, up [m]."""
+    return np.stack(_pymap3d().geodetic2enu(*geodetic.T, *origin), axis=-1)
+
+
+def enu_to_geodetic(origin: Origin, enu: np.ndarray) -> np.ndarray:
+    """Turn `[n, 3]` east, north, up [m] into latitude, longitude [deg], altitude [m]."""
+    return np.stack(_pymap3d().enu2geodetic(*enu.T, *origin), axis=-1)
+
+
+def ecef_to_enu(origin: Origin, ecef: np.ndarray) -> np.ndarray:
+    """Turn `[n, 3]` earth-centred earth-fixed positions [m] into east, north, up [m]."""
+    return np.stack(_pymap3d().ecef2enu(*ecef.T, *origin), axis=-1)
+
+
+def ecef_to_geodetic(place: np.ndarray) -> Origin:
+    """Turn one earth-centred earth-fixed place `[3]` [m] into latitude, longitude, altitude."""
+    return Origin(*map(float, _pymap3d().ecef2geodetic(*place)))
+
+
+def enu_axes(origin: Origin) -> np.ndarray:
+    """Return the `[3, 3]` matrix that turns earth-fixed directions into east, north, up."""
+    return np.stack(_pymap3d().ecef2enuv(*np.eye(3), origin.latitude, origin.longitude))
+
+
+def _pymap3d() -> ModuleType:
+    try:
+        import pymap3d
+    except ImportError as e:
+        raise UserError(
+            "reading a log needs pymap3d",
+            why="it turns latitude and longitude into metres and comes with the extra `logs`",
+            cure="pip install 'kalmanrnn[logs]'",
+            code=MISSING,
+        ) from e
+    return pymap3d

@@ -1,0 +1,1 @@
+"""Write estimates as CSV, TUM or MCAP."""

@@ -1,0 +1,1 @@
+"""Networks: the recurrent core, and the students that estimate with it."""

@@ -1,0 +1,206 @@
+"""The recurrent core: convolutions where a task has them, stacked cells, a head; how they start.
+
+The only importer of flax. Cells are written with the input projection apart from the recurrent
+one, so that a whole sequence's projections are one matrix product outside the scan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from kalmanrnn.core.config import NetworkConfig, StudentConfig
+
+Memory = tuple[tuple[jax.Array, ...], ...]
+GATES = {"lstm": 4, "gru": 3, "elman": 1}
+
+
+class Layer(nnx.Module):
+    """One recurrent layer: `x_map` on the input, `h_map` on the last output."""
+
+    def __init__(self, inputs: int, config: NetworkConfig, *, rngs: nnx.Rngs):
+        self.cell = config.cell
+        self.hidden = config.hidden
+        width = GATES[config.cell] * config.hidden
+        self.x_map = nnx.Linear(inputs, width, rngs=rngs)
+        self.h_map = nnx.Linear(
+            config.hidden,
+            width,
+            use_bias=False,
+            kernel_init=nnx.initializers.orthogonal(),
+            rngs=rngs,
+        )
+        if config.cell == "lstm":
+            assert self.x_map.bias is not None
+            self.x_map.bias[...] = _chrono(rngs.params(), config)
+
+    def start(self) -> tuple[jax.Array, ...]:
+        """Return the empty memory."""
+        zero = jnp.zeros(self.hidden)
+        return (zero, zero) if self.cell == "lstm" else (zero,)
+
+    def update(
+        self, memory: tuple[jax.Array, ...], projected: jax.Array
+    ) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Advance by one step, given the input's projection."""
+        recurrent = self.h_map(memory[0])
+        if self.cell == "lstm":
+            i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)
+            c = jax.nn.sigmoid(f) * memory[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+        if self.cell == "gru":
+            (r_x, z_x, n_x), (r_h, z_h, n_h) = (
+                jnp.split(a, 3, axis=-1) for a in (projected, recurrent)
+            )
+            z = jax.nn.sigmoid(z_x + z_h)
+            h = (1 - z) * jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h) + z * memory[0]
+            return (h,), h
+        h = jnp.tanh(projected + recurrent)
+        return (h,), h
+
+
+class Core(nnx.Module):
+    """Strided convolutions (if any), stacked recurrent layers, a small head.
+
+    Convolutions and backward layers need the whole sequence: such a core has `sequence` alone.
+    With `recurrent_out` there is no head: a last recurrent layer's units are the outputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, config: NetworkConfig, *, rngs: nnx.Rngs):
+        self.skip, self.bidirectional = config.skip, config.bidirectional
+        convolutions = []
+        for channels, width, stride in config.conv:
+            convolutions.append(
+                nnx.Conv(inputs, channels, (width,), stride, padding="VALID", rngs=rngs)
+            )
+            inputs = channels
+        if convolutions:
+            self.convolutions = nnx.List(convolutions)
+        ways = 1 + config.bidirectional
+        layers, backward, size = [], [], inputs
+        for _ in range(config.layers):
+            layers.append(Layer(size, config, rngs=rngs))
+            if config.bidirectional:
+                backward.append(Layer(size, config, rngs=rngs))
+            size = ways * config.hidden + inputs * config.skip
+        self.recurrent_out = config.recurrent_out
+        if config.recurrent_out:
+            layers.append(Layer(size, replace(config, hidden=outputs), rngs=rngs))
+        self.layers = nnx.List(layers)
+        if backward:
+            self.backward = nnx.List(backward)
+        if config.recurrent_out:
+            return
+        read = ways * config.hidden * (config.layers if config.skip else 1)
+        if config.head:
+            self.head_map = nnx.Linear(read, config.head, rngs=rngs)
+        kernel = nnx.initializers.zeros if config.quiet_start else nnx.initializers.lecun_normal()
+        self.out_map = nnx.Linear(config.head or read, outputs, kernel_init=kernel, rngs=rngs)
+
+    def start(self) -> Memory:
+        """Return the empty memory of one sequence; what reads backwards remembers nothing."""
+        return () if self.bidirectional else tuple(layer.start() for layer in self.layers)
+
+    def step(self, memory: Memory, x: jax.Array) -> tuple[Memory, jax.Array]:
+        """Advance by one step: features `[F]` to outputs."""
+        assert not self.bidirectional
+        assert not hasattr(self, "convolutions")
+        first, after, seen = x, [], []
+        for layer, m in zip(self.layers, memory, strict=True):
+            m, x = layer.update(m, layer.x_map(x))
+            after.append(m)
+            seen.append(x)
+            x = jnp.concatenate([x, first], axis=-1) if self.skip else x
+        return tuple(after), self.head(jnp.concatenate(seen, axis=-1) if self.skip else seen[-1])
+
+    def sequence(self, memory: Memory, xs: jax.Array) -> tuple[Memory, jax.Array]:
+        """Advance over `[T, ..., F]`; equal to `step` repeated."""
+        memory, seen = self.read(memory, xs)
+        return memory, self.head(seen)
+
+    def read(self, memory: Memory, xs: jax.Array) -> tuple[Memory, jax.Array]:
+        """Run all but the head over `[T, ..., F]`: what the head sees, at each step.
+
+        Strides leave fewer steps than T. Backward layers run from the last step to the first.
+        """
+        xs = self.convolve(xs)
+        if self.bidirectional:
+            empty = tuple(layer.start() for layer in self.layers)
+            memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (*xs.shape[1:-1], *a.shape)), empty)
+        first, after, seen = xs, [], []
+        for at, (layer, m) in enumerate(zip(self.layers, memory, strict=True)):
+            end, hs = jax.lax.scan(layer.update, m, layer.x_map(xs))
+            if self.bidirectional:
+                back = self.backward[at]
+                _, other = jax.lax.scan(back.update, m, back.x_map(xs), reverse=True)
+                hs = jnp.concatenate([hs, other], axis=-1)
+            after.append(end)
+            seen.append(hs)
+            xs = jnp.concatenate([hs, first], axis=-1) if self.skip else hs
+        after = () if self.bidirectional else tuple(after)
+        return after, jnp.concatenate(seen, axis=-1) if self.skip else seen[-1]
+
+    def convolve(self, xs: jax.Array) -> jax.Array:
+        """Run the strided convolutions over `[T, B, F]`, where there are any."""
+        if not hasattr(self, "convolutions"):
+            return xs
+        xs = jnp.swapaxes(xs, 0, 1)
+        for convolution in self.convolutions:
+            xs = jax.nn.gelu(convolution(xs))
+        return jnp.swapaxes(xs, 0, 1)
+
+    def summary(self, seen: jax.Array) -> jax.Array:
+        """Take from what `read` gave the step that has seen the whole sequence."""
+        if not self.bidirectional:
+            return seen[-1]
+        parts = seen.reshape(*seen.shape[:-1], -1, 2, self.layers[0].hidden)
+        ends = jnp.stack([parts[-1, ..., 0, :], parts[0, ..., 1, :]], axis=-2)
+        return ends.reshape(seen.shape[1:])
+
+    def head(self, h: jax.Array) -> jax.Array:
+        """Map the recurrent layers' output to the network's outputs."""
+        if self.recurrent_out:
+            return h
+        if hasattr(self, "head_map"):
+            h = jnp.tanh(self.head_map(h))
+        return self.out_map(h)
+
+
+def _chrono(key: jax.Array, config: NetworkConfig) -> jax.Array:
+    """Forget biases log U(1, longest memory), input biases their negative; or forget biases 1."""
+    zero = jnp.zeros(config.hidden)
+    if config.chrono_steps <= 1:
+        return jnp.concatenate([zero, zero + 1, zero, zero])
+    memory = jax.random.uniform(key, (config.hidden,), minval=1.0, maxval=config.chrono_steps)
+    forget = jnp.log(memory)
+    return jnp.concatenate([-forget, forget, zero, zero])
+
+
+def of_student(config: StudentConfig) -> NetworkConfig:
+    """Say a student's network in the settings that any network has."""
+    return NetworkConfig(
+        cell=config.cell,
+        hidden=config.hidden,
+        layers=config.layers,
+        head=config.head,
+        chrono_steps=config.chrono_events,
+        quiet_start=True,
+    )
+
+
+def make_core(
+    inputs: int, outputs: int, config: NetworkConfig, *, seed: int
+) -> tuple[nnx.GraphDef, Any]:
+    """Return the network's structure and its first parameters."""
+    graph, params = nnx.split(Core(inputs, outputs, config, rngs=nnx.Rngs(seed)))
+    return graph, params
+
+
+def core(graph: nnx.GraphDef, params: Any) -> Core:
+    """Put structure and parameters together again, inside a pure function."""
+    return nnx.merge(graph, params)

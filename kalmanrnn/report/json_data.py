@@ -1,0 +1,122 @@
+"""A comparison as plain JSON values, and as one CSV row per drive and estimator."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from kalmanrnn.evaluation.compare import Comparison, Outcome
+from kalmanrnn.evaluation.metrics import Interval
+from kalmanrnn.evaluation.summary import QUANTILES
+from kalmanrnn.report.text import verdict
+
+POINTS = 400
+
+
+def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything a report shows; what is not finite becomes null."""
+    c = comparison
+    student = c.outcomes[c.student]
+    keep = np.unique(np.linspace(0, len(c.t) - 1, POINTS).astype(int))
+    made = {
+        "scenario": c.scenario,
+        "summary": c.summary,
+        "verdict": verdict(c),
+        "drives": c.drives,
+        "drive_seconds": c.seconds,
+        "skip_s": c.skip_s,
+        "seconds_total": None,
+        "diverged": None if student.diverged is None else int(student.diverged.sum()),
+        "teacher": c.teacher,
+        "student": c.student,
+        "units": {g.name: g.unit for g in c.groups},
+        "accuracy_ratio": {name: _interval(i) for name, i in c.accuracy_ratio.items()},
+        "imitation_ratio": {name: _interval(i) for name, i in c.imitation_ratio.items()},
+        "interval_over": c.resampled,
+        "agreement_rmse": c.agreement,
+        "us_per_tick": {name: o.us_per_tick for name, o in c.outcomes.items()},
+        "diverged_share": {
+            name: float(o.diverged.mean())
+            for name, o in c.outcomes.items()
+            if o.diverged is not None
+        },
+        "nees_band": c.nees_band,
+        "nees": {name: o.nees_mean for name, o in c.outcomes.items()},
+        "nis": {name: o.nis_mean for name, o in c.outcomes.items()},
+        "picked_drives": {p.what: {"drive": p.drive, "rmse": p.score} for p in c.paths},
+        "over_time": _over_time(c, keep),
+        "error_quantiles": {"at": QUANTILES[::10]} | _by_group(c, lambda o: o.quantiles, 10),
+    }
+    for field in ("rmse", "median", "p95", "max"):
+        made[field] = {
+            g.name: {
+                name: getattr(o.spread[g.name], field)
+                for name, o in c.outcomes.items()
+                if g.name in o.spread
+            }
+            for g in c.groups
+        }
+    return plain(made | dict(info))
+
+
+def _interval(i: Interval) -> dict[str, float]:
+    return i._asdict()
+
+
+def _by_group(c: Comparison, pick: Any, step: Any) -> dict[str, Any]:
+    """Return `{group: {estimator: numbers}}` of arrays, thinned."""
+    rows = slice(None, None, step) if isinstance(step, int) else step
+    return {
+        g.name: {n: pick(o)[g.name][rows] for n, o in c.outcomes.items() if g.name in pick(o)}
+        for g in c.groups
+    }
+
+
+def _over_time(c: Comparison, keep: np.ndarray) -> dict[str, Any]:
+    def nees(o: Outcome) -> Any:
+        return None if o.nees is None else o.nees[keep]
+
+    return {
+        "t_s": c.t[keep],
+        "rms": _by_group(c, lambda o: o.over_time, keep),
+        "sigma": _by_group(c, lambda o: o.sigma, keep),
+        "nees": {name: nees(o) for name, o in c.outcomes.items()},
+    }
+
+
+def plain(x: Any) -> Any:
+    """Turn arrays, tuples, dataclasses and numpy numbers into what JSON knows."""
+    if is_dataclass(x) and not isinstance(x, type):
+        return plain(asdict(x))
+    if isinstance(x, Mapping):
+        return {str(k): plain(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [plain(v) for v in x]
+    if isinstance(x, np.ndarray | np.generic | jax.Array):
+        return plain(x.tolist())
+    if isinstance(x, float):
+        return float(f"{x:.6g}") if math.isfinite(x) else None
+    return x if x is None or isinstance(x, str | int | bool) else str(x)
+
+
+def per_drive_csv(comparison: Comparison) -> str:
+    """Return one row per drive and estimator: RMSE by group, and whether it diverged."""
+    c = comparison
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{g.name}_rmse [{g.unit}]" for g in c.groups]
+    writer.writerow(["drive", "estimator", "diverged", *names])
+    for drive in range(c.drives):
+        for name, o in c.outcomes.items():
+            figures = [o.per_drive.get(g.name) for g in c.groups]
+            cells = ["" if f is None or np.isnan(f[drive]) else f"{f[drive]:.6g}" for f in figures]
+            flag = "" if o.diverged is None else int(o.diverged[drive])
+            writer.writerow([drive, name, flag, *cells])
+    return text.getvalue()

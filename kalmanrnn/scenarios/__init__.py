@@ -1,0 +1,1 @@
+"""Robots described once: sensors, models, trajectories, and the drives simulated from them."""

@@ -1,0 +1,80 @@
+"""Make drives from a scenario: truth, inputs, measurements, first belief; one jitted program."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.scenarios.sensors import Sensor
+
+
+def simulate(scenario: Scenario, key: jax.Array, count: int, seconds: float) -> Drive:
+    """Return `count` drives of `seconds` each, float64, as one batch `[B, ...]`."""
+    events = round(seconds * scenario.event_hz)
+    if events < 2:
+        raise ValueError(
+            f"seconds must hold at least two events ({2 / scenario.event_hz:g} s), got {seconds:g}"
+        )
+    with jax.enable_x64(True):
+        return _simulate(scenario, key, count, events)
+
+
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _simulate(scenario: Scenario, key: jax.Array, count: int, events: int) -> Drive:
+    return jax.vmap(partial(one_drive, scenario, events=events))(jax.random.split(key, count))
+
+
+def one_drive(scenario: Scenario, key: jax.Array, *, events: int) -> Drive:
+    """Make one drive of that many events."""
+    world_key, belief_key, *sensor_keys = jax.random.split(key, 2 + len(scenario.sensors))
+    k = scenario.ticks_per_event
+    truth, u = scenario.world(world_key, events * k)
+    assert truth.shape == (events * k + 1, scenario.space.state_dim), truth.shape
+    assert u.shape == (events * k, len(scenario.inputs)), u.shape
+    truth = truth[:-1:k]
+    readings = [
+        _readings(scenario, sensor, sensor_key, truth)
+        for sensor, sensor_key in zip(scenario.sensors, sensor_keys, strict=True)
+    ]
+    seen = jnp.stack([s for _, s in readings], axis=-1)
+    z = jnp.concatenate([z for z, _ in readings], axis=-1)
+    z = jnp.where(scenario.mask(seen), z, 0.0)
+    dt = jnp.full((events, k), 1.0 / scenario.tick_hz)
+    packets = Packet(z, seen, u.reshape(events, k, -1), dt)
+    t = jnp.arange(events) / scenario.event_hz
+    return Drive(t, packets, first_belief(scenario, belief_key, truth[0]), truth)
+
+
+def first_belief(scenario: Scenario, key: jax.Array, truth: jax.Array) -> Belief:
+    """Draw where the filter starts, given where the robot truly is."""
+    std = jnp.asarray(scenario.initial_std, truth.dtype)
+    if scenario.initial is not None:
+        mean = scenario.initial(key, truth)
+    else:
+        mean = scenario.space.retract(truth, std * jax.random.normal(key, std.shape))
+    return Belief(mean, jnp.diag(std**2))
+
+
+def _readings(
+    scenario: Scenario, sensor: Sensor, key: jax.Array, truth: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return one sensor's readings `[E, z]` and whether each was seen `[E]`."""
+    noise_key, outlier_key, dropout_key, outage_key = jax.random.split(key, 4)
+    events = truth.shape[0]
+    noise = jnp.asarray(sensor.sigma) * jax.random.normal(noise_key, (events, sensor.size))
+    wild = jax.random.bernoulli(outlier_key, sensor.outlier, (events, 1))
+    z = jax.vmap(sensor.measure)(truth) + jnp.where(wild, sensor.outlier_scale, 1.0) * noise
+    first, every = scenario.event_hz * np.array([sensor.offset_s, 1 / sensor.rate_hz])
+    due = np.arange(events) % round(every) == round(first)
+    missed = jax.random.bernoulli(dropout_key, sensor.dropout, (events,))
+    start_key, chance_key = jax.random.split(outage_key)
+    gap = sensor.outage_s * scenario.event_hz
+    start = jax.random.uniform(start_key, maxval=jnp.maximum(events - gap, 1.0))
+    inside = (jnp.arange(events) >= start) & (jnp.arange(events) < start + gap)
+    out = inside & jax.random.bernoulli(chance_key, sensor.outage_chance)
+    return z, due & ~missed & ~out

@@ -1,0 +1,105 @@
+"""Whole jobs of a sequence task: train and report; judge again on fresh sequences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from kalmanrnn.core.config import TaskConfig
+from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.progress import Meter
+from kalmanrnn.tasks.evaluation import judge_task
+from kalmanrnn.tasks.fit import TrainedTask, fit_task
+from kalmanrnn.tasks.model import blank_scales, make_model
+from kalmanrnn.tasks.report import write_task_report
+from kalmanrnn.tasks.task import SequenceTask, load_task
+from kalmanrnn.training import checkpoint
+from kalmanrnn.training.loop import Tally, did_not_learn
+from kalmanrnn.training.run_directory import RunFolder, versions
+
+
+def train_task(
+    config: TaskConfig, folder: RunFolder, *, stop: Callable[[int], bool], quiet: bool
+) -> dict[str, Any]:
+    """Train in a folder, judge on fresh sequences, write the report; return report.json.
+
+    Raises UserError, after the report, where the network is no better than before learning.
+    """
+    began = time.monotonic()
+    task = configured(config)
+    trained = fit_task(task, config, folder, stop=stop, quiet=quiet)
+    folder.finish()
+    with Meter(0, quiet=quiet) as meter:
+        meter.note("judging on fresh sequences")
+    info = {
+        "command": (folder.path / "command.txt").read_text().strip(),
+        "history": folder.history(),
+        "seconds_learning": trained.tally.seconds,
+        "began": began,
+    }
+    found = report_task(config, trained, folder.report, info)
+    if not trained.tally.score < trained.tally.untrained:
+        raise did_not_learn(
+            folder, trained.tally, "watched sequences", "lower --rate, or kalmanrnn doctor RUN"
+        )
+    return found
+
+
+def configured(config: TaskConfig) -> SequenceTask:
+    """Load a run's task with the run's network and budget in it; UserError if they cannot be."""
+    task = load_task(config.sim, config.set)
+    try:
+        return replace(task, network=config.network, budget=config.budget)
+    except ValueError as problem:
+        raise UserError(
+            f"{config.sim} cannot be trained so",
+            why=str(problem),
+            cure=f"leave the flag out, or see kalmanrnn train --sim {config.sim} --help",
+            code=USAGE,
+        ) from None
+
+
+def report_task(
+    config: TaskConfig, trained: TrainedTask, out: Path, info: dict[str, Any]
+) -> dict[str, Any]:
+    """Judge a trained network and write its report."""
+    began = info.pop("began", time.monotonic())
+    model = trained.model
+    judged = judge_task(model, config.budget)
+    settled = {
+        "seed": config.budget.seed,
+        "versions": versions(),
+        "config": asdict(config),
+        "weights": sum(a.size for a in jax.tree.leaves(model.params)),
+        "seconds_total": time.monotonic() - began,
+    }
+    return write_task_report(out, model.task, judged, info=settled | info)
+
+
+def load_task_run(folder: RunFolder, config: TaskConfig) -> TrainedTask:
+    """Load a run's best network; UserError if it is damaged or of another task."""
+    task = configured(config)
+    model = make_model(task, config.network, seed=config.budget.seed)
+    (params, scales), meta = checkpoint.load(folder.best, (model.params, blank_scales(task)))
+    return TrainedTask(model._replace(params=params, scales=scales), Tally(**meta))
+
+
+def evaluate_task(
+    folder: RunFolder, out: Path, command: str, *, seed: int | None, count: int | None
+) -> dict[str, Any]:
+    """Judge a run again, on other fresh sequences."""
+    config = folder.task_config()
+    trained = load_task_run(folder, config)
+    budget = config.budget
+    budget = replace(
+        budget,
+        seed=budget.seed if seed is None else seed,
+        held_out=budget.held_out if count is None else count,
+    )
+    info = {"command": command, "history": folder.history()}
+    return report_task(replace(config, budget=budget), trained, out, info)

@@ -1,0 +1,1 @@
+"""Train a network: losses, schedule, the one loop, validation, checkpoints, run folders."""

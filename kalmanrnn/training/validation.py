@@ -1,0 +1,75 @@
+"""Judge a student on watched drives while it learns: free run, nothing re-anchored.
+
+Against the truth and the teacher's own error where the truth is known; on logs without one,
+against the teacher, in units of the standard deviations that the teacher states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.evaluation import metrics
+from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.models.student import Normaliser, Student, estimator
+
+
+class Judgement(NamedTuple):
+    """How a student does.
+
+    score: mean log ratio over state groups, the lower the better; inf when any group is not
+    finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
+    blind: whether nobody knows the truth, so that all is said of differences from the teacher.
+    """
+
+    score: float
+    name: str
+    error: float
+    unit: str
+    ratios: dict[str, float]
+    blind: bool
+
+
+def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normaliser], Judgement]:
+    """Return a function that judges parameters on the watched drives."""
+    space = student.scenario.space
+    difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
+    groups = metrics.state_groups(space)
+    goal, truth = watched.run.mean, watched.drives.truth
+    blind = truth is None or not np.isfinite(truth).all()
+    if not blind:
+        goal = truth
+    assert goal is not None
+    stride = watched.run.mean.shape[1] // goal.shape[1]
+
+    def errors(mean: Any) -> np.ndarray:
+        late = np.asarray(mean)[:, ::stride]
+        return np.asarray(difference(late, goal))[:, skip:]
+
+    @jax.jit
+    def run(params: Any, norm: Normaliser) -> jax.Array:
+        return over_drives(estimator(student, params, norm), watched.drives).mean
+
+    def sizes(e: np.ndarray) -> dict[str, float]:
+        known = np.ones(e.shape, bool)
+        return {g.name: metrics.rmse(metrics.norms(g, e, known)) for g in groups}
+
+    if blind:
+        stated = np.sqrt(np.diagonal(watched.run.cov, axis1=-2, axis2=-1))[:, skip:]
+        teacher = sizes(stated)
+    else:
+        teacher = sizes(errors(watched.run.mean))
+    shown = next((g for g in groups if g.name == student.scenario.origin), groups[0])
+
+    def one(params: Any, norm: Normaliser) -> Judgement:
+        own = sizes(errors(run(params, norm)))
+        ratios = {name: own[name] / teacher[name] for name in teacher}
+        logs = np.log(np.maximum(list(ratios.values()), 1e-9))
+        score = float(np.mean(logs)) if np.all(np.isfinite(logs)) else float("inf")
+        return Judgement(score, shown.name, own[shown.name], shown.unit, ratios, blind)
+
+    return one

@@ -1,0 +1,156 @@
+"""Figures count what is there, and a report never calls the dearer one cheaper."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from kalmanrnn.core.config import StudentConfig
+from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.deploy.c import source_files
+from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.verification.benchmark import Cost, Figures, figures, report
+from kalmanrnn.deploy.verification.folder import Subject, write_export
+from kalmanrnn.deploy.verification.replay import (
+    compile_replay,
+    events_of,
+    events_of_drives,
+    replay,
+)
+from kalmanrnn.deploy.verification.replay_source import STRETCH
+from kalmanrnn.deploy.verification.test_vectors import load_vectors
+from kalmanrnn.deploy.verification.verify import VECTORS, Check
+from kalmanrnn.models.student import blank_normaliser, estimator, make_student
+
+needs_cc = pytest.mark.skipif(
+    not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler on this machine"
+)
+CHECKS = [Check("C99", holds=True, events=288, worst=0.5, port="x", limit=2e-6)]
+
+
+@pytest.fixture(scope="module")
+def exported(scenario, tmp_path_factory):
+    """A small student of `linear`, exported."""
+    sim = scenario("linear")
+    student, params = make_student(sim, StudentConfig(hidden=8, layers=1, head=8), seed=0)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape, np.float32), params)
+    norm = blank_normaliser(student)
+    machine = machine_of(student, sim, params=params, norm=norm)
+    out = tmp_path_factory.mktemp("export") / "out"
+    write_export(Subject(machine, lambda: estimator(student, params, norm), sim), out, ["c"])
+    return out
+
+
+def cost(name, us, *, flash=1000, refused=0, cov=True):
+    return Cost(name, us, us, flash, 0, 100, 100, 100, refused, cov)
+
+
+def told(*costs):
+    return report(Figures(costs, 288, 20.0, "a machine", "a compiler"), CHECKS)
+
+
+@needs_cc
+def test_figures_of_an_export(scenario, exported):
+    """Weights are 4 bytes each, but for a few that no number depends on."""
+    found = figures(exported, scenario("linear"), seconds=0.05)
+    assert found.missing == ""
+    assert [c.name for c in found.costs] == ["student", "ekf", "ukf"]
+    assert [c.cov for c in found.costs] == [False, True, True]
+    assert all(0.0 < c.fastest_us <= c.median_us < 1e3 for c in found.costs)
+    assert all(c.refused == 0 and c.code > 500 and c.stack > 50 for c in found.costs)
+    spec = json.loads((exported / "spec.json").read_text())
+    count = spec["weights"]["count"]
+    assert 0.95 * 4 * count < found.costs[0].weights <= 4 * count
+    assert found.costs[1].weights == 0
+    d = scenario("linear").space.tangent_dim
+    assert found.costs[1].state >= 4 * (d + d * d)
+    text = report(found, CHECKS)
+    assert text.count("times as long as") + text.count("the same time") == 2
+    assert "the student gives none" in text
+    assert not (exported / "c" / "replay.c").exists()
+
+
+@needs_cc
+def test_a_replay_counts_what_is_refused(scenario, exported, tmp_path):
+    """A NaN in one event's measurement refuses that event and no other."""
+    machine = machine_of("ekf", scenario("linear"))
+    events = events_of(load_vectors(exported / VECTORS))
+    z = events.z.copy()
+    z[17, 0] = np.nan
+    source_files.emit(machine, tmp_path)
+    program = compile_replay(machine, tmp_path, events)
+    laps, refused = replay(program, events, 0.01)
+    assert refused == 0
+    assert laps.shape[0] >= 3
+    assert laps.shape[1] == 3 * 96 // STRETCH
+    assert replay(program, events._replace(z=z), 0.01)[1] == 1
+
+
+@needs_cc
+@pytest.mark.parametrize("name", ["lorenz", "radar_lidar", "rover"])
+def test_every_robot_can_be_replayed(scenario, tmp_path, name):
+    """Without inputs, with several sensors, with angles; nothing is seen in two drives."""
+    sim = scenario(name)
+    ticks, dims = sim.ticks_per_event, sim.space.tangent_dim
+    packets = Packet(
+        np.zeros((2, 20, sim.sigma.size)),
+        np.zeros((2, 20, len(sim.sensors)), bool),
+        np.zeros((2, 20, ticks, len(sim.inputs))),
+        np.full((2, 20, ticks), 0.01),
+    )
+    first = Belief(np.ones((2, sim.space.state_dim)), np.tile(np.eye(dims), (2, 1, 1)))
+    events = events_of_drives(Drive(np.zeros((2, 20)), packets, first, None))
+    assert events.ticks.tolist() == [ticks] * 40
+    machine = machine_of("ekf", sim)
+    source_files.emit(machine, tmp_path)
+    laps, refused = replay(compile_replay(machine, tmp_path, events), events, 0.01)
+    assert refused == 0
+    assert laps.shape[1] == 2 * -(-20 // STRETCH)
+
+
+def test_ticks_reach_to_the_last_real_one(exported):
+    vectors = load_vectors(exported / VECTORS)
+    dt = np.zeros((len(vectors.starts), 4))
+    dt[0], dt[1], dt[3] = [0.1, 0.1, 0.1, 0.1], [0.1, 0.0, 0.1, 0.0], [0.1, 0.0, 0.0, 0.0]
+    events = events_of(vectors._replace(inputs=vectors.inputs | {"dt": dt}))
+    assert events.ticks[:4].tolist() == [4, 3, 0, 1]
+
+
+def test_the_dearer_is_never_called_cheaper():
+    text = told(cost("student", 10.0, cov=False), cost("ekf", 2.0), cost("ukf", 40.0))
+    assert "the student takes 5 times as long as the EKF: the EKF is cheaper" in text
+    assert "the UKF takes 4 times as long as the student" in text
+    assert text.count("cheaper") == 1
+    near = told(cost("student", 10.0, cov=False), cost("ekf", 10.5))
+    assert "the same time, within a tenth" in near
+    assert "cheaper" not in near
+
+
+def test_a_large_network_and_refused_events_are_said():
+    text = told(cost("student", 1.0, flash=8000, cov=False), cost("ekf", 9.0, refused=3))
+    assert "the student takes 8 times the flash of the EKF" in text
+    assert "The EKF refused 3 of 288 events" in text
+
+
+def test_filters_alone_are_no_student(scenario):
+    text = told(cost("ukf", 9.0), cost("ekf", 3.0))
+    assert "student" not in text
+    assert "the UKF takes 3 times as long as the EKF: the EKF is cheaper" in text
+
+
+def test_without_a_compiler_the_reason_is_told(scenario, exported, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    found = figures(exported, scenario("linear"))
+    assert found.costs == ()
+    assert "no-such-compiler" in report(found, CHECKS)
+    assert "Not measured" in report(found, CHECKS)
+
+
+def test_without_c_the_reason_is_told(scenario, exported, tmp_path):
+    beside = shutil.copytree(exported, tmp_path / "beside")
+    shutil.rmtree(beside / "c")
+    text = report(figures(beside, scenario("linear")), CHECKS)
+    assert "Not measured: there is no C in this export" in text

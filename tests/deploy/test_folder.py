@@ -1,0 +1,176 @@
+"""An export is handed over proved, or not at all; and can be proved again."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from kalmanrnn.cli.entry_point import main
+from kalmanrnn.core.errors import DATA, DIVERGED, MISSING, USAGE, UserError
+from kalmanrnn.deploy.c import compiled
+from kalmanrnn.deploy.verification import folder
+from kalmanrnn.deploy.verification.test_vectors import load_vectors, save_vectors, scale_of
+from kalmanrnn.deploy.verification.verify import verify
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"
+)
+TEXTS = ("VERIFIED.txt", "README.md", "REPORT.md")
+SMALL = [
+    *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
+    *("--drives", "16", "--watched", "4", "--held-out", "4", "--skip-s", "2", "--quiet"),
+    *("--distil-steps", "20", "--free-steps", "4", "--distil-batch", "8", "--free-batch", "8"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "run"
+    assert main(["train", *SMALL, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / "nav"
+    assert main(["export", str(run), "--out", str(out), "--format", "numpy", "c"]) == 0
+    return out
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "nav")
+    return tmp_path / "nav"
+
+
+def test_an_export_has_everything_and_can_be_verified_again(exported, capsys):
+    for name in ("spec.json", "weights.npz", "runtime.py", "vectors.npz", *TEXTS):
+        assert (exported / name).stat().st_size > 0
+    assert {p.suffix for p in (exported / "c").iterdir()} >= {".c", ".h", ".hpp", ".txt"}
+    assert main(["verify", str(exported)]) == 0
+    told = capsys.readouterr().out
+    assert "C99" in told
+    assert "288" in told
+    assert not list(exported.parent.glob(".*part"))
+
+
+@pytest.mark.parametrize("kind", ["ekf", "ukf"])
+def test_filters_go_the_same_way(run, kind, tmp_path):
+    out = tmp_path / kind
+    args = ["--out", str(out), "--estimator", kind, "--format", "c"]
+    assert main(["export", str(run), *args]) == 0
+    assert (out / "c" / f"linear_{kind}.c").exists()
+
+
+def test_a_fault_in_the_c_is_found(copy, capsys):
+    source = copy / "c" / "linear_gain_weights.c"
+    text = source.read_text()
+    numbers = re.findall(r"-?\d\.\d{5,}(?:e-?\d+)?f", text)
+    # One weight, a thousandth off.
+    value = numbers[len(numbers) // 2]
+    source.write_text(text.replace(value, f"{float(value[:-1]) * 1.001:.9g}f", 1))
+    assert main(["verify", str(copy)]) == DATA
+    assert "DIFFERS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "spec.json", "vectors.npz"])
+def test_a_damaged_export_is_refused(copy, name, capsys):
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 0x55
+    (copy / name).write_bytes(bytes(data))
+    assert main(["verify", str(copy)]) == DATA
+    told = capsys.readouterr().err
+    assert told.startswith("error:")
+    assert told.count("\n") == 3
+    (copy / name).unlink()
+    assert main(["verify", str(copy)]) == DATA
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_nothing_is_left_where_a_form_differs(run, tmp_path, monkeypatch, capsys):
+    def faulty(machine, where, recorded=None):
+        made = emit(machine, where, recorded)
+        for path in where.glob("*_weights.c"):
+            path.write_text(re.sub(r"(\d\.\d)\d{4,}f", r"\1f", path.read_text()))
+        return made
+
+    emit = folder.source_files.emit
+    monkeypatch.setattr(folder.source_files, "emit", faulty)
+    out = tmp_path / "nav"
+    assert main(["export", str(run), "--out", str(out), "--format", "c"]) == DATA
+    assert "C99 does not do what jax does" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_compiler_is_said_and_passes_for_nothing(exported, monkeypatch):
+    def none():
+        raise UserError("there is no C compiler", why="none", cure="apt", code=MISSING)
+
+    monkeypatch.setattr(compiled, "compiler", none)
+    checks = {c.form: c.holds for c in verify(exported)}
+    assert checks["c"] is None
+    assert checks["numpy (runtime.py)"] is True
+
+
+def test_impossible_wishes_are_refused(run, exported, tmp_path, capsys):
+    assert main(["export", str(run), "--out", str(exported)]) == USAGE
+    assert "exists already" in capsys.readouterr().err
+    out = str(tmp_path / "x")
+    assert main(["export", str(run), "--out", out, "--format", "rust"]) == USAGE
+    assert "there is no form 'rust'" in capsys.readouterr().err
+    assert main(["export", str(run), "--out", str(tmp_path / "a" / "b")]) == USAGE
+    assert "mkdir -p" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none"), "--out", out]) == USAGE
+    assert main(["verify", str(tmp_path)]) == DATA
+    assert "is no export" in capsys.readouterr().err
+
+
+def test_vectors_hold_what_they_promise(exported, tmp_path):
+    v = load_vectors(exported / "vectors.npz")
+    assert len(v.starts) >= 256
+    # The first drive's beginning, and two resets.
+    assert v.starts.sum() == 3
+    assert 0.05 < 1 - v.inputs["seen"].mean() < 0.3
+    for name, scale in v.scale.items():
+        assert scale.shape == v.outputs[name].shape[1:]
+        assert v.rounding[name] < 1e-4
+    save_vectors(tmp_path / "again.npz", v)
+    again = load_vectors(tmp_path / "again.npz")
+    np.testing.assert_array_equal(again.outputs["mean"], v.outputs["mean"])
+    assert again.rounding == v.rounding
+
+
+def test_a_student_of_ticks_goes_the_same_way(tmp_path):
+    out = tmp_path / "run"
+    args = ["--every", "tick", "--set", "tick_hz=20.0", "--out", str(out)]
+    assert main(["train", *SMALL, *args]) == 0
+    assert main(["export", str(out), "--out", str(tmp_path / "nav"), "--format", "c"]) == 0
+
+
+@pytest.mark.slow
+def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    run, nav = tmp_path / "run", tmp_path / "nav"
+    assert main(["train", *SMALL, "--student", "direct", "--out", str(run)]) in (0, DIVERGED)
+    assert main(["export", str(run), "--out", str(nav), "--format", "onnx"]) == 0
+    assert (nav / "onnx" / "linear_direct_sequence.onnx").exists()
+    [found] = [c for c in verify(nav) if c.form == "ONNX, sequence"]
+    assert found.holds
+    assert found.events == 288
+    # Whole drives at once stay as near to jax as jax in float32 to itself in float64, tenfold.
+    assert found.drift < 10 * max(found.own_drift, 1e-6)
+    v = load_vectors(nav / "vectors.npz")
+    features = v.inputs["features"].copy()
+    features[100, 0] += 1e-2
+    save_vectors(nav / "vectors.npz", v._replace(inputs=v.inputs | {"features": features}))
+    assert [c.form for c in verify(nav) if c.holds is False] == ["ONNX, sequence"]
+
+
+def test_a_unit_that_stays_shut_is_held_to_a_tenth_of_the_largest():
+    """It is made of terms as large as one, and cannot be exact in units of its own size."""
+    h = np.array([[0.01, -0.9], [0.02, 0.5]])
+    np.testing.assert_allclose(scale_of(h, memory=True), [0.09, 0.9])
+    np.testing.assert_allclose(scale_of(h), [0.02, 0.9])
+    c = np.array([[0.01, 30.0]])
+    np.testing.assert_allclose(scale_of(c, memory=True), [0.1, 30.0])

@@ -1,0 +1,267 @@
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig, TrainConfig
+from kalmanrnn.core.errors import DIVERGED, INTERRUPTED, UserError
+from kalmanrnn.data.normaliser import fit_normaliser
+from kalmanrnn.data.prefetch import make_set
+from kalmanrnn.models.student import make_student
+from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.training import update as learn
+from kalmanrnn.training.fit import Trained, check_learnt, fit
+from kalmanrnn.training.loop import Tally
+from kalmanrnn.training.run_directory import create
+from kalmanrnn.training.schedule import parts, place
+
+SMALL = RunConfig(
+    sim="linear",
+    student=StudentConfig(hidden=12, head=8),
+    data=DataConfig(drives=16, seconds=12.0, watched=8, skip_s=2.0, check_stretches=1),
+    train=TrainConfig(
+        distil_steps=60,
+        distil_batch=8,
+        distil_window=20,
+        distil_passes=6,
+        free_steps=40,
+        free_batch=8,
+        free_window=10,
+        free_passes=2,
+        warmup_steps=5,
+        checks=4,
+    ),
+)
+
+
+def folder_of(tmp_path, name, config=SMALL):
+    return create(tmp_path / name, config, ["test"])
+
+
+def arrays(tree):
+    return [np.asarray(a) for a in jax.tree.leaves(tree)]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = folder_of(tmp_path_factory.mktemp("runs"), "straight")
+    return folder, fit(load("linear"), SMALL, folder, quiet=True)
+
+
+def test_it_learns(straight):
+    _, trained = straight
+    assert trained.tally.step == 100
+    assert trained.tally.skipped == 0
+    assert trained.tally.score < trained.tally.untrained - 1.0
+    assert 0 < trained.tally.difference < 1e-6
+
+
+def test_same_seed_same_student(straight, tmp_path):
+    _, first = straight
+    again = fit(load("linear"), SMALL, folder_of(tmp_path, "again"), quiet=True)
+    for a, b in zip(arrays(first.params), arrays(again.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("at", [50, 83])
+def test_stop_and_resume_is_bit_for_bit(straight, tmp_path, at):
+    before, first = straight
+    folder = folder_of(tmp_path, "halves")
+    with pytest.raises(UserError, match=f"after step {at}") as caught:
+        fit(load("linear"), SMALL, folder, stop=lambda step: step == at, quiet=True)
+    assert caught.value.code == INTERRUPTED
+    second = fit(load("linear"), SMALL, folder, quiet=True)
+    for a, b in zip(arrays(first.params), arrays(second.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    clocks = {"seconds": 0, "told_s": 0}
+    assert second.tally._replace(**clocks) == first.tally._replace(**clocks)
+    said, said_again = before.history(), folder.history()
+    assert [r["step"] for r in said] == [r["step"] for r in said_again]
+
+
+def test_a_damaged_checkpoint_is_a_user_error(tmp_path):
+    folder = folder_of(tmp_path, "damaged")
+    with pytest.raises(UserError):
+        fit(load("linear"), SMALL, folder, stop=lambda step: step == 10, quiet=True)
+    folder.last.write_bytes(folder.last.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged"):
+        fit(load("linear"), SMALL, folder, quiet=True)
+
+
+@pytest.mark.parametrize("kind", ["gain", "residual", "delta", "feedback", "direct"])
+@pytest.mark.parametrize("name", ["distil", "free"])
+def test_one_batch_can_be_overfitted(kind, name):
+    config = replace(
+        SMALL,
+        student=StudentConfig(student=kind, hidden=32, head=32),
+        data=replace(SMALL.data, drives=4, outage_share=0.0),
+        train=replace(SMALL.train, distil_batch=4, free_batch=4, distil_window=8, free_window=8),
+    )
+    scenario = load("linear")
+    student, params = make_student(scenario, config.student, seed=0)
+    taught = make_set(config, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 0)
+    part = parts(config.train, config.data, taught.drives.t.shape[1])[name == "free"]
+    part = part._replace(steps=600, rate=3e-2)
+    state = learn.begin(student, config.train, part, params)
+    first = place([part], part.first_step)
+    data = learn.prepare(student, norm, config.train, first, taught)
+    update = learn.update(student, norm, config.train, part)
+    losses = []
+    for _ in range(600):
+        state, loss = update(state, data, np.arange(4), 0, True)
+        losses.append(loss)
+    assert float(losses[-1]) * 100 < float(losses[0])
+
+
+def test_an_update_that_is_not_finite_is_left_out_and_counted():
+    scenario = load("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    taught = make_set(SMALL, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[0]
+    state = learn.begin(student, SMALL.train, part, params)
+    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
+    data = data._replace(gain=data.gain * jnp.nan)
+    update = learn.update(student, norm, SMALL.train, part)
+    after, _ = update(state, data, np.arange(8), 0, True)
+    assert int(after.skipped) == 1
+    for a, b in zip(arrays(after.params), arrays(state.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_memory_carried_over_equals_the_long_window():
+    scenario = load("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    params = jax.tree.map(lambda a: a + 0.05, params)
+    taught = make_set(SMALL, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    for name, index in (("distil", 0), ("free", 1)):
+        short = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+        long = short._replace(window=2 * short.window)
+        # A rate of nearly nothing: only the memory moves.
+        still = replace(SMALL.train, warmup_steps=10**6)
+        state = learn.begin(student, still, short._replace(steps=10**7), params)
+        data = learn.prepare(student, norm, still, place([short], short.first_step), taught)
+        once, _ = learn.update(student, norm, still, long)(state, data, np.arange(8), 0, True)
+        twice = state
+        one = learn.update(student, norm, still, short)
+        for start in (0, short.window):
+            twice, _ = one(twice, data, np.arange(8), start, start == 0)
+        for a, b in zip(arrays(once.memory), arrays(twice.memory), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
+
+
+def test_lost_drives_are_put_back_and_counted():
+    scenario = load("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    taught = make_set(SMALL, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[1]
+    state = learn.begin(student, SMALL.train, part, params)
+    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
+    update = learn.update(student, norm, SMALL.train, part)
+    state, _ = update(state, data, np.arange(8), 0, True)
+    assert int(state.anchored) == 0
+    far = state.memory.x.at[:3].add(1e4)
+    state = state._replace(memory=state.memory._replace(x=far))
+    state, loss = update(state, data, np.arange(8), part.window, False)
+    assert int(state.anchored) == 3
+    assert np.isfinite(float(loss))
+
+
+def test_a_student_that_did_not_learn_is_refused(tmp_path):
+    folder = folder_of(tmp_path, "none")
+    student, params = make_student(load("linear"), SMALL.student, seed=0)
+    trained = Trained(student, params, None, Tally(step=9, score=1.0, untrained=1.0))
+    with pytest.raises(UserError, match="did not learn") as caught:
+        check_learnt(trained, folder)
+    assert caught.value.code == DIVERGED
+
+
+def test_a_runs_folder_is_never_written_over(tmp_path):
+    folder_of(tmp_path, "one")
+    with pytest.raises(UserError, match="exists already"):
+        folder_of(tmp_path, "one")
+    folder = folder_of(tmp_path, "two")
+    assert (tmp_path / "latest").resolve() == folder.path
+    assert json.loads((folder.path / "config.json").read_text())["sim"] == "linear"
+    assert folder.config() == SMALL
+
+
+def test_the_schedule_warms_up_and_cools_down():
+    part = parts(SMALL.train, SMALL.data, 60)[0]
+    transform = learn.for_part(SMALL.train, part)
+    params = {"w": jnp.ones((3, 3))}
+    state = transform.init(params)
+    sizes = []
+    for _ in range(part.steps):
+        changes, state = transform.update({"w": jnp.ones((3, 3))}, state, params)
+        sizes.append(float(optax.global_norm(changes)))
+    assert sizes[0] == 0
+    assert np.argmax(sizes) == SMALL.train.warmup_steps
+    assert sizes[-1] < 0.05 * max(sizes)
+
+
+def test_every_tick_does_not_go_with_the_truth(tmp_path):
+    config = replace(
+        SMALL,
+        student=replace(SMALL.student, every="tick"),
+        train=replace(SMALL.train, target="truth"),
+    )
+    with pytest.raises(UserError, match="--every tick"):
+        fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("student", "target"),
+    [
+        (StudentConfig(hidden=8, head=8, every="tick"), "teacher"),
+        (StudentConfig(hidden=8, head=8, student="residual", cell="gru"), "truth"),
+        (StudentConfig(hidden=8, head=8, student="delta", cell="elman", layers=2), "both"),
+        (StudentConfig(hidden=8, head=8, student="feedback"), "teacher"),
+    ],
+)
+def test_every_choice_of_student_trains(student, target, tmp_path):
+    train = replace(SMALL.train, distil_steps=20, free_steps=10, target=target)
+    config = replace(SMALL, student=student, train=train)
+    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.tally.step == 30
+    assert np.isfinite(trained.tally.score)
+
+
+def test_free_run_has_a_patience_of_its_own(tmp_path):
+    """Checks in vain while distilling once ended free run after its first update."""
+    train = replace(
+        SMALL.train, distil_steps=40, free_steps=12, distil_rate=1e-12, checks=13, patience=4
+    )
+    config = replace(SMALL, train=train)
+    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.tally.step == 52
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_nothing_leaks_from_one_drive_into_the_next(index):
+    scenario = load("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    taught = make_set(SMALL, 0)
+    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+    state = learn.begin(student, SMALL.train, part, params)
+    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
+    update = learn.update(student, norm, SMALL.train, part)
+    dirty = state._replace(memory=jax.tree.map(lambda a: a + 1.0, state.memory))
+    clean, _ = update(state, data, np.arange(8), 0, True)
+    after, _ = update(dirty, data, np.arange(8), 0, True)
+    for a, b in zip(arrays(clean.memory), arrays(after.memory), strict=True):
+        np.testing.assert_array_equal(a, b)
+    carried, _ = update(dirty, data, np.arange(8), 0, False)
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(arrays(clean.memory), arrays(carried.memory), strict=True)
+    )
