@@ -24,7 +24,7 @@ from step_latency import filterpy_lap, one_drive
 from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.core.datatypes import Estimator
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import Taught, teach
+from kalmanrnn.data.teacher_runs import TeacherRun, teach
 from kalmanrnn.deploy.c import source_files
 from kalmanrnn.deploy.int8.quantise import rounded, with_scales
 from kalmanrnn.deploy.machine.machine import Machine, machine_of
@@ -57,14 +57,14 @@ class Ready(NamedTuple):
 Replays = dict[str, Ready]
 
 
-def taught_of(scenario: Scenario) -> Taught:
+def taught_of(scenario: Scenario) -> TeacherRun:
     """Let the teacher run over a few drives, to fit scales on."""
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
     return teach(scenario, DataConfig(check_stretches=0), drives, every="event", seed=0)
 
 
 def student_of(
-    scenario: Scenario, taught: Taught, hidden: int, layers: int, *, weights: str = "float32"
+    scenario: Scenario, taught: TeacherRun, hidden: int, layers: int, *, weights: str = "float32"
 ) -> tuple[Machine, Estimator]:
     """Trace a `gain` student of that size with random weights, its scales fitted."""
     student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)

@@ -20,7 +20,7 @@ from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.core.datatypes import Drive, Estimator
 from kalmanrnn.data.local_frame import localise
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import Taught, teach
+from kalmanrnn.data.teacher_runs import TeacherRun, teach
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import estimator, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load
@@ -41,7 +41,7 @@ def one_drive(drives: Drive, events: int) -> Drive:
     )
 
 
-def student_of(scenario: Scenario, taught: Taught, hidden: int, layers: int) -> Estimator:
+def student_of(scenario: Scenario, taught: TeacherRun, hidden: int, layers: int) -> Estimator:
     """Make a `gain` student of that size, its scales fitted; it has learnt nothing."""
     student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)
     norm = fit_normaliser(student, taught.drives, taught.run, 0)

@@ -22,7 +22,7 @@ from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig
 from kalmanrnn.data.distillation import Lesson
 from kalmanrnn.data.normaliser import fit_normaliser
 from kalmanrnn.data.prefetch import make_set
-from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.recurrent import core
 from kalmanrnn.models.student import Normaliser, Student, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load
@@ -43,7 +43,7 @@ class Learner(NamedTuple):
     params: Any
     norm: Normaliser
     laid: list[Part]
-    taught: Taught
+    taught: TeacherRun
 
     def at(self, part: Part, step: int) -> tuple[Place, np.ndarray, int]:
         """Return a step's place, its drives `[B]` and its first event, as `fit` chooses them."""
@@ -58,7 +58,7 @@ class Learner(NamedTuple):
         return jax.block_until_ready(data)
 
 
-def make_learner(scenario: Scenario, config: RunConfig, taught: Taught) -> Learner:
+def make_learner(scenario: Scenario, config: RunConfig, taught: TeacherRun) -> Learner:
     """Make a student ready to learn from a set."""
     student, params = make_student(scenario, config.student, seed=config.train.seed)
     norm = fit_normaliser(student, taught.drives, taught.run, skip_events(scenario, config))

@@ -29,7 +29,7 @@ class Lesson(NamedTuple):
     innovation: jax.Array
     output: jax.Array
     gain: jax.Array
-    spread: jax.Array
+    teacher_std: jax.Array
 
 
 def answers(

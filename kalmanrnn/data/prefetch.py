@@ -26,7 +26,7 @@ from kalmanrnn.data.log_dataset import load_set
 from kalmanrnn.data.log_segments import consecutive, draw, joined
 from kalmanrnn.data.teacher_runs import (
     AGREEMENT,
-    Taught,
+    TeacherRun,
     make_drives,
     random_outages,
     taught,
@@ -48,7 +48,7 @@ def _loaded(sim: str, settings: tuple[str, ...]) -> Scenario:
 
 def make_set(
     config: RunConfig, index: int, folder: Path | None = None, *, quiet: bool = True
-) -> Taught:
+) -> TeacherRun:
     """Make a training set, or with `WATCHED` the drives that choose the best checkpoint.
 
     folder: the run's; needed where it learns from logs, whose copies lie there. Sets then hold
@@ -80,7 +80,7 @@ def make_set(
 
 def _taught_by_own(
     scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None, *, quiet: bool
-) -> Taught:
+) -> TeacherRun:
     """Run the user's own filter over drives; those it fails on are replaced by others."""
     if config.student.every == "tick":
         drives = every_tick(drives)
@@ -129,13 +129,13 @@ def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
 @contextmanager
 def supply(
     config: RunConfig, last: int, folder: Path, *, quiet: bool = True
-) -> Iterator[Callable[[int], Taught]]:
+) -> Iterator[Callable[[int], TeacherRun]]:
     """Give a function that returns a set by number and starts on the next one."""
-    started: dict[int, Future[Taught]] = {}
+    started: dict[int, Future[TeacherRun]] = {}
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_settle)
 
-    def fetch(index: int) -> Taught:
+    def fetch(index: int) -> TeacherRun:
         for wanted in (index, index + 1):
             if wanted not in started and wanted <= last:
                 started[wanted] = pool.submit(make_set, config, wanted, folder, quiet=quiet)

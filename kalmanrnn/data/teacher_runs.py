@@ -23,7 +23,7 @@ AGREEMENT = 1e-6
 CHUNK = 128
 
 
-class Taught(NamedTuple):
+class TeacherRun(NamedTuple):
     """Drives and what their teacher said, in each drive's own origin, float32.
 
     difference: the largest relative difference from filterpy, over the stretches checked.
@@ -66,7 +66,9 @@ def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
     return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
 
 
-def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int) -> Taught:
+def teach(
+    scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int
+) -> TeacherRun:
     """Run one of our filters over drives and compare a few stretches with filterpy.
 
     every: "event", or "tick" to cut the drives so that each tick is one.
@@ -82,7 +84,7 @@ def teach(scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, se
     return taught(scenario, drives, run, difference)
 
 
-def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float) -> Taught:
+def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float) -> TeacherRun:
     """Take drives and the run beside them to each drive's own origin, in float32."""
     origin = origins(scenario, drives)[:, None]
     run = run._replace(
@@ -90,4 +92,4 @@ def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: f
         prior=shift_states(scenario, run.prior, -origin),
     )
     run = jax.tree.map(lambda a: np.asarray(a, np.float32), run)
-    return Taught(localise(scenario, drives), run, difference)
+    return TeacherRun(localise(scenario, drives), run, difference)

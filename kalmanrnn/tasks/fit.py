@@ -123,6 +123,6 @@ def updater(model: Model, budget: BudgetConfig) -> Callable:
             memory, raw = answer(task, core(graph, params), scales, first, sample.x)
             return loss_of(task, scales, raw, sample), jax.lax.stop_gradient(memory)
 
-        return learn.descend(transform, state, objective)
+        return learn.apply_gradients(transform, state, objective)
 
     return one

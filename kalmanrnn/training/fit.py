@@ -18,7 +18,7 @@ from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.core.progress import Meter
 from kalmanrnn.data.normaliser import fit_normaliser
 from kalmanrnn.data.prefetch import WATCHED, supply
-from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.student import Normaliser, Student, blank_normaliser, make_student
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.training import checkpoint, loop
@@ -90,7 +90,7 @@ def advancer(
     config: RunConfig,
     laid: list[Part],
     norm: Normaliser,
-    fetch: Callable[[int], Taught],
+    fetch: Callable[[int], TeacherRun],
     meter: Meter,
 ) -> Callable[[learn.State, Tally, int], tuple[learn.State, Tally, jax.Array]]:
     """Return the loop's update: enter a part, lay out a set where a new one begins, learn."""
@@ -185,7 +185,7 @@ def start(
     folder: RunFolder,
     laid: list[Part],
     params: Any,
-    fetch: Callable[[int], Taught],
+    fetch: Callable[[int], TeacherRun],
 ) -> tuple[learn.State, Normaliser, Tally]:
     """Return where learning begins, or where the folder's last checkpoint left it."""
     if not folder.last.exists():
@@ -219,7 +219,7 @@ def name_of(teacher: str) -> str:
     return teacher if is_own(teacher) else f"the {teacher.upper()}"
 
 
-def note_lost(meter: Meter, taught: Taught) -> None:
+def note_lost(meter: Meter, taught: TeacherRun) -> None:
     """Say on how many drives of a set the teacher failed, and why first."""
     if taught.lost:
         count = len(taught.drives.t)

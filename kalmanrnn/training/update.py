@@ -20,7 +20,7 @@ from kalmanrnn.core.config import StudentConfig, TrainConfig
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.data.augmentation import turned
 from kalmanrnn.data.distillation import Lesson, lesson
-from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.models.recurrent import core
 from kalmanrnn.models.student import (
@@ -98,7 +98,7 @@ def for_part(config: TrainConfig, part: Part) -> optax.GradientTransformation:
     )
 
 
-def descend(
+def apply_gradients(
     transform: optax.GradientTransformation, state: State, objective: Callable
 ) -> tuple[State, jax.Array]:
     """Take one step down `objective`: params -> (loss, memory); none where it is not finite."""
@@ -136,7 +136,7 @@ def prepare(
     norm: Normaliser,
     config: TrainConfig,
     where: Place,
-    taught: Taught,
+    taught: TeacherRun,
 ) -> Any:
     """Lay out a training set for a pass of a part: a `Lesson` or a `Course`, on the device."""
     part = where.part
@@ -202,7 +202,7 @@ def update(
         def objective(params):
             return loss_of(student, norm, params, first, window)
 
-        return descend(transform, state._replace(anchored=anchored), objective)
+        return apply_gradients(transform, state._replace(anchored=anchored), objective)
 
     return one
 
@@ -227,7 +227,7 @@ def distil_loss(
     gain = raw.reshape(window.gain.shape)
     if moves:
         made = jnp.einsum("...dz,...z->...d", gain, window.innovation)
-        return jnp.mean(robust((made - window.output) / window.spread)), memory
+        return jnp.mean(robust((made - window.output) / window.teacher_std)), memory
     return jnp.mean((gain - window.gain) ** 2), memory
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.data.teacher_runs import Taught
+from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.evaluation import metrics
 from kalmanrnn.filters.rollout import over_drives
 from kalmanrnn.models.student import Normaliser, Student, estimator
@@ -34,7 +34,9 @@ class Judgement(NamedTuple):
     blind: bool
 
 
-def judge(student: Student, watched: Taught, skip: int) -> Callable[[Any, Normaliser], Judgement]:
+def judge(
+    student: Student, watched: TeacherRun, skip: int
+) -> Callable[[Any, Normaliser], Judgement]:
     """Return a function that judges parameters on the watched drives."""
     space = student.scenario.space
     difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
