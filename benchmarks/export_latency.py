@@ -60,7 +60,7 @@ Replays = dict[str, Ready]
 def taught_of(scenario: Scenario) -> TeacherRun:
     """Let the teacher run over a few drives, to fit scales on."""
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
-    return teach(scenario, DataConfig(check_stretches=0), drives, every="event", seed=0)
+    return teach(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
 
 
 def student_of(

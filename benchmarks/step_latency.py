@@ -100,7 +100,7 @@ def main() -> None:
     events, slow_events = (10, 2) if flags.quick else (100, 10)
     scenario = load("imu_gps")
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
-    data = DataConfig(check_stretches=0)
+    data = DataConfig(check_segments=0)
     taught = teach(scenario, data, drives, every="event", seed=0)
     drive, short = one_drive(drives, events), one_drive(drives, slow_events)
     single = one_drive(localise(scenario, drives), events)

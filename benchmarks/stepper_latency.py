@@ -55,7 +55,7 @@ def main() -> None:
     scenario = load("imu_gps")
     seconds = 4.0 if flags.quick else 30.0
     drives = jax.tree.map(np.asarray, simulate(scenario, jax.random.key(0), 16, seconds))
-    taught = teach(scenario, DataConfig(check_stretches=0), drives, every="event", seed=0)
+    taught = teach(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
     drive = jax.tree.map(lambda a: a[0], drives)
     told = {}
     for name, size in SIZES.items():

@@ -213,7 +213,7 @@ def main() -> None:
     print(f"jax on {jax.default_backend()}; torch {about_torch}\n", flush=True)
 
     # Drives hold still here: filterpy's check of them is left to training itself.
-    data = DataConfig(drives=count, seconds=seconds, check_stretches=0)
+    data = DataConfig(drives=count, seconds=seconds, check_segments=0)
     config = RunConfig("imu_gps", student=StudentConfig(), data=data)
     scenario, taught = load(config.sim), make_set(config, 0)
     gain, direct = (

@@ -67,10 +67,10 @@ def judge(model: Model, key: jax.Array) -> Verdict:
     """Run fresh blocks side by side and alone; time both ways to train."""
     task, budget = model.task, model.task.budget
     budget = replace(budget, window=budget.window or task.steps)
-    store = make_store(task, budget.seed, HELD_OUT, budget.held_out)
+    store = make_store(task, budget.seed, HELD_OUT, budget.test)
     flat = outputs_ragged(model, store, batch=budget.batch, window=budget.window)
     rmse = float(np.sqrt(np.mean((flat - store.y) ** 2)))
-    some = [int(i) for i in np.linspace(0, budget.held_out - 1, ALONE)]
+    some = [int(i) for i in np.linspace(0, budget.test - 1, ALONE)]
     apart = largest_difference(model, store, flat, some, budget.window)
     sizes = [size for size in (1, 8, 64) if size < budget.batch] + [budget.batch]
     rates = training_rates(model, store, budget, sizes)
@@ -133,11 +133,11 @@ def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> Sequ
             sequences=blocks,
             window=50,
             optimiser="muon",
-            rate=1e-2,
-            last_rate=0.01,
-            watched=64,
-            held_out=320,
-            checks=5,
+            learning_rate=1e-2,
+            final_fraction=0.01,
+            validation=64,
+            test=320,
+            num_validations=5,
         ),
         merit=Merit(
             "training throughput over one block at a time", unit="times", bar=20, higher=True

@@ -104,7 +104,9 @@ def make(months: int = 3, patients: int = 4000, units: int = 16) -> SequenceTask
         draw=patient,
         steps=months,
         network=NetworkConfig(hidden=units),
-        budget=BudgetConfig(updates=5000, batch=100, sequences=patients, rate=1e-2, watched=2000),
+        budget=BudgetConfig(
+            updates=5000, batch=100, sequences=patients, learning_rate=1e-2, validation=2000
+        ),
         merit=Merit("accuracy behind the best decision", unit="points", bar=1.0),
         judge=judge,
         store=True,

@@ -70,7 +70,7 @@ def free_run(model: Model, known: np.ndarray, ahead: int, raw: bool) -> np.ndarr
 
 def judge(model: Model, key: jax.Array, terms: int, ahead: int, raw: bool) -> Verdict:
     """Continue fresh sequences, and Fibonacci's own in the first row, beyond the training range."""
-    count = model.task.budget.held_out
+    count = model.task.budget.test
     fresh = jax.random.uniform(key, (count, 2), minval=FIRST_LOW, maxval=FIRST_HIGH)
     true = exact_terms(np.concatenate([np.ones((1, 2)), fresh]), terms + ahead)
     said = free_run(model, true[:, :terms], ahead, raw)
@@ -115,7 +115,7 @@ def make(variant: str = "ratios", terms: int = 50, ahead: int = 20) -> SequenceT
         draw=lambda key, steps: sequence(key, steps, raw),
         steps=terms - (1 if raw else 2),
         network=NetworkConfig(hidden=32),
-        budget=BudgetConfig(updates=3000, batch=50, last_rate=1e-3),
+        budget=BudgetConfig(updates=3000, batch=50, final_fraction=1e-3),
         merit=Merit(
             f"largest relative error on the {ahead} terms after the training range", bar=1e-3
         ),

@@ -129,8 +129,8 @@ def ridge_forecast(x: np.ndarray, y: np.ndarray, fitted: int, lags: int) -> np.n
 def judge(model: Model, key: jax.Array, lags: int) -> Verdict:
     """Compare with a ridge regression of its own for each of some fresh series."""
     budget = model.task.budget
-    store = make_store(model.task, budget.seed, HELD_OUT, budget.held_out)
-    batch = min(budget.batch, budget.held_out)
+    store = make_store(model.task, budget.seed, HELD_OUT, budget.test)
+    batch = min(budget.batch, budget.test)
     said = outputs_ragged(model, store, batch=batch, window=budget.window or model.task.steps)
     squares = np.array([last_part(store, said, row, lags) for row in range(len(store.lengths))])
     mine, other, naive, days = squares.T
@@ -183,7 +183,7 @@ def make(series: int = 1000, lags: int = 14) -> SequenceTask:
         lengths=lengths,
         network=NetworkConfig(hidden=48, chrono_steps=60),
         budget=BudgetConfig(
-            updates=2400, batch=50, sequences=series, window=100, watched=100, held_out=300
+            updates=2400, batch=50, sequences=series, window=100, validation=100, test=300
         ),
         merit=Merit("root mean square error over the ridges'", bar=1.0),
         judge=lambda model, key: judge(model, key, lags),

@@ -98,7 +98,7 @@ def make(
         network=NetworkConfig(
             hidden=chosen.hidden, layers=chosen.layers, head=64, skip=chosen.skip
         ),
-        budget=BudgetConfig(updates=chosen.updates, batch=50, optimiser="muon", rate=1e-2),
+        budget=BudgetConfig(updates=chosen.updates, batch=50, optimiser="muon", learning_rate=1e-2),
         merit=Merit("sum of squares over the forecast", bar=chosen.bar if same else None),
         beside=chosen.tried if same else (),
         dt_s=1 / RATE_HZ,

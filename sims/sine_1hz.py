@@ -40,7 +40,7 @@ def make(inputs: int = 100, outputs: int = 50) -> SequenceTask:
         steps=inputs,
         ahead=outputs,
         network=NetworkConfig(hidden=100),
-        budget=BudgetConfig(updates=4000, batch=50, optimiser="muon", rate=1e-2),
+        budget=BudgetConfig(updates=4000, batch=50, optimiser="muon", learning_rate=1e-2),
         merit=Merit("sum of squares over the forecast", bar=0.001),
         probes={f"{hz:g} Hz, never learnt": partial(wave, hz, outputs) for hz in OTHERS_HZ},
         dt_s=1 / RATE_HZ,

@@ -103,7 +103,7 @@ def judge(model: Model, key: jax.Array) -> Verdict:
     task = model.task
     made = drawer(task.draw, task.steps)
     said, true = [], []
-    for first in range(0, task.budget.held_out, AT_ONCE):
+    for first in range(0, task.budget.test, AT_ONCE):
         sample = made(key, jnp.arange(first, first + AT_ONCE))
         said.append(outputs(model, np.asarray(sample.x)))
         true.append(np.asarray(sample.y, np.float64))
@@ -147,14 +147,25 @@ def make(variant: str = "conv", count: int = 5000, points: int = 7000) -> Sequen
     if variant == "plain":
         network = NetworkConfig(hidden=32)
         budget = BudgetConfig(
-            updates=150, batch=16, sequences=count, rate=2e-3, warmup=20, watched=64, held_out=200
+            updates=150,
+            batch=16,
+            sequences=count,
+            learning_rate=2e-3,
+            warmup=20,
+            validation=64,
+            test=200,
         )
     else:
         network = NetworkConfig(
             hidden=32, bidirectional=True, conv=((16, 16, 8), (32, 8, 4), (32, 8, 4))
         )
         budget = BudgetConfig(
-            updates=2000, batch=50, sequences=count, rate=3e-3, last_rate=0.01, checks=5
+            updates=2000,
+            batch=50,
+            sequences=count,
+            learning_rate=3e-3,
+            final_fraction=0.01,
+            num_validations=5,
         )
     return SequenceTask(
         name="spectra",

@@ -133,7 +133,9 @@ def make(
         steps=inputs,
         ahead=outputs,
         network=NetworkConfig(hidden=units),
-        budget=BudgetConfig(updates=2000, batch=50, sequences=20_000, rate=2e-3, last_rate=0.01),
+        budget=BudgetConfig(
+            updates=2000, batch=50, sequences=20_000, learning_rate=2e-3, final_fraction=0.01
+        ),
         merit=Merit("root mean square error over the better other forecast's", bar=1.0),
         judge=lambda model, key: judge(model, key, noise),
         store=True,

@@ -18,7 +18,7 @@ from kalmanrnn.core.config import (
     StudentConfig,
     TrainConfig,
     check_config,
-    is_own,
+    is_external,
 )
 from kalmanrnn.core.errors import OK, USAGE, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
@@ -96,7 +96,7 @@ def is_task(args: Sequence[str]) -> bool:
 
 def openable(config: RunConfig) -> list[Any]:
     """Read the logs and find the teacher before a run's folder is made for nothing."""
-    if is_own(config.data.teacher):
+    if is_external(config.data.teacher):
         from kalmanrnn.filters.external.loading import split_spec
 
         path, _ = split_spec(config.data.teacher)

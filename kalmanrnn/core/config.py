@@ -56,9 +56,9 @@ class NetworkConfig:
     """Convolutions in front: channels, width and stride of each."""
     chrono_steps: int = 0
     """Longest memory [steps] that forget gates start with; 0 for a forget bias of 1."""
-    recurrent_out: bool = False
+    recurrent_output: bool = False
     """Give the answer by a recurrent layer with one unit per output, as people do by mistake."""
-    quiet_start: bool = False
+    zero_init_output: bool = False
     """Start with an output of exactly zero."""
 
 
@@ -76,23 +76,23 @@ class BudgetConfig:
     """Training sequences, used again and again; 0 for fresh ones in every update."""
     window: int = 0
     """Steps that a gradient flows back through; 0 for the whole sequence."""
-    carried: bool = False
+    stateful: bool = False
     """Carry the memory from one sequence into the next: what a stateful network does wrong."""
     optimiser: Literal["muon", "adam"] = "adam"
     """Rule of descent: Adam, or Muon for the matrices."""
-    rate: float = 5e-3
+    learning_rate: float = 5e-3
     """Highest learning rate."""
     warmup: int = 100
     """Updates over which the rate rises."""
-    last_rate: float = 0.002
+    final_fraction: float = 0.002
     """Rate at the end, as a share of the highest."""
     clip: float = 1.0
     """Largest gradient norm."""
-    watched: int = 256
+    validation: int = 256
     """Sequences that choose the best network."""
-    held_out: int = 1000
+    test: int = 1000
     """Sequences of the final report, never seen."""
-    checks: int = 10
+    num_validations: int = 10
     """Times the network is judged on the watched sequences, evenly over the updates."""
 
 
@@ -108,17 +108,17 @@ class DataConfig:
     """Drives in one training set; sets are made anew as learning goes on."""
     seconds: float = 60.0
     """Length of every drive [s]."""
-    watched: int = 64
+    validation: int = 64
     """Drives that choose the best checkpoint."""
-    held_out: int = 128
+    test: int = 128
     """Drives of the final report, seen by neither teacher's tuning nor student."""
     skip_s: float = 10.0
     """Seconds at each drive's start that no error figure counts."""
     outage_share: float = 0.2
     """Share of the training drives in which a sensor falls silent for a while."""
-    longest_outage_s: float = 15.0
+    max_outage_s: float = 15.0
     """Longest such silence [s]."""
-    check_stretches: int = 2
+    check_segments: int = 2
     """Stretches of each training set that filterpy computes again."""
 
 
@@ -136,36 +136,38 @@ class TrainConfig:
     """Drives in one such update."""
     distil_window: int = 60
     """Events in one such update."""
-    distil_passes: int = 30
+    distil_epochs: int = 30
     """Times a training set is used before it is made anew."""
-    distil_rate: float = 1e-2
+    distil_learning_rate: float = 1e-2
     """Highest learning rate."""
-    free_steps: int = 1600
+    rollout_steps: int = 1600
     """Updates with the student's own output fed back."""
-    free_batch: int = 32
+    rollout_batch: int = 32
     """Drives in one such update."""
-    free_window: int = 30
+    rollout_window: int = 30
     """Events that a gradient flows back through."""
-    free_passes: int = 4
+    rollout_epochs: int = 4
     """Times a training set is used before it is made anew."""
-    free_rate: float = 1e-3
+    rollout_learning_rate: float = 1e-3
     """Highest learning rate."""
     warmup_steps: int = 50
     """Updates over which each part's rate rises."""
-    last_rate: float = 0.02
+    final_fraction: float = 0.02
     """Rate at each part's end, as a share of its highest."""
     clip: float = 1.0
     """Largest gradient norm."""
-    anchor_sigma: float = 30.0
+    reset_sigma: float = 30.0
     """Teacher's standard deviations beyond which a drive goes on from the teacher's state."""
-    checks: int = 12
+    num_validations: int = 12
     """Times the student is judged on the watched drives, evenly over the updates."""
     patience: int = 6
     """Checks without a better student after which free run stops early."""
 
 
 # What `--init` changes: short and gentle, so that what a student knows is not lost.
-FINE_TUNING = TrainConfig(distil_steps=1500, distil_rate=2e-3, free_steps=400, free_rate=3e-4)
+FINE_TUNING = TrainConfig(
+    distil_steps=1500, distil_learning_rate=2e-3, rollout_steps=400, rollout_learning_rate=3e-4
+)
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,9 @@ class LogsConfig:
     """YAML that says what the logs' topics and columns mean; guessed if not given."""
     mix: float = 0.5
     """Share of simulated drives in each training set; 0 for logs alone."""
-    held_share: float = 0.25
+    test_share: float = 0.25
     """Share of the logs, or of a single log, that is held out and judged on."""
-    held_gap_s: float = 10.0
+    test_gap_s: float = 10.0
     """Gap between what is learnt from and what is held out of a single log [s]."""
     init: str = ""
     """Folder of a run whose student to start from."""
@@ -212,14 +214,14 @@ class TaskConfig:
     budget: BudgetConfig = BudgetConfig()
 
 
-def is_own(teacher: str) -> bool:
+def is_external(teacher: str) -> bool:
     """Whether a teacher is the user's own filter, not one of ours."""
     return teacher not in FILTER_NAMES
 
 
 def check_config(config: RunConfig) -> None:
     """Refuse figures that no run can have: UserError."""
-    if is_own(config.data.teacher) and ".py" not in config.data.teacher:
+    if is_external(config.data.teacher) and ".py" not in config.data.teacher:
         raise UserError(
             f"there is no teacher {config.data.teacher!r}",
             why=f"ours are {' and '.join(FILTER_NAMES)}; your own is a file and a function in it",
@@ -227,7 +229,7 @@ def check_config(config: RunConfig) -> None:
             code=USAGE,
         )
     _check_numbers(config.student, config.data, config.train, config.logs)
-    for name, share in (("mix", config.logs.mix), ("held-share", config.logs.held_share)):
+    for name, share in (("mix", config.logs.mix), ("held-share", config.logs.test_share)):
         if not share < 1:
             raise UserError(
                 f"--{name} {share} cannot be",
@@ -236,7 +238,7 @@ def check_config(config: RunConfig) -> None:
                 f"{getattr(LogsConfig(), name.replace('-', '_'))}",
                 code=USAGE,
             )
-    if not config.train.distil_steps + config.train.free_steps:
+    if not config.train.distil_steps + config.train.rollout_steps:
         raise UserError(
             "there is nothing to do",
             why="--distil-steps and --free-steps are both 0",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_own
+from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_external
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.data.log_segments import Divided, divide, filtered
 from kalmanrnn.logs.binding.bind import Log, bind, with_log_noise
@@ -82,7 +82,7 @@ def check_apart(recordings: Sequence[tuple[str, Recording]]) -> None:
 
 def filter_of(config: RunConfig) -> str:
     """Name the filter that says where stretches start."""
-    return FILTER_NAMES[0] if is_own(config.data.teacher) else config.data.teacher
+    return FILTER_NAMES[0] if is_external(config.data.teacher) else config.data.teacher
 
 
 def scenario_of(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:

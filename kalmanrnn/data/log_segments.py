@@ -80,14 +80,14 @@ def divide(whole: Sequence[Stretch], logs: LogsConfig) -> Divided:
     or, of a single one, its first third and the rest. Gaps of `held_gap_s` belong to nothing.
     """
     if len(whole) == 1:
-        learnt, held = part(whole[0], 1 - logs.held_share, logs.held_gap_s)
-        watched, judged = part(held, WATCHED_SHARE, logs.held_gap_s)
+        learnt, held = part(whole[0], 1 - logs.test_share, logs.test_gap_s)
+        watched, judged = part(held, WATCHED_SHARE, logs.test_gap_s)
         return Divided((learnt,), (watched,), (judged,))
-    count = max(1, round(logs.held_share * len(whole)))
+    count = max(1, round(logs.test_share * len(whole)))
     held = whole[-count:]
     if count > 1:
         return Divided(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
-    watched, judged = part(held[0], WATCHED_SHARE, logs.held_gap_s)
+    watched, judged = part(held[0], WATCHED_SHARE, logs.test_gap_s)
     return Divided(tuple(whole[:-1]), (watched,), (judged,))
 
 

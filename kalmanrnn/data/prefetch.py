@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kalmanrnn.core.config import RunConfig, is_own
+from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.progress import lines
@@ -61,11 +61,11 @@ def make_set(
         drives = _with_logs(config, index, folder / LOGS)
     else:
         scenario = _loaded(config.sim, config.set)
-        count = data.watched if index == WATCHED else data.drives
+        count = data.validation if index == WATCHED else data.drives
         drives = make_drives(scenario, data, seed, index, count)
     if index >= 0:
         drives = random_outages(drives, data, [seed, index])
-    if is_own(data.teacher):
+    if is_external(data.teacher):
         return _taught_by_own(scenario, config, drives, folder, quiet=quiet)
     made = teach(scenario, data, drives, every=config.student.every, seed=seed)
     if not made.difference <= AGREEMENT:
@@ -117,7 +117,7 @@ def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
     rng = np.random.default_rng([config.train.seed, index + 1_000_000])
     if index == WATCHED:
         events = min(events, max(len(part.drive.t) for part in found.parts.watched))
-        return consecutive(scenario, found.parts.watched, events, config.data.watched, rng)
+        return consecutive(scenario, found.parts.watched, events, config.data.validation, rng)
     simulated = min(round(config.logs.mix * config.data.drives), config.data.drives - 1)
     drives = draw(scenario, found.parts.learnt, events, config.data.drives - simulated, rng)
     if not simulated:

@@ -59,7 +59,7 @@ def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
     rng = np.random.default_rng(seed)
     seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
     count, _, sensors = seen.shape
-    length = rng.uniform(0.0, data.longest_outage_s, (count, 1))
+    length = rng.uniform(0.0, data.max_outage_s, (count, 1))
     start = rng.uniform(0.0, 1.0, (count, 1)) * np.maximum(t[:, -1:] - length, 0.0)
     hit = (t >= start) & (t < start + length) & (rng.random((count, 1)) < data.outage_share)
     which = rng.integers(sensors, size=(count, 1, 1)) == np.arange(sensors)
@@ -77,9 +77,9 @@ def teach(
         drives = every_tick(drives)
     run = run_filter(scenario, data.teacher, drives)
     difference = 0.0
-    if data.check_stretches:
+    if data.check_segments:
         difference = largest_difference(
-            scenario, drives, run, kind=data.teacher, stretches=data.check_stretches, seed=seed
+            scenario, drives, run, kind=data.teacher, stretches=data.check_segments, seed=seed
         )
     return taught(scenario, drives, run, difference)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kalmanrnn.core.config import RunConfig, is_own
+from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.core.progress import Meter
@@ -167,7 +167,7 @@ def judge_on_log(
 
     def run(drive: Drive) -> dict[str, Track]:
         own = {}
-        if is_own(config.data.teacher):
+        if is_external(config.data.teacher):
             own, drive, _ = own_track(log.scenario, config, drive, None)
         tracks = all_tracks(log.scenario, trained, drive, own)
         return {name: track for name, track in tracks.items() if name != "dead_reckoning"}

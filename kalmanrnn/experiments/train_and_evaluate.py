@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from kalmanrnn.core.config import RunConfig, is_own
+from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.progress import Meter
 from kalmanrnn.data.prefetch import HELD_OUT, label_drives
@@ -41,8 +41,8 @@ def train_and_report(
     folder.finish()
     check_learnt(trained, folder)
     with Meter(0, quiet=quiet) as meter:
-        meter.note(f"judging on {config.data.held_out} held-out drives")
-    drives = make_drives(scenario, config.data, config.train.seed, HELD_OUT, config.data.held_out)
+        meter.note(f"judging on {config.data.test} held-out drives")
+    drives = make_drives(scenario, config.data, config.train.seed, HELD_OUT, config.data.test)
     info = {
         "command": (folder.path / "command.txt").read_text().strip(),
         "history": folder.history(),
@@ -72,7 +72,7 @@ def report_on(
     """
     began = info.pop("began", time.monotonic())
     teacher, own = config.data.teacher, {}
-    if is_own(config.data.teacher):
+    if is_external(config.data.teacher):
         teacher = OWN
         own, drives, lost = own_track(scenario, config, drives, folder)
         info["notes"] = [*info.get("notes", ()), *lost]
@@ -143,7 +143,7 @@ def evaluate_simulated(
     given = {name: value for name, value in changed.items() if value is not None}
     data = replace(config.data, **given)
     seed = config.train.seed if seed is None else seed
-    drives = make_drives(scenario, data, seed, HELD_OUT, data.held_out)
+    drives = make_drives(scenario, data, seed, HELD_OUT, data.test)
     config = replace(config, data=data)
     info = {"command": command, "history": folder.history()}
     return report_on(scenario, config, trained, drives, out, info, folder=folder.path)

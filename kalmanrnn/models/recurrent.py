@@ -88,18 +88,20 @@ class Core(nnx.Module):
             if config.bidirectional:
                 backward.append(Layer(size, config, rngs=rngs))
             size = ways * config.hidden + inputs * config.skip
-        self.recurrent_out = config.recurrent_out
-        if config.recurrent_out:
+        self.recurrent_out = config.recurrent_output
+        if config.recurrent_output:
             layers.append(Layer(size, replace(config, hidden=outputs), rngs=rngs))
         self.layers = nnx.List(layers)
         if backward:
             self.backward = nnx.List(backward)
-        if config.recurrent_out:
+        if config.recurrent_output:
             return
         read = ways * config.hidden * (config.layers if config.skip else 1)
         if config.head:
             self.head_map = nnx.Linear(read, config.head, rngs=rngs)
-        kernel = nnx.initializers.zeros if config.quiet_start else nnx.initializers.lecun_normal()
+        kernel = (
+            nnx.initializers.zeros if config.zero_init_output else nnx.initializers.lecun_normal()
+        )
         self.out_map = nnx.Linear(config.head or read, outputs, kernel_init=kernel, rngs=rngs)
 
     def start(self) -> Memory:
@@ -189,7 +191,7 @@ def of_student(config: StudentConfig) -> NetworkConfig:
         layers=config.layers,
         head=config.head,
         chrono_steps=config.chrono_events,
-        quiet_start=True,
+        zero_init_output=True,
     )
 
 

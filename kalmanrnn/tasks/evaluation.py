@@ -41,7 +41,7 @@ def judge_task(model: Model, budget: BudgetConfig) -> Judged:
     """
     task = replace(model.task, budget=budget)
     model = model._replace(task=task)
-    held = show(model, budget, "held-out sequences", budget.held_out)
+    held = show(model, budget, "held-out sequences", budget.test)
     probed = tuple(probe(model, budget, at, name) for at, name in enumerate(task.probes))
     if task.judge is not None:
         verdict = task.judge(model, stream_key(budget.seed, HELD_OUT))
@@ -55,7 +55,7 @@ def show(model: Model, budget: BudgetConfig, name: str, count: int) -> Shown:
     task = model.task
     count = count if task.lengths is None else min(count, 8)
     sample = sequences(task, budget.seed, HELD_OUT, count)
-    if budget.carried:
+    if budget.stateful:
         error, out = carried_error(model, sample)
         return Shown(name, few(sample), out[:SHOWN], error)
     out = outputs(model, sample.x)
@@ -67,7 +67,7 @@ def probe(model: Model, budget: BudgetConfig, at: int, name: str) -> Shown:
     task = model.task
     draw = drawer(task.probes[name], task.steps)
     key = jax.random.fold_in(stream_key(budget.seed, PROBES), at)
-    sample = jax.tree.map(np.asarray, draw(key, np.arange(min(budget.held_out, SHOWN))))
+    sample = jax.tree.map(np.asarray, draw(key, np.arange(min(budget.test, SHOWN))))
     out = outputs(model, sample.x)
     return Shown(name, few(sample), out, error_of(task, out, sample))
 

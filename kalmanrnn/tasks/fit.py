@@ -56,13 +56,13 @@ def fit_task(
 
         def advance(state: learn.State, tally: Tally, step: int):
             sample, fresh = feed(step)
-            state, loss = update(state, sample, fresh and not budget.carried)
+            state, loss = update(state, sample, fresh and not budget.stateful)
             return state, tally, loss
 
         study = Study(
             total=budget.updates,
             leg=lambda step: leg,
-            checks=budget.checks,
+            checks=budget.num_validations,
             ends=frozenset({budget.updates}),
             advance=advance,
             look=lambda state: look(model._replace(params=state.params)),
@@ -102,9 +102,9 @@ def optimiser(budget: BudgetConfig) -> Any:
     """Return a budget's rule of descent."""
     return learn.optimiser(
         steps=budget.updates,
-        rate=budget.rate,
+        rate=budget.learning_rate,
         warmup=budget.warmup,
-        last_rate=budget.last_rate,
+        last_rate=budget.final_fraction,
         clip=budget.clip,
         kind=budget.optimiser,
     )

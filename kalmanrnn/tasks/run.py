@@ -99,7 +99,7 @@ def evaluate_task(
     budget = replace(
         budget,
         seed=budget.seed if seed is None else seed,
-        held_out=budget.held_out if count is None else count,
+        held_out=budget.test if count is None else count,
     )
     info = {"command": command, "history": folder.history()}
     return report_task(replace(config, budget=budget), trained, out, info)

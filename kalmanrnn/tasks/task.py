@@ -123,7 +123,7 @@ class SequenceTask:
         if (self.lengths is not None or self.store) and not self.budget.sequences:
             raise ValueError("sequences that are kept must be counted: budget.sequences is 0")
         network = self.network
-        if network.recurrent_out and (network.bidirectional or network.skip or network.conv):
+        if network.recurrent_output and (network.bidirectional or network.skip or network.conv):
             raise ValueError("recurrent_out goes with neither bidirectional, skip nor conv")
         if self.by_step and (network.conv or network.bidirectional):
             raise ValueError(

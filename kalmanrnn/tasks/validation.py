@@ -19,7 +19,7 @@ def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[[Model], Look]
     """Return a function that judges a model; each watched sequence begins with a fresh memory."""
     if task.lengths is not None:
         return _of_store(task, budget)
-    watched = sequences(task, budget.seed, WATCHED, budget.watched)
+    watched = sequences(task, budget.seed, WATCHED, budget.validation)
 
     def look(model: Model) -> Look:
         return judged(model, outputs(model, watched.x), watched)
@@ -28,8 +28,8 @@ def watcher(task: SequenceTask, budget: BudgetConfig) -> Callable[[Model], Look]
 
 
 def _of_store(task: SequenceTask, budget: BudgetConfig) -> Callable[[Model], Look]:
-    store = make_store(task, budget.seed, WATCHED, budget.watched)
-    batch = min(budget.batch, budget.watched)
+    store = make_store(task, budget.seed, WATCHED, budget.validation)
+    batch = min(budget.batch, budget.validation)
 
     def look(model: Model) -> Look:
         flat = outputs_ragged(model, store, batch=batch, window=budget.window or task.steps)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from kalmanrnn.core.config import RunConfig, is_own
+from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.core.progress import Meter
 from kalmanrnn.data.normaliser import fit_normaliser
@@ -73,7 +73,7 @@ def fit(
         study = Study(
             total=total,
             leg=partial(leg, student, laid),
-            checks=config.train.checks,
+            checks=config.train.num_validations,
             ends=frozenset(part.first_step + part.steps for part in laid),
             advance=advancer(student, config, laid, norm, fetch, meter),
             look=lambda state: told(look(state.params, norm)),
@@ -94,7 +94,7 @@ def advancer(
     meter: Meter,
 ) -> Callable[[learn.State, Tally, int], tuple[learn.State, Tally, jax.Array]]:
     """Return the loop's update: enter a part, lay out a set where a new one begins, learn."""
-    own = is_own(config.data.teacher)
+    own = is_external(config.data.teacher)
     part: Part | None = None
     laid_out = (-1, -1)
     update: Callable = learn.update
@@ -216,7 +216,7 @@ def initial(student: Student, config: RunConfig, params: Any) -> tuple[Any, Norm
 
 def name_of(teacher: str) -> str:
     """Name a teacher in a sentence."""
-    return teacher if is_own(teacher) else f"the {teacher.upper()}"
+    return teacher if is_external(teacher) else f"the {teacher.upper()}"
 
 
 def note_lost(meter: Meter, taught: TeacherRun) -> None:

@@ -93,7 +93,7 @@ def for_part(config: TrainConfig, part: Part) -> optax.GradientTransformation:
         steps=part.steps,
         rate=part.rate,
         warmup=config.warmup_steps,
-        last_rate=config.last_rate,
+        last_rate=config.final_fraction,
         clip=config.clip,
     )
 
@@ -264,7 +264,7 @@ def anchor(
     """Put drives that are lost at a window's start back to the teacher's state; count them."""
     difference = jax.vmap(student.scenario.space.difference)
     error = jnp.abs(difference(carry.x, window.anchor[0])) / window.spread[0]
-    lost = ~(jnp.max(error, axis=-1) < config.anchor_sigma)
+    lost = ~(jnp.max(error, axis=-1) < config.reset_sigma)
     x = jnp.where(lost[:, None], window.anchor[0], carry.x)
     carry = carry._replace(x=x)
 

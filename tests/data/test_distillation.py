@@ -11,13 +11,13 @@ from kalmanrnn.data.teacher_runs import make_drives, random_outages, teach
 from kalmanrnn.models import student as students
 from kalmanrnn.scenarios.scenario import load
 
-DATA = DataConfig(teacher="ekf", seconds=6.0, check_stretches=0)
+DATA = DataConfig(teacher="ekf", seconds=6.0, check_segments=0)
 
 
 @pytest.fixture(scope="module")
 def taught():
     drives = make_drives(load("imu_gps"), DATA, 4, 0, 2)
-    drives = random_outages(drives, DataConfig(outage_share=1.0, longest_outage_s=3.0), [1])
+    drives = random_outages(drives, DataConfig(outage_share=1.0, max_outage_s=3.0), [1])
     return teach(load("imu_gps"), DATA, drives, every="event", seed=0)
 
 

@@ -166,7 +166,7 @@ def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
     rover = scenario("rover")
     # GPS at 5 Hz among events at 10 Hz: two steps.
     short, well = (
-        from_sim.short_for_sensors(rover, RunConfig("rover", train=TrainConfig(free_window=n)))
+        from_sim.short_for_sensors(rover, RunConfig("rover", train=TrainConfig(rollout_window=n)))
         for n in (1, 30)
     )
     assert [(f.name, f.level, f.evidence) for f in short] == [("window", "error", 0.5)]

@@ -54,7 +54,7 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     sim = scenario("linear")
     drive = one(bind(sim, recording_of(sim, long_drive)).drive)
     whole = filtered(sim, "ekf", "log", drive)
-    parts = divide([whole], LogsConfig(held_share=0.5, held_gap_s=5.0))
+    parts = divide([whole], LogsConfig(test_share=0.5, test_gap_s=5.0))
     z = [part.drive.packets.z for each in parts for part in each]
     apart = len(drive.t) - sum(map(len, z))
     # Two gaps of five seconds of events belong to nothing.
@@ -67,10 +67,10 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     parts = divide(logs, LogsConfig())
     names = [[part.name for part in each] for each in parts]
     assert names == [["0", "1", "2", "3", "4", "5"], ["6"], ["7"]]
-    parts = divide(logs[:2], LogsConfig(held_gap_s=1.0))
+    parts = divide(logs[:2], LogsConfig(test_gap_s=1.0))
     assert [[part.name for part in each] for each in parts] == [["0"], ["1"], ["1"]]
     with pytest.raises(UserError, match="too short to be divided"):
-        divide([whole], LogsConfig(held_gap_s=30.0))
+        divide([whole], LogsConfig(test_gap_s=30.0))
 
 
 def test_logs_that_share_readings_are_refused(scenario, long_drive):
@@ -211,7 +211,7 @@ def test_settings_of_logs_come_back_from_a_run(run):
     from kalmanrnn.training.run_directory import open_run
 
     logs = open_run(run).config().logs
-    assert logs == LogsConfig(log=logs.log, held_share=0.5, held_gap_s=2.0)
+    assert logs == LogsConfig(log=logs.log, test_share=0.5, test_gap_s=2.0)
     assert logs.log[0].endswith("minute.npz")
 
 

@@ -55,7 +55,7 @@ def test_each_point_is_the_run_that_its_flags_ask_for():
     made = at(RunConfig("rover"), laid[2])
     assert (made.student.hidden, made.train.seed, made.data) == (8, 1, RunConfig("rover").data)
     task = at(TaskConfig("sine", network=NetworkConfig(layers=3)), {"hidden": 5, "carried": True})
-    assert (task.network, task.budget.carried) == (NetworkConfig(hidden=5, layers=3), True)
+    assert (task.network, task.budget.stateful) == (NetworkConfig(hidden=5, layers=3), True)
     assert flags_of({"carried": False, "quiet_start": True}) == ["--no-carried", "--quiet-start"]
 
 

@@ -22,7 +22,7 @@ from kalmanrnn.tasks.throughput import (
 )
 
 SMALL = {"shortest": 60, "longest": 400}
-BUDGET = BudgetConfig(updates=30, batch=8, sequences=24, window=25, watched=8, held_out=16)
+BUDGET = BudgetConfig(updates=30, batch=8, sequences=24, window=25, validation=8, test=16)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def model(task):
 
 @pytest.fixture(scope="module")
 def store(task):
-    return make_store(task, 0, HELD_OUT, BUDGET.held_out)
+    return make_store(task, 0, HELD_OUT, BUDGET.test)
 
 
 def test_a_block_follows_its_formulas(task):

@@ -21,7 +21,7 @@ from kalmanrnn.tasks.validation import error_of, judged
 from kalmanrnn.training.run_directory import create
 
 KINDS = ("forecast", "step_value", "step_class", "sequence_value", "sequence_class")
-SMALL = BudgetConfig(updates=40, batch=8, checks=4, watched=16, held_out=16, warmup=4)
+SMALL = BudgetConfig(updates=40, batch=8, num_validations=4, validation=16, test=16, warmup=4)
 
 
 def toy(kind, **options):
@@ -95,7 +95,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     folder = folder_of(tmp_path, "a", task)
     trained = fit_task(task, config_of(task), folder, quiet=True)
     said = [r["score"] for r in folder.history() if "score" in r]
-    watched = sequences(task, 0, WATCHED, budget.watched)
+    watched = sequences(task, 0, WATCHED, budget.validation)
     kept = judged(trained.model, outputs(trained.model, watched.x), watched).score
     assert kept == pytest.approx(min([*said, trained.tally.untrained]), rel=1e-6)
     assert said[-1] > min([*said, trained.tally.untrained])
@@ -281,7 +281,7 @@ def test_shipped_tasks_load_and_say_what_they_are(name):
         (
             {
                 "kind": "sequence_value",
-                "network": NetworkConfig(recurrent_out=True, conv=((4, 3, 2),)),
+                "network": NetworkConfig(recurrent_output=True, conv=((4, 3, 2),)),
             },
             "recurrent_out",
         ),

@@ -103,8 +103,10 @@ def test_moves_teach_a_gain_that_nobody_gave():
     config = RunConfig(
         sim="linear",
         student=StudentConfig(hidden=16, layers=1, head=16),
-        data=DataConfig(drives=8, seconds=8.0, watched=8, check_stretches=0),
-        train=TrainConfig(distil_steps=400, distil_batch=8, distil_window=80, distil_rate=2e-2),
+        data=DataConfig(drives=8, seconds=8.0, validation=8, check_segments=0),
+        train=TrainConfig(
+            distil_steps=400, distil_batch=8, distil_window=80, distil_learning_rate=2e-2
+        ),
     )
     scenario = load("linear")
     student, params = make_student(scenario, config.student, seed=0)

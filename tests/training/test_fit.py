@@ -22,18 +22,18 @@ from kalmanrnn.training.schedule import parts, place
 SMALL = RunConfig(
     sim="linear",
     student=StudentConfig(hidden=12, head=8),
-    data=DataConfig(drives=16, seconds=12.0, watched=8, skip_s=2.0, check_stretches=1),
+    data=DataConfig(drives=16, seconds=12.0, validation=8, skip_s=2.0, check_segments=1),
     train=TrainConfig(
         distil_steps=60,
         distil_batch=8,
         distil_window=20,
-        distil_passes=6,
-        free_steps=40,
-        free_batch=8,
-        free_window=10,
-        free_passes=2,
+        distil_epochs=6,
+        rollout_steps=40,
+        rollout_batch=8,
+        rollout_window=10,
+        rollout_epochs=2,
         warmup_steps=5,
-        checks=4,
+        num_validations=4,
     ),
 )
 

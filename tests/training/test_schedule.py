@@ -8,11 +8,11 @@ TRAIN = TrainConfig(
     distil_steps=40,
     distil_batch=2,
     distil_window=5,
-    distil_passes=2,
-    free_steps=9,
-    free_batch=3,
-    free_window=10,
-    free_passes=1,
+    distil_epochs=2,
+    rollout_steps=9,
+    rollout_batch=3,
+    rollout_window=10,
+    rollout_epochs=1,
 )
 
 

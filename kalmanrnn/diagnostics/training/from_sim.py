@@ -123,7 +123,7 @@ def short_for_lags(config: RunConfig, curve: LagCurve | None) -> list[Finding]:
     again = f"kalmanrnn train --sim {config.sim}"
     return [
         *short_for_lag("--distil-window", config.train.distil_window, curve, again),
-        *short_for_lag("--free-window", config.train.free_window, curve, again),
+        *short_for_lag("--free-window", config.train.rollout_window, curve, again),
     ]
 
 

@@ -46,13 +46,13 @@ def look_at_task(
     held = sequences(task, budget.seed, HELD_OUT, min(most, 128))
     scales = model.scales if model is not None else fit_scales(task, learnt.x, learnt.y)
     settings = Settings(
-        carried=budget.carried,
-        learning_rate=budget.rate if budget.optimiser == "adam" else None,
+        carried=budget.stateful,
+        learning_rate=budget.learning_rate if budget.optimiser == "adam" else None,
         learn=learn and model is None,
         core=steppable(task.network),
         stride=prod(stride for _, _, stride in task.network.conv),
         # A recurrent layer's units, the answer itself: tanh keeps them between -1 and 1.
-        output_range=(-1.0, 1.0) if task.network.recurrent_out else None,
+        output_range=(-1.0, 1.0) if task.network.recurrent_output else None,
     )
     series = _series(task, learnt, scales)
     seen = examine(series, _series(task, held, scales), network, settings, tell)
@@ -60,7 +60,7 @@ def look_at_task(
     window = short_for_lag("--window", budget.window, seen.lags, again)
     if task.by_step and window:
         seen = seen._replace(findings=worst_first([*seen.findings, *window]))
-    if network is not None or not task.network.recurrent_out:
+    if network is not None or not task.network.recurrent_output:
         return seen
     blank = network_of(make_model(task, task.network, seed=budget.seed))
     assert blank is not None

@@ -89,7 +89,7 @@ def updates_of(config: Config) -> int:
     """Count the updates of a run."""
     if isinstance(config, TaskConfig):
         return config.budget.updates
-    return config.train.distil_steps + config.train.free_steps
+    return config.train.distil_steps + config.train.rollout_steps
 
 
 def told(run: Run) -> str:
