@@ -11,6 +11,7 @@ import tyro
 
 from kalmanrnn.cli.common import parse
 from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.output_path import require_parent
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,16 @@ def allan(args: Sequence[str]) -> int:
             cure="kalmanrnn allan LOG --from-s 0 --to-s 3600",
             code=USAGE,
         )
-    from kalmanrnn.diagnostics.figure_file import check_folder, check_picture
+    from kalmanrnn.diagnostics.figure_file import check_figure
 
     if flags.plot is not None:
-        check_picture(flags.plot)
+        check_figure(flags.plot)
     if flags.out is not None:
-        check_folder(flags.out)
-    from kalmanrnn.core.progress import Meter
+        require_parent(flags.out)
+    from kalmanrnn.core.progress import ProgressBar
     from kalmanrnn.diagnostics.logs.imu_noise import code_line, figures, sheet, write_yaml
 
-    with Meter(1) as meter:
+    with ProgressBar(1) as meter:
         found = figures(
             flags.log,
             topic=flags.topic,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import tyro
 
-from kalmanrnn.cli.common import Device, choose_device, parse, show
+from kalmanrnn.cli.common import Device, choose_device, parse, print_report
 from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.output_path import refuse_existing
 from kalmanrnn.training.run_directory import open_run
 
 
@@ -60,18 +61,12 @@ def evaluate(args: Sequence[str]) -> int:
     choose_device(flags.device)
     folder = open_run(flags.run)
     out = flags.out or folder.path / f"eval-{time.strftime('%Y%m%d-%H%M%S')}"
-    if out.exists():
-        raise UserError(
-            f"{out} exists already",
-            why="a report never writes over another",
-            cure=f"kalmanrnn eval {flags.run} --out ANOTHER",
-            code=USAGE,
-        )
+    refuse_existing(out, kind="reports", cure=f"kalmanrnn eval {flags.run} --out ANOTHER")
     line = " ".join(["kalmanrnn", "eval", *args])
     if folder.is_task:
         from kalmanrnn.tasks.run import evaluate_task
 
-        show(
+        print_report(
             evaluate_task(folder, out, line, seed=flags.seed, count=flags.drives),
             out,
             as_json=flags.json,
@@ -90,11 +85,11 @@ def evaluate(args: Sequence[str]) -> int:
             seconds=flags.seconds,
             skip_s=flags.skip_s,
         )
-        show(found, out, as_json=flags.json)
+        print_report(found, out, as_json=flags.json)
         return OK
-    from kalmanrnn.experiments.on_logs import LogTrial, evaluate_logs
+    from kalmanrnn.experiments.on_logs import LogTest, evaluate_logs
 
-    trial = LogTrial(flags.outage_at, flags.outage_s, flags.skip_s)
+    trial = LogTest(flags.outage_at, flags.outage_s, flags.skip_s)
     for place in evaluate_logs(folder, flags.log, flags.map, flags.sim, trial, out, line):
-        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+        print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kalmanrnn.cli.common import parse
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK
+from kalmanrnn.core.output_path import refuse_existing, require_suffix
 
 if TYPE_CHECKING:
     from kalmanrnn.logs.recording.recording import Recording, Stream
@@ -35,10 +36,10 @@ def import_(args: Sequence[str]) -> int:
     flags = parse(ImportFlags, args, prog="kalmanrnn import")
     beside = flags.out.with_suffix(".map.yaml")
     _check_out(flags, beside)
-    from kalmanrnn.core.progress import Meter
+    from kalmanrnn.core.progress import ProgressBar
     from kalmanrnn.logs.importer import import_log
 
-    with Meter(0, what="import", quiet=flags.quiet) as meter:
+    with ProgressBar(0, what="import", quiet=flags.quiet) as meter:
         recording = import_log(flags.log, flags.map, progress=meter.count)
     _write(recording, flags, beside)
     for note in recording.notes:
@@ -80,31 +81,14 @@ def _row(name: str, stream: Stream) -> tuple[str, ...]:
 def _check_out(flags: ImportFlags, beside: Path) -> None:
     """Refuse to write over anything, or anything but an .npz."""
     another = f"kalmanrnn import {flags.log} --out ANOTHER.npz"
-    if flags.out.suffix != ".npz":
-        raise UserError(
-            f"--out {flags.out} does not end in .npz",
-            why="a drive file is an .npz",
-            cure=f"kalmanrnn import {flags.log} --out {flags.out.with_suffix('.npz')}",
-            code=USAGE,
-        )
+    require_suffix(
+        flags.out, (".npz",), kind="drive files", flag=f"kalmanrnn import {flags.log} --out"
+    )
     taken = (
         [flags.out] if flags.map is not None and _same(flags.map, beside) else [flags.out, beside]
     )
     for path in taken:
-        if path.exists():
-            raise UserError(
-                f"{path} exists already",
-                why="an import never writes over another file",
-                cure=another,
-                code=USAGE,
-            )
-    if not flags.out.parent.is_dir():
-        raise UserError(
-            f"there is no folder {flags.out.parent}",
-            why="the drive file would be written there",
-            cure=f"mkdir -p {flags.out.parent}",
-            code=USAGE,
-        )
+        refuse_existing(path, kind="drive files and maps", cure=another)
 
 
 def _same(a: Path, b: Path) -> bool:

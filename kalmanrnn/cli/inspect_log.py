@@ -29,17 +29,17 @@ def inspect(args: Sequence[str]) -> int:
     """Print a log's topics, its GPS, and judgements with the map's lines that cure them."""
     flags = parse(InspectFlags, args, prog="kalmanrnn inspect")
     if flags.plot is not None:
-        from kalmanrnn.diagnostics.figure_file import check_picture
+        from kalmanrnn.diagnostics.figure_file import check_figure
 
-        check_picture(flags.plot)
-    from kalmanrnn.core.progress import Meter
+        check_figure(flags.plot)
+    from kalmanrnn.core.progress import ProgressBar
     from kalmanrnn.diagnostics.logs.check_log import judge
     from kalmanrnn.diagnostics.logs.facts import gather
     from kalmanrnn.diagnostics.logs.summary import as_json, sheet
     from kalmanrnn.logs.readers.source import open_log
 
     source = open_log(flags.log)
-    with Meter(sum(t.count for t in source.topics)) as meter:
+    with ProgressBar(sum(t.count for t in source.topics)) as meter:
         facts = gather(source, lambda done, total: meter.step(done, "read", "messages"))
     findings = judge(facts)
     if flags.plot is not None:

@@ -11,7 +11,8 @@ from typing import Literal
 import tyro
 
 from kalmanrnn.cli.common import Device, choose_device, parse
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK
+from kalmanrnn.core.output_path import refuse_existing
 from kalmanrnn.training.run_directory import open_run
 
 
@@ -40,20 +41,15 @@ class PredictFlags:
 def predict(args: Sequence[str]) -> int:
     """Write an estimator's answer to a log."""
     flags = parse(PredictFlags, args, prog="kalmanrnn predict")
-    if flags.out.exists():
-        raise UserError(
-            f"{flags.out} exists already",
-            why="estimates never write over another file",
-            cure=f"kalmanrnn predict {flags.run} {flags.log} --out ANOTHER{flags.out.suffix}",
-            code=USAGE,
-        )
+    another = f"kalmanrnn predict {flags.run} {flags.log} --out ANOTHER{flags.out.suffix}"
+    refuse_existing(flags.out, kind="estimates", cure=another)
     choose_device(flags.device)
-    from kalmanrnn.experiments.on_logs import predict as run_over
-    from kalmanrnn.experiments.on_logs import trained_on_log, write_predictions
+    from kalmanrnn.experiments.on_logs import open_log_run, write_predictions
+    from kalmanrnn.experiments.on_logs import run_estimator as run_over
     from kalmanrnn.logs.writers.write import check_suffix
 
     check_suffix(flags.out)
-    one = trained_on_log(open_run(flags.run), flags.log, flags.map, flags.sim)
+    one = open_log_run(open_run(flags.run), flags.log, flags.map, flags.sim)
     if not flags.quiet:
         for note in one.log.notes:
             print(f"note: {note}", file=sys.stderr)

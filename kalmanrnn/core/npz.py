@@ -1,7 +1,6 @@
 """Arrays and plain facts in one `.npz`: portable, checked, never executing anything.
 
-Written beside its final place and renamed, so that a cut-off write leaves the old file whole.
-Members are stored, not compressed, so that a small file cannot ask for a large memory.
+Members are stored, not compressed, so that a small file cannot claim much memory.
 """
 
 from __future__ import annotations
@@ -16,24 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.core.atomic_write import atomic_path
 from kalmanrnn.core.errors import UserError
 
 META = "__meta__"
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """Write named arrays, and facts that JSON can say."""
+    """Write named arrays, and facts as JSON."""
     members = {name: np.asarray(a) for name, a in arrays.items()}
     members[META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    beside = path.with_name(path.name + ".part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, allow_pickle=False, **members)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_path(path) as beside, open(beside, "wb") as file:
+        np.savez(file, allow_pickle=False, **members)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_npz(
@@ -48,7 +43,7 @@ def read_npz(
             raise ValueError("it was not written by kalmanrnn")
         meta = json.loads(arrays.pop(META).tobytes())
         if not isinstance(meta, dict):
-            raise ValueError("its facts are no table")
+            raise ValueError("its facts are not a JSON object")
         return arrays, meta
     except (FileNotFoundError, NotADirectoryError):
         raise missing from None

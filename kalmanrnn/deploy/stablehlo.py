@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Estimator, Packet
-from kalmanrnn.deploy.machine.require import need
+from kalmanrnn.core.extras import require
 
 if TYPE_CHECKING:
     from kalmanrnn.deploy.machine.machine import Machine
@@ -33,7 +33,7 @@ def write_stablehlo(
     machine: Machine, estimator: Estimator, scenario: Scenario, folder: Path
 ) -> list[Path]:
     """Write the step, and what its arrays are called, into a folder; return both paths."""
-    need("flatbuffers", "write StableHLO")
+    require("flatbuffers", "export", "write StableHLO")
     ticks = next(
         machine.step.values[port.value].shape[0]
         for port in machine.step.inputs
@@ -65,7 +65,7 @@ def write_stablehlo(
 
 def read_stablehlo(path: Path) -> Callable[..., Any]:
     """Return the step as a function of its arrays, in the order the JSON beside it says."""
-    need("flatbuffers", "read StableHLO")
+    require("flatbuffers", "export", "read StableHLO")
     return jax.export.deserialize(bytearray(path.read_bytes())).call
 
 

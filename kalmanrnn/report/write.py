@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.core.atomic_write import write_whole
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.evaluation.compare import Comparison
 
 
@@ -34,8 +34,5 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        write_whole(folder / name, text)
+        atomic_write(folder / name, text)
     return report
-
-
-__all__ = ["write_report", "write_whole"]

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.core.atomic_write import write_whole
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.report.json_data import plain
 from kalmanrnn.report.tables import Table
 from kalmanrnn.report.text import number
@@ -29,9 +29,9 @@ def write_task_report(
     report = as_json(task, judged, info)
     drawn = task_pictures(task, judged, info.get("history") or ())
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    write_whole(folder / "report.md", markdown(task, judged, info))
-    write_whole(folder / "report.html", html(task, judged, info, drawn))
+    atomic_write(folder / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    atomic_write(folder / "report.md", markdown(task, judged, info))
+    atomic_write(folder / "report.html", html(task, judged, info, drawn))
     return json.loads((folder / "report.json").read_text())
 
 
@@ -104,7 +104,7 @@ def results(task: SequenceTask, judged: Judged) -> Table:
 
 def errors(task: SequenceTask, judged: Judged) -> Table:
     """Tabulate the kind's own error on held-out sequences and on the probes."""
-    rows = tuple((s.name, say(task, s.error).short) for s in judged.shown)
+    rows = tuple((s.name, say(task, s.error).summary) for s in judged.shown)
     return Table(
         "Errors",
         "The same kind of error for all, on sequences never learnt from.",
@@ -145,7 +145,7 @@ def markdown(task: SequenceTask, judged: Judged, info: Mapping[str, Any]) -> str
 
 def html(task: SequenceTask, judged: Judged, info: Mapping[str, Any], drawn: Any) -> str:
     """Return the whole report.html."""
-    from kalmanrnn.report.page import figure_html, list_html, origin_html, page, table_html
+    from kalmanrnn.report.page import figure_html, list_html, page, provenance_html, table_html
 
     body = [
         f"<h1>{escape(task.name)}</h1>",
@@ -155,6 +155,6 @@ def html(task: SequenceTask, judged: Judged, info: Mapping[str, Any], drawn: Any
         table_html(errors(task, judged)),
         *(figure_html(picture) for picture in drawn),
         list_html("Notes", notes(task, judged)),
-        origin_html(origin(info), command=str(info["command"])),
+        provenance_html(origin(info), command=str(info["command"])),
     ]
     return page(f"{task.name}: {task.summary}", body)

@@ -257,7 +257,7 @@ def test_the_picture_has_both_sensors(tmp_path):
     text = (tmp_path / "allan.svg").read_text()
     assert "Allan deviation [rad/s]" in text
     assert "Allan deviation [m/s^2]" in text
-    with pytest.raises(UserError, match="names no picture"):
+    with pytest.raises(UserError, match="the suffix must be"):
         allan([str(log), "--plot", str(tmp_path / "allan.gif")])
     with pytest.raises(UserError, match="cannot write"):
         allan([str(log), "--out", str(tmp_path / "nowhere" / "imu.yaml")])

@@ -11,22 +11,22 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from kalmanrnn.data.outages import with_outages
 from kalmanrnn.filters.ekf import ekf
-from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.filters.ukf import ukf
 from kalmanrnn.logs.recording import geodesy
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 FOLDER = TEST_DATA / "comma2k19_drive"
 
 
 @pytest.fixture(scope="module")
 def scenario():
-    return load("imu_gps")
+    return load_scenario("imu_gps")
 
 
 @pytest.fixture(scope="module")
 def filters(scenario):
-    return {f.__name__: jax.jit(partial(over_drives, f(scenario))) for f in (ukf, ekf)}
+    return {f.__name__: jax.jit(partial(rollout, f(scenario))) for f in (ukf, ekf)}
 
 
 def log_with(scenario, folder, old="", new=""):

@@ -11,7 +11,7 @@ from kalmanrnn.logs import importer
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.importer import import_log
 from kalmanrnn.logs.readers.source import open_log
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 T = EPOCH + np.arange(0, 10, 0.01)
 BOTH = "imu: {topic: /imu}\ngps: {topic: /fix}\n"
@@ -315,7 +315,7 @@ def test_missing_pymap3d_names_the_extra(refused, monkeypatch):
 
 @pytest.mark.parametrize(
     ("out", "words"),
-    [("drive.csv", "does not end in .npz"), ("nowhere/drive.npz", "there is no folder")],
+    [("drive.csv", "the suffix must be .npz"), ("nowhere/drive.npz", "there is no folder")],
 )
 def test_the_command_refuses_where_it_cannot_write(tmp_path, folder, capsys, out, words):
     assert main(["import", str(folder), "--out", str(tmp_path / out), "--quiet"]) == 2
@@ -351,6 +351,6 @@ def test_a_ulog_without_gps_is_imported_and_refused_by_what_needs_a_gps(tmp_path
     assert recording.stream("imu") is not None
     assert recording.stream("gps") is None
     with pytest.raises(UserError) as caught:
-        bind(load("imu_gps"), recording)
+        bind(load_scenario("imu_gps"), recording)
     assert "too few readings for imu_gps" in caught.value.what
     assert "gps 0" in caught.value.why

@@ -10,9 +10,10 @@ import pytest
 from bags import write_bag
 from helpers import TEST_DATA
 
+from kalmanrnn.core import extras
 from kalmanrnn.core.errors import DATA as DATA_CODE
 from kalmanrnn.core.errors import MISSING, UserError
-from kalmanrnn.logs.readers import guard, rosbag
+from kalmanrnn.logs.readers import rosbag
 from kalmanrnn.logs.readers.readings import no_progress
 from kalmanrnn.logs.readers.source import open_log
 
@@ -103,7 +104,7 @@ def test_missing_package(monkeypatch):
     def absent(name: str):
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(guard, "import_module", absent)
+    monkeypatch.setattr(extras, "import_module", absent)
     for path in (HUSKY, ULOG):
         problem = refused(path, why="is not installed", cure="pip install 'kalmanrnn[logs]'")
         assert problem.code == MISSING

@@ -8,7 +8,7 @@ from kalmanrnn.core.errors import DATA, MISSING, UserError
 from kalmanrnn.data.outages import with_outages
 from kalmanrnn.logs.recording import geodesy
 from kalmanrnn.logs.recording.align import cut, fill, snap, thin
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 ORIGIN = geodesy.Origin(47.4, 8.5, 430.0)
@@ -29,7 +29,7 @@ gps: {file: gps.csv, time: t, latitude: lat, longitude: lon, altitude: alt,
 
 @pytest.fixture(scope="module")
 def scenario():
-    return load("imu_gps")
+    return load_scenario("imu_gps")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from logmaking import read_log
 
 from kalmanrnn.core.errors import DATA, UserError
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 MAP = """imu: {file: imu.csv, time: t, gyro: [wx, wy, wz], accel: [ax, ay, az]}
 gps:
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 def refusal(folder):
     with pytest.raises(UserError) as caught:
-        read_log(load("imu_gps"), folder, folder / "map.yaml")
+        read_log(load_scenario("imu_gps"), folder, folder / "map.yaml")
     assert caught.value.code == DATA
     return caught.value
 
@@ -45,12 +45,12 @@ def set_line(path, line, text):
 
 
 def test_the_log_itself_is_good(folder):
-    drive = read_log(load("imu_gps"), folder, folder / "map.yaml").drive
+    drive = read_log(load_scenario("imu_gps"), folder, folder / "map.yaml").drive
     assert drive.t.shape == (1, 50)
     np.testing.assert_allclose(drive.belief.mean[0, 4:7], [0, 5, 0], atol=1e-9)
     text = MAP.replace("  speed: v\n  course: cog\n", "")
     (folder / "map.yaml").write_text(text)
-    drive = read_log(load("imu_gps"), folder, folder / "map.yaml").drive
+    drive = read_log(load_scenario("imu_gps"), folder, folder / "map.yaml").drive
     # 4.5e-5 degrees of latitude are 5.003 m at 47 degrees.
     np.testing.assert_allclose(drive.belief.mean[0, 4:7], [0, 5.003, 0], atol=2e-3)
 
@@ -79,7 +79,7 @@ def test_a_wrong_line_is_named(folder, file, line, text, words):
 )
 def test_a_line_that_can_be_done_without_is_said(folder, file, line, text, note):
     set_line(folder / file, line, text)
-    log = read_log(load("imu_gps"), folder, folder / "map.yaml")
+    log = read_log(load_scenario("imu_gps"), folder, folder / "map.yaml")
     assert any(said.startswith(note) for said in log.notes)
 
 
@@ -120,7 +120,7 @@ def test_too_few_fixes(folder):
 def test_a_robot_too_slow_for_a_course_is_not_given_one(folder):
     text = (folder / "gps.csv").read_text().replace(",5,0\n", ",0.3,0\n")
     (folder / "gps.csv").write_text(text)
-    log = read_log(load("imu_gps"), folder, folder / "map.yaml")
+    log = read_log(load_scenario("imu_gps"), folder, folder / "map.yaml")
     assert not any("heading from the GPS's course" in note for note in log.notes)
 
 

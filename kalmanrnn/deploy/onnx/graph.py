@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import NUMPY, Value
-from kalmanrnn.deploy.machine.require import need
 
 # What opset 17 lacks (atan2, cholesky) is spelled out: no runtime has to know more than this.
 OPSET, IR_VERSION = 17, 8
@@ -40,7 +40,7 @@ def nodes(
     graph: Graph, kind: str, inputs: tuple[str, ...], count: int, **attrs: Any
 ) -> tuple[str, ...]:
     """Append an operator with `count` outputs; return their names."""
-    make_node = need("onnx.helper", "write ONNX").make_node
+    make_node = require("onnx.helper", "export", "write ONNX").make_node
     outputs = tuple(fresh(graph, kind.lower()) for _ in range(count))
     graph.nodes.append(make_node(kind, list(inputs), list(outputs), **attrs))
     return outputs
@@ -80,6 +80,6 @@ def part(graph: Graph, name: str, axis: int, start: int, stop: int) -> str:
 
 def info(name: str, value: Value) -> Any:
     """Say a graph's input or output: its name, type and shape."""
-    helper = need("onnx.helper", "write ONNX")
+    helper = require("onnx.helper", "export", "write ONNX")
     dtype = helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[value.dtype]))
     return helper.make_tensor_value_info(name, dtype, value.shape)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import NUMPY, Value
-from kalmanrnn.deploy.machine.require import need
 from kalmanrnn.deploy.onnx.graph import Graph, node, number
 
 # The others bear the operator's name: add is Add.
@@ -35,7 +35,7 @@ def elementwise(graph: Graph, kind: str, inputs: tuple[str, ...], out: Value) ->
         case "select":
             return _where(graph, *inputs, dtype=out.dtype)
         case "convert":
-            helper = need("onnx.helper", "write ONNX")
+            helper = require("onnx.helper", "export", "write ONNX")
             to = helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[out.dtype]))
             return node(graph, "Cast", x, to=to)
         case "expm1":

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
+from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import Port, Program
-from kalmanrnn.deploy.machine.require import need
 from kalmanrnn.deploy.onnx.graph import IR_VERSION, OPSET, Graph, info
 from kalmanrnn.deploy.onnx.operations import emit
 
@@ -67,7 +67,7 @@ def model_of(
 
     ticks: name of an int64 `[1]` input that bounds the counted loops, "" for none.
     """
-    helper = need("onnx.helper", "write ONNX")
+    helper = require("onnx.helper", "export", "write ONNX")
     graph = Graph([], {}, itertools.count())
     given = {port.value: port_name for port, port_name in zip(program.inputs, inputs, strict=True)}
     names = emit(graph, program, given, ticks)
@@ -88,7 +88,7 @@ def finish(
     graph: Graph, name: str, inputs: list[Any], outputs: list[Any], spec: Mapping[str, Any]
 ) -> Any:
     """Close a graph into a model with its facts inside, and have onnx check all of it."""
-    onnx = need("onnx", "write ONNX")
+    onnx = require("onnx", "export", "write ONNX")
     helper = onnx.helper
     read = used(graph.nodes)
     weights = [
@@ -135,7 +135,7 @@ def save(model: Any, path: Path) -> Path:
 
 def open_session(model: Path | bytes) -> Any:
     """Return an onnxruntime session that keeps to one thread and never spins while it waits."""
-    runtime = need("onnxruntime", "run ONNX")
+    runtime = require("onnxruntime", "export", "run ONNX")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

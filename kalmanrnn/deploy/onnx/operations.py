@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import NUMPY, Op, Program, Value
-from kalmanrnn.deploy.machine.require import need
 from kalmanrnn.deploy.onnx.graph import (
     Graph,
     constant,
@@ -99,7 +99,7 @@ def _reduce(graph: Graph, op: Op, inputs: Any, values: Any, out: Value) -> str:
         return node(graph, "ReduceSum", inputs[0], integers(graph, 1), keepdims=0)
     if how in ("max", "min"):
         return node(graph, f"Reduce{how.capitalize()}", inputs[0], axes=[1], keepdims=0)
-    tensor = need("onnx", "write ONNX").TensorProto
+    tensor = require("onnx", "export", "write ONNX").TensorProto
     ones = node(graph, "Cast", inputs[0], to=tensor.INT32)
     kind = {"and": "ReduceMin", "or": "ReduceMax"}[how]
     return node(graph, "Cast", node(graph, kind, ones, axes=[1], keepdims=0), to=tensor.BOOL)
@@ -153,8 +153,8 @@ def _loop(graph: Graph, op: Op, inputs: tuple[str, ...], ticks: str) -> tuple[st
     names = emit(inside, body, given, ticks)
     after = [node(inside, "Identity", names[port.value]) for port in body.outputs]
     more = node(inside, "Identity", go)
-    helper = need("onnx.helper", "write ONNX")
-    tensor = need("onnx", "write ONNX").TensorProto
+    helper = require("onnx.helper", "export", "write ONNX")
+    tensor = require("onnx", "export", "write ONNX").TensorProto
     types = [body.values[port.value] for port in body.inputs[captured : captured + carried]]
     last = [body.values[port.value] for port in body.outputs]
     scalars = (

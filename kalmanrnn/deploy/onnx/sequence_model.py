@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import Value
 from kalmanrnn.deploy.ir.tracing import trace
-from kalmanrnn.deploy.machine.require import need
 from kalmanrnn.deploy.onnx.graph import (
     Graph,
     constant,
@@ -31,7 +31,7 @@ from kalmanrnn.deploy.onnx.graph import (
 )
 from kalmanrnn.deploy.onnx.model import finish, save
 from kalmanrnn.deploy.onnx.operations import emit
-from kalmanrnn.models.recurrent import Layer, core
+from kalmanrnn.models.recurrent import Layer, merge
 from kalmanrnn.models.student import FEATURE_LIMIT, Normaliser, Student, respond
 from kalmanrnn.scenarios.scenario import Scenario
 
@@ -56,7 +56,7 @@ def sequence_model(
     as `memory_0_h_out`, ..., so that a long drive may come in pieces.
     """
     _check_kind(student)
-    network = core(student.graph, params)
+    network = merge(student.graph, params)
     graph = Graph([], {}, itertools.count())
     width = norm.feature_mean.size
     x = _normalised(graph, norm)
@@ -154,7 +154,7 @@ def _states(graph: Graph, student: Student, norm: Normaliser, raw: str) -> str:
     row, state = fresh(graph, "row"), fresh(graph, "state")
     names = emit(inside, program, {program.inputs[0].value: row}, "")
     _rename(inside, names[program.outputs[0].value], state)
-    body = need("onnx.helper", "write ONNX").make_graph(
+    body = require("onnx.helper", "export", "write ONNX").make_graph(
         inside.nodes,
         "state",
         [info(row, Value((space.tangent_dim,), "f32"))],
@@ -165,13 +165,13 @@ def _states(graph: Graph, student: Student, norm: Normaliser, raw: str) -> str:
 
 
 def _rename(graph: Graph, name: str, wanted: str) -> None:
-    make_node = need("onnx.helper", "write ONNX").make_node
+    make_node = require("onnx.helper", "export", "write ONNX").make_node
     graph.nodes.append(make_node("Identity", [name], [wanted]))
 
 
 def _rows(name: str, width: int) -> Any:
     """Say a port of as many rows as there are events."""
-    onnx = need("onnx", "write ONNX")
+    onnx = require("onnx", "export", "write ONNX")
     kind = onnx.TensorProto.FLOAT
     return onnx.helper.make_tensor_value_info(name, kind, ("events", width))
 

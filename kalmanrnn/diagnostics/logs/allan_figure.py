@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from kalmanrnn.diagnostics.figure_file import AXES, save
+from kalmanrnn.diagnostics.figure_file import AXES, save_figure
 from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, ImuNoise, walk_unit
 from kalmanrnn.logs.calibration.allan import Curve, Noise, fitted_deviation
 from kalmanrnn.report.style import STYLE, frame, grid
@@ -31,7 +31,7 @@ def draw(found: ImuNoise, path: Path) -> None:
         seconds, rate = found.rest.seconds, found.rest.rate_hz
         text = f"{found.topic}, {seconds:.0f} s at rest, {rate:.4g} Hz. Dashed: what was fitted."
         figure.suptitle(text, x=0.01, ha="left", fontsize=9, color="#444444")
-        save(figure, path)
+        save_figure(figure, path)
 
 
 def _panel(ax: Axes, curve: Curve, noise: Noise) -> None:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding, worst_first
 from kalmanrnn.diagnostics.logs import timing
 from kalmanrnn.diagnostics.logs.agreement import Comparison, compare_turns, heading_of, turn_rates
 from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
 from kalmanrnn.diagnostics.logs.gnss import judge_gps
-from kalmanrnn.diagnostics.logs.signals import FRD, Finding, judge_accel, judge_gyro, judge_mount
+from kalmanrnn.diagnostics.logs.signals import FRD, judge_accel, judge_gyro, judge_mount
 from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
 from kalmanrnn.logs.readers.readings import Readings
 
 # A reference with places in it, before one of attitudes alone.
 PLACES = ("position", "pose", "odom", "reference", "mocap", "vicon")
-ORDER = {"problem": 0, "note": 1, "ok": 2}
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -31,7 +31,7 @@ def judge(facts: Facts) -> list[Finding]:
         *judge_empty(facts),
         judge_truth(facts),
     ]
-    return sorted(found, key=lambda f: ORDER[f.level])
+    return list(worst_first(found))
 
 
 def known_topics(facts: Facts) -> list[Readings]:
@@ -47,20 +47,26 @@ def judge_numbers(name: str, values: np.ndarray) -> Finding | None:
     bad = np.asarray(~np.isfinite(rows).all(axis=1), bool)
     if not bad.any():
         return None
-    what = f"{name}: not every reading is a number"
+    what = "not every reading is a number"
     evidence = (
         f"{bad.sum()} of {len(bad)} messages have NaN or infinity, the first is {bad.argmax() + 1}"
     )
-    return Finding("problem", what, evidence, "import leaves those messages out")
+    return Finding("error", name, what, evidence, "import leaves those messages out")
 
 
 def judge_frame(readings: Readings) -> Finding | None:
     """Judge a frame id: tf2 refuses a leading slash."""
     if not readings.frame.startswith("/"):
         return None
-    what = f"{readings.topic.name}: its frame id has a leading slash"
+    what = "its frame id has a leading slash"
     evidence = f"{readings.frame!r}; tf2 takes it for another frame than {readings.frame[1:]!r}"
-    return Finding("note", what, evidence, "none needed here: frames are not looked up")
+    return Finding(
+        "note",
+        readings.topic.name,
+        what,
+        evidence,
+        "nothing to do here: frames are not looked up",
+    )
 
 
 def judge_empty(facts: Facts) -> list[Finding]:
@@ -69,7 +75,7 @@ def judge_empty(facts: Facts) -> list[Finding]:
     if not empty:
         return []
     shown = ", ".join(empty[:6]) + (f" and {len(empty) - 6} more" if len(empty) > 6 else "")
-    return [Finding("note", f"topics without messages: {shown}", f"{len(empty)} in all")]
+    return [Finding("note", "topics", f"topics without messages: {shown}", f"{len(empty)} in all")]
 
 
 def judge_truth(facts: Facts) -> Finding:
@@ -79,13 +85,20 @@ def judge_truth(facts: Facts) -> Finding:
         what = f"ground truth: {names}"
         evidence = "by their names; errors can be told"
         best = max(facts.truths, key=lambda name: any(w in name for w in PLACES))
-        return Finding("ok", what, evidence, f"reference: {{{_key(facts)}: {best}}}")
+        return Finding(
+            "ok", "reference", what, evidence, command=f"reference: {{{_key(facts)}: {best}}}"
+        )
     if facts.gpses:
         what = "no ground truth: an estimate is judged by GPS fixes held back, and in GPS outages"
     else:
         what = "no ground truth and no GPS: an estimate can only be compared with the filter's"
     return Finding(
-        "note", what, "no topic is named so", f"reference: {{{_key(facts)}: ...}} where one is"
+        "note",
+        "reference",
+        what,
+        "no topic's name suggests one",
+        "name the topic that has it, if there is one",
+        f"reference: {{{_key(facts)}: ...}}",
     )
 
 
@@ -108,17 +121,18 @@ def _values(facts: Facts) -> Iterator[tuple[str, np.ndarray]]:
 
 def _sensors(facts: Facts) -> Iterator[Finding]:
     if not facts.imus:
-        yield Finding("problem", "no IMU", "no topic has three gyro and three accel fields")
+        yield Finding("error", "imu", "no IMU", "no topic has three gyro and three accel fields")
     if not facts.gpses:
-        yield Finding("note", "no GPS", "no topic has latitude and longitude")
+        yield Finding("note", "gps", "no GPS", "no topic has latitude and longitude")
     for kind, those in (("IMU", facts.imus), ("GPS", facts.gpses)):
         if len(those) > 1:
             names = [s.readings.topic.name for s in those]
             counts = ", ".join(
                 f"{n} ({len(s.readings.log_t)})" for n, s in zip(names, those, strict=True)
             )
-            cure = f"{kind.lower()}: {{{_key(facts)}: {names[0]}}}"
-            yield Finding("problem", f"{len(those)} topics could be the {kind}", counts, cure)
+            line = f"{kind.lower()}: {{{_key(facts)}: {names[0]}}}"
+            what = f"{len(those)} topics could be the {kind}"
+            yield Finding("error", kind.lower(), what, counts, command=line)
 
 
 def _imus(facts: Facts) -> Iterator[Finding]:
@@ -136,7 +150,7 @@ def _imus(facts: Facts) -> Iterator[Finding]:
         said = imu.gyro_unit
         unit = judge_gyro(name, gyro, compared, said=said)
         # A heading needs turns in rad/s.
-        scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "problem" else 1.0
+        scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "error" else 1.0
         speed_t, speed = speed_of(facts, gps)
         heading = heading_of(t, gyro * scale, accel, speed_t, speed) if len(speed_t) else None
         axes = FRD if facts.source.kind == "ulog" else imu.axes

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kalmanrnn.diagnostics.figure_file import AXES, save
+from kalmanrnn.diagnostics.figure_file import AXES, save_figure
 from kalmanrnn.diagnostics.logs.check_log import known_topics
 from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
 from kalmanrnn.diagnostics.logs.gnss import local
@@ -43,7 +43,7 @@ def draw(facts: Facts, path: Path) -> None:
                     axes[name].set_xlim(0, max(facts.seconds, 1e-3))
         title = f"{Path(facts.source.path).name} ({facts.source.kind}), {facts.seconds:.1f} s"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        save(figure, path)
+        save_figure(figure, path)
 
 
 def _panels(

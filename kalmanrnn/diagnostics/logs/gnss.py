@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.diagnostics.logs.signals import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.logs.topics import GpsTopic, times
 from kalmanrnn.logs.calibration.stationary import longest_run
 
@@ -81,21 +81,21 @@ def judge_gps(gps: GpsTopic, facts: GpsFacts) -> list[Finding]:
     where = _judge_range(name, gps.geodetic)
     found += [where] if where else []
     if facts.fixed < 0.99 and not where:
-        what = f"{name}: {'no message has' if not facts.fixed else 'not every message has'} a fix"
+        what = f"{'no message has' if not facts.fixed else 'not every message has'} a fix"
         kinds = ", ".join(f"{n} {s}" for s, n in facts.status.items())
         evidence = f"{100 * facts.fixed:.1f} % do" + (f" ({kinds})" if kinds else "")
-        level = "note" if facts.fixed > 0.5 else "problem"
+        level = "note" if facts.fixed > 0.5 else "error"
         cure = "import leaves the others out" if facts.fixed else "log where there is sky"
-        found.append(Finding(level, what, evidence, cure))
+        found.append(Finding(level, name, what, evidence, cure))
     if facts.repeats > REPEATED:
-        what = f"{name}: says the same fix again and again"
+        what = "says the same fix again and again"
         evidence = (
             f"{100 * facts.repeats:.0f} % of the fixes equal the one before; "
             f"new ones come at {facts.distinct_hz:.3g} Hz"
         )
-        cure = f"gps: {{period_s: {1 / facts.distinct_hz:.3g}}}"
         moved = facts.travelled_m > 1.0
-        found.append(Finding("problem" if moved else "note", what, evidence, cure if moved else ""))
+        line = f"gps: {{period_s: {1 / facts.distinct_hz:.3g}}}" if moved else ""
+        found.append(Finding("error" if moved else "note", name, what, evidence, command=line))
     jump = None if where else _judge_jumps(name, gps)
     found += [jump] if jump else []
     return found + _judge_sigma(facts)
@@ -105,9 +105,9 @@ def _judge_range(name: str, geodetic: np.ndarray) -> Finding | None:
     latitude, longitude = geodetic[:, 0], geodetic[:, 1]
     zero = float(((latitude == 0) & (longitude == 0)).mean())
     if zero > 0.5:
-        what = f"{name}: latitude and longitude are zero"
+        what = "latitude and longitude are zero"
         evidence = f"in {100 * zero:.0f} % of its messages"
-        return Finding("problem", what, evidence, "gps: {topic: ...} of another receiver")
+        return Finding("error", name, what, evidence, "use another receiver", "gps: {topic: ...}")
     known = np.isfinite(latitude) & np.isfinite(longitude)
     if (np.abs(latitude[known]) > 90).any():
         evidence = (
@@ -115,12 +115,17 @@ def _judge_range(name: str, geodetic: np.ndarray) -> Finding | None:
             f"longitude {np.abs(longitude[known]).max():.4f}"
         )
         if (np.abs(longitude[known]) <= 90).all():
-            what = f"{name}: latitude and longitude look swapped"
+            what = "latitude and longitude look swapped"
             return Finding(
-                "problem", what, evidence, "gps: {latitude: ..., longitude: ...}, swapped"
+                "error",
+                name,
+                what,
+                evidence,
+                "map them the other way round: latitude and longitude are swapped",
+                "gps: {latitude: ..., longitude: ...}",
             )
-        what = f"{name}: latitude and longitude are no degrees"
-        return Finding("problem", what, evidence, "log decimal degrees")
+        what = "latitude and longitude are no degrees"
+        return Finding("error", name, what, evidence, "log decimal degrees")
     return None
 
 
@@ -135,19 +140,21 @@ def _judge_jumps(name: str, gps: GpsTopic) -> Finding | None:
     if not jumps:
         return None
     evidence = f"{jumps} steps faster than {JUMP_M_S:g} m/s, the fastest {speed.max():.3g} m/s"
-    return Finding("problem", f"{name}: fixes jump", evidence, "window: {start_s: ..., end_s: ...}")
+    return Finding(
+        "error", name, "fixes jump", evidence, command="window: {start_s: ..., end_s: ...}"
+    )
 
 
 def _judge_sigma(facts: GpsFacts) -> list[Finding]:
     """Judge the stated covariance, against the spread at rest where there is one."""
     stated, name = facts.sigma_m[0], facts.topic
     if not np.isfinite(stated):
-        what = f"{name}: states no covariance"
-        return [Finding("note", what, "none is given or it is unknown or zero")]
+        what = "states no covariance"
+        return [Finding("note", name, what, "none is given or it is unknown or zero")]
     if facts.standing_s >= STANDING_S and facts.spread_m[0] > 3 * stated:
-        what = f"{name}: is worse than it states"
+        what = "is worse than it states"
         evidence = f"at rest it spreads {facts.spread_m[0]:.2f} m and states {stated:.2f} m"
-        return [Finding("note", what, evidence)]
+        return [Finding("note", name, what, evidence)]
     return []
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.logs.agreement import Comparison, Heading, quarter_turn
 from kalmanrnn.logs.conversion.extrinsics import (
     GRAVITY,
@@ -15,20 +14,10 @@ from kalmanrnn.logs.conversion.extrinsics import (
     slow_force,
 )
 
-Level = Literal["ok", "note", "problem"]
 FLU, FRD = "forward-left-up", "forward-right-down"
 DEGREES = 180 / np.pi
 # No robot turns faster for a twentieth of its time; in deg/s it is a slow turn.
 FASTEST = 10.0
-
-
-class Finding(NamedTuple):
-    """A judgement: what, the figures it rests on, and the map's line (or the act) that cures it."""
-
-    level: Level
-    what: str
-    evidence: str
-    cure: str = ""
 
 
 def judge_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
@@ -39,15 +28,15 @@ def judge_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
     evidence = f"slow readings are {size:.3f} long; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
     if unit == "g":
         return Finding(
-            "problem", f"{name}: the accelerometer is in g", evidence, "imu: {accel_unit: g}"
+            "error", name, "the accelerometer is in g", evidence, command="imu: {accel_unit: g}"
         )
     if unit:
-        return Finding("ok", f"{name}: the accelerometer is in m/s^2", evidence)
+        return Finding("ok", name, "the accelerometer is in m/s^2", evidence)
     if size < 0.2 * GRAVITY:
-        what = f"{name}: gravity is missing from the accelerometer"
-        return Finding("problem", what, evidence, "log the raw accelerometer, with gravity")
-    what = f"{name}: the accelerometer's unit cannot be told"
-    return Finding("problem", what, evidence, "scale it to m/s^2 where it is logged")
+        what = "gravity is missing from the accelerometer"
+        return Finding("error", name, what, evidence, "log the raw accelerometer, with gravity")
+    what = "the accelerometer's unit cannot be told"
+    return Finding("error", name, what, evidence, "scale it to m/s^2 where it is logged")
 
 
 def judge_mount(
@@ -74,17 +63,24 @@ def judge_mount(
         "" if known or axes else "; which way it looks about up cannot be told, so check forward"
     )
     if tilt > TILTED_DEG:
-        what = f"{name}: hangs aslant, no axis within {TILTED_DEG:g} deg of up"
-        return Finding("problem", what, evidence, 'imu: {axes: "3x3 rows from its drawing"}')
+        what = f"hangs aslant, no axis within {TILTED_DEG:g} deg of up"
+        return Finding(
+            "error",
+            name,
+            what,
+            evidence,
+            "give the 3x3 rows from its drawing",
+            "imu: {axes: [...]}",
+        )
     if np.array_equal(R, np.eye(3)):
-        return Finding("ok", f"{name}: axes are {FLU}{doubt}", evidence)
+        return Finding("ok", name, f"axes are {FLU}{doubt}", evidence)
     if np.array_equal(R, np.diag([1, -1, -1])):
         said = ", as the log says" if axes == FRD else ""
-        what = f"{name}: axes are {FRD}{said}{doubt}"
-        return Finding("note", what, evidence, f"imu: {{axes: {FRD}}}")
+        what = f"axes are {FRD}{said}{doubt}"
+        return Finding("note", name, what, evidence, command=f"imu: {{axes: {FRD}}}")
     rows = ", ".join(f"[{', '.join(f'{v:d}' for v in row)}]" for row in R.tolist())
-    what = f"{name}: is mounted rotated{doubt}"
-    return Finding("problem", what, evidence, f"imu: {{axes: [{rows}]}}")
+    what = f"is mounted rotated{doubt}"
+    return Finding("error", name, what, evidence, command=f"imu: {{axes: [{rows}]}}")
 
 
 def judge_gyro(
@@ -111,15 +107,22 @@ def judge_gyro(
         unit, sure, evidence = said, True, f"its columns say so; {evidence}"
     if unit == "deg/s":
         return Finding(
-            "problem", f"{name}: the gyro is in deg/s", evidence, "imu: {gyro_unit: deg/s}"
+            "error", name, "the gyro is in deg/s", evidence, command="imu: {gyro_unit: deg/s}"
         )
     if compared is not None and abs(np.log(compared.slope)) > np.log(1.5):
-        what = f"{name}: the gyro's scale is off"
-        return Finding("problem", what, evidence, "check the gyro's unit and its driver")
+        what = "the gyro's scale is off"
+        return Finding("error", name, what, evidence, "check the gyro's unit and its driver")
     if sure:
-        return Finding("ok", f"{name}: the gyro is in rad/s", evidence)
-    what = f"{name}: the gyro is taken as rad/s; nothing else in the log turns with it"
-    return Finding("note", what, evidence, "imu: {gyro_unit: deg/s} if it is not")
+        return Finding("ok", name, "the gyro is in rad/s", evidence)
+    what = "the gyro is taken as rad/s; nothing else in the log turns with it"
+    return Finding(
+        "note",
+        name,
+        what,
+        evidence,
+        "if it is in deg/s, say so in the map",
+        "imu: {gyro_unit: deg/s}",
+    )
 
 
 def _vector(v: np.ndarray) -> str:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from kalmanrnn.diagnostics.finding import Finding, findings_to_json, format_findings
 from kalmanrnn.diagnostics.logs.facts import Facts
 from kalmanrnn.diagnostics.logs.gnss import GpsFacts
-from kalmanrnn.diagnostics.logs.signals import Finding
 from kalmanrnn.logs.readers.readings import Topic
 
 HEAD = ("topic", "type", "count", "rate [Hz]", "gaps", "longest [s]", "clock")
-MARKS = {"problem": "!!", "note": " -", "ok": "ok"}
 
 
 def sheet(facts: Facts, findings: Sequence[Finding]) -> list[str]:
@@ -32,11 +31,9 @@ def sheet(facts: Facts, findings: Sequence[Finding]) -> list[str]:
     for gps in facts.gps_facts:
         lines += ["", *_gps_lines(gps)]
     lines.append("")
-    for f in findings:
-        lines.append(f"{MARKS[f.level]} {f.what}")
-        lines.append(f"     {f.evidence}")
-        lines += [f"     map: {f.cure}"] if _is_map(f.cure) else []
-        lines += [f"     {f.cure}"] if f.cure and not _is_map(f.cure) else []
+    lines.append(format_findings(findings))
+    if any(f.command for f in findings):
+        lines.append("`try:` gives lines for the map of `kalmanrnn import --map`")
     return lines
 
 
@@ -61,7 +58,7 @@ def as_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
         "imu": [i.readings.topic.name for i in facts.imus],
         "gps": [g._asdict() for g in facts.gps_facts],
         "reference": facts.truths,
-        "findings": [f._asdict() for f in findings],
+        "findings": findings_to_json(findings),
     }
     return _plain(found)
 
@@ -103,11 +100,6 @@ def _gps_lines(g: GpsFacts) -> list[str]:
     else:
         lines.append("  nothing says when the robot stood, so its spread is not known")
     return lines
-
-
-def _is_map(cure: str) -> bool:
-    keys = ("imu:", "gps:", "clock:", "window:", "frame:", "reference:", "max_delay_s:")
-    return cure.startswith(keys)
 
 
 def _plain(value: Any) -> Any:

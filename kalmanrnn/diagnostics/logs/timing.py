@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.diagnostics.logs.signals import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.logs.topics import clock_of, times
 from kalmanrnn.logs.readers.readings import Readings
 
@@ -88,25 +88,26 @@ def judge_stamps(readings: Readings) -> list[Finding]:
     if stamps is not None and len(stamps):
         zero = int((~np.isfinite(stamps) | (stamps <= 0)).sum())
         if zero:
-            what = f"{name}: headers without a time"
+            what = "headers without a time"
             evidence = f"{zero} of {len(stamps)} stamps are zero or no number"
-            found.append(Finding("problem", what, evidence, "clock: log"))
+            found.append(Finding("error", name, what, evidence, command="clock: log"))
         elif clock_of(readings) == "log":
             same = int((np.diff(stamps) <= 0).sum())
-            what = f"{name}: header time does not move on"
+            what = "header time does not move on"
             evidence = f"{same} of {len(stamps) - 1} steps do not"
-            found.append(Finding("problem", what, evidence, "clock: log"))
+            found.append(Finding("error", name, what, evidence, command="clock: log"))
     steps = np.diff(times(readings))
     twice, back = int((steps == 0).sum()), int((steps < 0).sum())
     if twice:
-        what = f"{name}: messages with the same stamp"
+        what = "messages with the same stamp"
         evidence = f"{twice} of {len(steps) + 1}"
-        found.append(Finding("note", what, evidence, "import keeps the first of each"))
+        found.append(Finding("note", name, what, evidence, "import keeps the first of each"))
     if back:
-        what = f"{name}: stamps out of order"
+        what = "stamps out of order"
         evidence = f"{back} go back, by up to {-steps.min():.3g} s"
-        cure = "import sorts them" if back < 0.01 * len(steps) else "clock: log"
-        found.append(Finding("problem", what, evidence, cure))
+        few = back < 0.01 * len(steps)
+        how = {"cure": "import sorts them"} if few else {"command": "clock: log"}
+        found.append(Finding("error", name, what, evidence, **how))
     return found
 
 
@@ -123,9 +124,12 @@ def judge_gaps(readings: Readings, pace: Pace) -> Finding | None:
     kind = "long gaps" if long else "gaps"
     if not long and pace.gaps > UNEVEN * len(readings.log_t):
         kind = "uneven, with steps"
-    what = f"{readings.topic.name}: {kind} up to {pace.gap_s:.2g} s"
-    cure = "window: {start_s: ..., end_s: ...} if a drive should not cross it" if long else ""
-    return Finding("problem" if long else "note", what, evidence, cure)
+    what = f"{kind} up to {pace.gap_s:.2g} s"
+    name = readings.topic.name
+    if not long:
+        return Finding("note", name, what, evidence)
+    cure = "import one side of it, if a drive should not cross it"
+    return Finding("error", name, what, evidence, cure, "window: {start_s: ..., end_s: ...}")
 
 
 def judge_clock(readings: Readings, offset: Offset) -> Finding | None:
@@ -136,15 +140,16 @@ def judge_clock(readings: Readings, offset: Offset) -> Finding | None:
         f"{1e6 * offset.drift:+.0f} ppm, jitter {1e3 * offset.spread_s:.1f} ms"
     )
     if abs(offset.drift) > DRIFT:
-        what = f"{name}: header time drifts from log time"
-        return Finding("problem", what, evidence, "clock: log")
+        what = "header time drifts from log time"
+        return Finding("error", name, what, evidence, command="clock: log")
     if abs(offset.median_s) > APART_S:
-        what = f"{name}: header time is another clock than log time"
-        cure = "clock: log, unless all topics share it"
-        return Finding("note", what, evidence, cure)
+        what = "header time is another clock than log time"
+        return Finding(
+            "note", name, what, evidence, "unless all topics share that clock", "clock: log"
+        )
     if offset.median_s < -1e-3:
-        what = f"{name}: headers are from the future"
-        return Finding("note", what, evidence, "clock: log")
+        what = "headers are from the future"
+        return Finding("note", name, what, evidence, command="clock: log")
     return None
 
 
@@ -162,11 +167,13 @@ def judge_overlap(readings: Sequence[Readings]) -> Finding | None:
     together = max(s for s, _ in logged) < min(e for _, e in logged)
     a, b = filled[early].topic.name, filled[late].topic.name
     return Finding(
-        "problem",
-        f"{a} and {b} do not overlap in time",
+        "error",
+        f"{a}, {b}",
+        "they do not overlap in time",
         f"{a} ends at {spans[early][1]:.3f} s, {b} begins at {spans[late][0]:.3f} s"
         + ("; by log time they do overlap" if together else ""),
-        "clock: log" if together else "stamp them by one clock, or set delay_s of one of them",
+        "" if together else "stamp them by one clock, or set delay_s of one of them",
+        "clock: log" if together else "",
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kalmanrnn.diagnostics.figure_file import save
+from kalmanrnn.diagnostics.figure_file import save_figure
 from kalmanrnn.diagnostics.training.diagnose import Diagnosis
 from kalmanrnn.report.style import COLOURS, STYLE, frame, roomy
 
@@ -24,7 +24,7 @@ def draw(diagnosis: Diagnosis, path: Path) -> bool:
     if diagnosis.lags is None and diagnosis.curves is None:
         return False
     with mpl.rc_context(STYLE):
-        save(figure(diagnosis), path)
+        save_figure(figure(diagnosis), path)
     return True
 
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kalmanrnn.core.atomic_write import write_whole
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.experiments.sweep.grid import Config, Grid, Point, at, flags_of, name_of, points
-from kalmanrnn.training.run_directory import RunFolder, create
+from kalmanrnn.training.run_directory import RunDirectory, create_run
 
 SWEEP, FAILED = "sweep.json", "failed.json"
 
@@ -24,7 +24,7 @@ class Run(NamedTuple):
 
     name: str
     point: Point
-    folder: RunFolder
+    folder: RunDirectory
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def make_sweep(
     facts = {"command": " ".join(command), "train": list(train), "grid": grid}
     for name, point, config in laid:
         _create(path / name, config, train, point)
-    write_whole(path / SWEEP, json.dumps(facts, indent=2) + "\n")
+    atomic_write(path / SWEEP, json.dumps(facts, indent=2) + "\n")
     return open_sweep(path)
 
 
@@ -93,7 +93,7 @@ def open_sweep(path: Path) -> Sweep:
             why=f"{type(problem).__name__}: {problem}",
             cure="restore it from a copy, or sweep again into another folder",
         ) from None
-    runs = [Run(name_of(p), p, RunFolder(path / name_of(p))) for p in points(grid)]
+    runs = [Run(name_of(p), p, RunDirectory(path / name_of(p))) for p in points(grid)]
     there = [run for run in runs if run.folder.path.is_dir()]
     if not there:
         raise UserError(
@@ -108,6 +108,6 @@ def open_sweep(path: Path) -> Sweep:
 
 
 def _create(path: Path, config: Config, train: Sequence[str], point: Point) -> None:
-    create(path, config, [*train, *flags_of(point), "--out", str(path)])
+    create_run(path, config, [*train, *flags_of(point), "--out", str(path)])
     # Which of a sweep's runs is the latest means nothing.
     (path.parent / "latest").unlink(missing_ok=True)

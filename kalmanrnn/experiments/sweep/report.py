@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from kalmanrnn.core.atomic_write import write_whole
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.config import RunConfig
 from kalmanrnn.experiments.sweep.folder import Sweep
 from kalmanrnn.experiments.sweep.grid import across
@@ -29,9 +29,9 @@ def write_sweep_report(sweep: Sweep) -> dict[str, Any]:
     drawn = pictures(found)
     folder = sweep.path / "report"
     folder.mkdir(exist_ok=True)
-    write_whole(folder / "report.json", json.dumps(as_json(found), indent=1) + "\n")
-    write_whole(folder / "report.md", markdown(found))
-    write_whole(folder / "report.html", html(found, drawn))
+    atomic_write(folder / "report.json", json.dumps(as_json(found), indent=1) + "\n")
+    atomic_write(folder / "report.md", markdown(found))
+    atomic_write(folder / "report.html", html(found, drawn))
     return json.loads((folder / "report.json").read_text())
 
 
@@ -101,7 +101,7 @@ def markdown(found: Found) -> str:
 
 def html(found: Found, drawn: Sequence[Any]) -> str:
     """Return the whole report.html."""
-    from kalmanrnn.report.page import figure_html, list_html, origin_html, page, table_html
+    from kalmanrnn.report.page import figure_html, list_html, page, provenance_html, table_html
 
     body = [
         f"<h1>{escape(title(found))}</h1>",
@@ -109,7 +109,7 @@ def html(found: Found, drawn: Sequence[Any]) -> str:
         *(figure_html(picture) for picture in drawn),
         *(table_html(table) for table in tables(found)),
         list_html("Notes", notes(found)),
-        origin_html(origin(found), command=found.sweep.command),
+        provenance_html(origin(found), command=found.sweep.command),
     ]
     return page(title(found), body)
 

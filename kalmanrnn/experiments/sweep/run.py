@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from kalmanrnn.core.atomic_write import write_whole
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.config import TaskConfig
 from kalmanrnn.core.errors import DIVERGED, INTERRUPTED, UserError
-from kalmanrnn.core.progress import lines
+from kalmanrnn.core.progress import plain_progress
 from kalmanrnn.experiments.sweep.folder import FAILED, Run, Sweep
 from kalmanrnn.experiments.sweep.grid import Config
 from kalmanrnn.experiments.sweep.report import write_sweep_report
@@ -62,7 +62,7 @@ def run_sweep(sweep: Sweep, *, stop: Callable[[int], bool], quiet: bool) -> dict
 def one(run: Run, *, stop: Callable[[int], bool], quiet: bool) -> None:
     """Train and judge one run, from where it stands; record a failure that a user can mend."""
     config = run.config()
-    tell = lines(run.name, "updates", quiet=quiet)
+    tell = plain_progress(run.name, "updates", quiet=quiet)
     total = updates_of(config)
 
     def step(done: int) -> bool:
@@ -79,7 +79,7 @@ def one(run: Run, *, stop: Callable[[int], bool], quiet: bool) -> None:
         if problem.code == INTERRUPTED:
             raise
         facts = {key: getattr(problem, key) for key in ("what", "why", "cure", "code")}
-        write_whole(run.folder.path / FAILED, json.dumps(facts, indent=2) + "\n")
+        atomic_write(run.folder.path / FAILED, json.dumps(facts, indent=2) + "\n")
     finally:
         # Other settings are other programs; those of past runs would only fill the memory.
         jax.clear_caches()

@@ -98,10 +98,10 @@ def _known(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _found(scenario: Scenario, fixes: Fixes | None, drive: Drive, given: tuple[str, ...]) -> First:
-    if scenario.start is not None:
+    if scenario.initialise is not None:
         packets = drive.packets
         with jax.enable_x64(True):
-            mean = np.array(scenario.start(packets.z[0], packets.seen[0]), float)
+            mean = np.array(scenario.initialise(packets.z[0], packets.seen[0]), float)
         return First(mean, ["first belief: from the first readings, as the scenario says"])
     if fixes is None:
         raise UserError(
@@ -168,7 +168,7 @@ def _searched(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
 ) -> tuple[np.ndarray, str, bool]:
     """Return the likeliest state, a sentence, and whether the log tells the heading at all."""
-    if scenario.turn is None:
+    if scenario.yaw_symmetry is None:
         raise UserError(
             f"nothing says which way {scenario.name} heads at the log's start",
             why=f"it is slower than {MOVING_M_S:g} m/s there and the scenario gives no `turn`, "

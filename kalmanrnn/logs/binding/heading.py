@@ -15,7 +15,7 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.filters.ekf import FilterEstimate, ekf
-from kalmanrnn.filters.rollout import over_drive
+from kalmanrnn.filters.rollout import rollout_drive
 from kalmanrnn.scenarios.scenario import Scenario
 
 STEP_DEG = 10.0
@@ -70,7 +70,7 @@ def _likelihoods(
 
     def one(angle):
         belief = Belief(_turned(scenario, keep, mean, angle), cov)
-        says: FilterEstimate = over_drive(filtered, Drive(packets.dt, packets, belief, None))
+        says: FilterEstimate = rollout_drive(filtered, Drive(packets.dt, packets, belief, None))
         root = jnp.linalg.cholesky(says.innovation_cov)
         white = jax.vmap(partial(jax.scipy.linalg.solve_triangular, lower=True))
         nis = jnp.sum(white(root, says.innovation) ** 2)
@@ -82,8 +82,8 @@ def _likelihoods(
 
 
 def _turned(scenario: Scenario, keep: tuple[str, ...], x: jax.Array, angle: jax.Array) -> jax.Array:
-    assert scenario.turn is not None
-    after, _ = scenario.turn(x, jnp.zeros(scenario.sigma.size), angle)
+    assert scenario.yaw_symmetry is not None
+    after, _ = scenario.yaw_symmetry(x, jnp.zeros(scenario.sigma.size), angle)
     for name in keep:
         part = scenario.space.state_slice(name)
         after = after.at[part].set(x[part])

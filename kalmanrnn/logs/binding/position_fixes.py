@@ -30,7 +30,7 @@ def fixes_of(scenario: Scenario, recording: Recording) -> Fixes | None:
     """Collect the fixes; None where no sensor of the scenario reads its origin in the log."""
     for sensor in scenario.sensors:
         found = recording.columns([c.name for c in sensor.channels])
-        if not scenario.origin or sensor.reads != scenario.origin or found is None:
+        if not scenario.origin or sensor.observes != scenario.origin or found is None:
             continue
         stream, columns = found
         position = stream.values[:, columns]

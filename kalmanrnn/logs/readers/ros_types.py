@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kalmanrnn.logs.readers.guard import need
+from kalmanrnn.core.extras import require
 
 IDL_SEPARATOR = "=" * 80 + "\n"
 
@@ -27,7 +27,7 @@ class Definition(NamedTuple):
 
 def define(path: Path, connection: Any) -> Definition:
     """Find the definition of a connection's type."""
-    typesys = need("rosbags.typesys", path)
+    typesys = require("rosbags.typesys", "logs", f"read {path}")
     if connection.msgdef.format.value:
         store = typesys.get_typestore(typesys.Stores.EMPTY)
         try:

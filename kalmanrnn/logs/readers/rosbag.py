@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.readers.guard import door, need
+from kalmanrnn.core.extras import require
+from kalmanrnn.logs.readers.guard import guard
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 from kalmanrnn.logs.readers.ros_types import define
 from kalmanrnn.logs.readers.wire import decode
@@ -79,7 +80,7 @@ def _read(path: Path, names: Sequence[str], progress: Callable[[int, int], None]
 def _messages(path: Path, reader: Any, wanted: list[Any]) -> Iterator[tuple[Any, int, bytes]]:
     # rosbags reads all topics where none is asked for.
     if wanted:
-        with door(path, _cure(path)):
+        with guard(path, _cure(path)):
             yield from reader.messages(wanted)
 
 
@@ -87,7 +88,7 @@ def _flush(path: Path, pile: Pile) -> int:
     """Decode what waits; return how many messages that were."""
     count = len(pile.raws)
     if count:
-        with door(path, _cure(path), part=pile.topic.name):
+        with guard(path, _cure(path), part=pile.topic.name):
             if not pile.blocks:
                 header = getattr(pile.coding.deserialize(pile.raws[0]), "header", None)
                 pile.frame.append(str(getattr(header, "frame_id", "")))
@@ -155,8 +156,10 @@ def _opened(path: Path) -> Iterator[Any]:
     Not with AnyReader, which refuses all topics where one has a definition that it cannot read
     or whose hash it computes differently.
     """
-    module = need("rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", path)
-    with _profile_named(path), door(path, _cure(path)):
+    module = require(
+        "rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", "logs", f"read {path}"
+    )
+    with _profile_named(path), guard(path, _cure(path)):
         reader = module.Reader(path)
         reader.open()
     try:

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.readers.guard import door, need
+from kalmanrnn.core.extras import require
+from kalmanrnn.logs.readers.guard import guard
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 CURE = "download the log from the vehicle again, or give another one"
@@ -23,9 +24,9 @@ CLOCKS = ("timestamp", "timestamp_sample")
 
 def open_ulog(path: Path) -> Source:
     """Open a ULog; pyulog reads all of it at once, so it stays in memory (about its own size)."""
-    core = need("pyulog.core", path)
+    core = require("pyulog.core", "logs", f"read {path}")
     # pyulog says what it finds wrong on stdout, which is kept for results.
-    with door(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
+    with guard(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
         watched, seen = _watched(file)
         log = core.ULog(watched)
     held = {_name(d): d for d in log.data_list if "timestamp" in d.data}

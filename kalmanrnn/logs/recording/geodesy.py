@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.core.errors import MISSING, UserError
+from kalmanrnn.core.extras import require
 
 
 class Origin(NamedTuple):
@@ -44,13 +44,4 @@ def enu_axes(origin: Origin) -> np.ndarray:
 
 
 def _pymap3d() -> ModuleType:
-    try:
-        import pymap3d
-    except ImportError as e:
-        raise UserError(
-            "reading a log needs pymap3d",
-            why="it turns latitude and longitude into metres and comes with the extra `logs`",
-            cure="pip install 'kalmanrnn[logs]'",
-            code=MISSING,
-        ) from e
-    return pymap3d
+    return require("pymap3d", "logs", "convert latitude and longitude to metres")

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from kalmanrnn.core.errors import MISSING, UserError
+from kalmanrnn.core.extras import require
 
 TOPIC, FRAME, CHILD_FRAME = "/kalmanrnn/odometry", "map", "base_link"
 ODOMETRY = "nav_msgs/msg/Odometry"
+MODULES = ("rosbag2", "typesys")
 
 
 def write_mcap(
@@ -65,17 +66,8 @@ def matrices(quaternion: np.ndarray) -> np.ndarray:
 
 def _rosbags() -> tuple[Any, Any, Any, Any]:
     """Return the MCAP storage, the bag writer, ROS 2's types, and what makes a message."""
-    try:
-        from rosbags.rosbag2 import StoragePlugin, Writer
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as e:
-        raise UserError(
-            "writing MCAP needs rosbags",
-            why="it knows the messages and comes with the extra `logs`",
-            cure="pip install 'kalmanrnn[logs]', or --out estimates.tum",
-            code=MISSING,
-        ) from e
-    types = get_typestore(Stores.ROS2_HUMBLE)
+    rosbag2, typesys = (require(f"rosbags.{m}", "logs", "write MCAP") for m in MODULES)
+    types = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
     kind = types.types
 
     def vector(v: np.ndarray | None, name: str = "Vector3") -> Any:
@@ -97,4 +89,4 @@ def _rosbags() -> tuple[Any, Any, Any, Any]:
             twist=kind["geometry_msgs/msg/TwistWithCovariance"](twist, covariance(None)),
         )
 
-    return StoragePlugin.MCAP, Writer, types, odometry
+    return rosbag2.StoragePlugin.MCAP, rosbag2.Writer, types, odometry

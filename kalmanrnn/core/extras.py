@@ -1,4 +1,4 @@
-"""The door to the packages of the extra `export`."""
+"""Import packages that only an optional extra installs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from kalmanrnn.core.errors import MISSING, UserError
 
 
-def need(module: str, what: str) -> Any:
-    """Import a package of the extra `export`; `what` cannot be done without it."""
+def require(module: str, extra: str, purpose: str) -> Any:
+    """Import a module; UserError names the extra to install for `purpose` ("write ONNX")."""
     try:
         return import_module(module)
     except ImportError:
         raise UserError(
-            f"cannot {what}",
+            f"cannot {purpose}",
             why=f"the package {module.split('.')[0]} is not installed",
-            cure="pip install 'kalmanrnn[export]'",
+            cure=f"pip install 'kalmanrnn[{extra}]'",
             code=MISSING,
         ) from None
