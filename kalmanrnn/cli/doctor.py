@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kalmanrnn.cli.common import Device, choose_device_of, parse, value_of, values_of
+from kalmanrnn.cli.common import Device, choose_device_of, flag_value, flag_values, parse
 from kalmanrnn.core.config import (
     BudgetConfig,
     NetworkConfig,
@@ -22,7 +22,7 @@ from kalmanrnn.core.config import (
     check_config,
     check_task_config,
 )
-from kalmanrnn.core.errors import DATA, OK, USAGE, UserError
+from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class TaskFlags:
 def doctor(args: Sequence[str]) -> int:
     """Examine arrays, a sim or a run; exit code 3 where something keeps it from learning."""
     choose_device_of(args)
-    sim = value_of(args, "--sim")
+    sim = flag_value(args, "--sim")
     if sim is not None and exports_task(sim):
         return _task(args, sim)
     flags = parse(DoctorFlags, args, prog="kalmanrnn doctor")
@@ -160,7 +160,7 @@ def _task(args: Sequence[str], sim: str) -> int:
     from kalmanrnn.diagnostics.training.from_task import from_task
     from kalmanrnn.tasks.task import load_task
 
-    settings = tuple(values_of(args, "--set"))
+    settings = tuple(flag_values(args, "--set"))
     task = load_task(sim, settings)
     default = TaskFlags(sim, settings, network=task.network, budget=task.budget)
     flags = parse(TaskFlags, args, prog="kalmanrnn doctor", default=default)
@@ -176,6 +176,7 @@ def _tell(quiet: bool) -> Any:
 
 def _show(seen: Diagnosis, out: Path | None, *, as_json: bool) -> int:
     """Print what was found, draw the picture, give the exit code."""
+    from kalmanrnn.diagnostics.finding import exit_code
     from kalmanrnn.diagnostics.training.text import plain, sheet
 
     drawn = None
@@ -190,4 +191,4 @@ def _show(seen: Diagnosis, out: Path | None, *, as_json: bool) -> int:
         print(sheet(seen))
         if drawn is not None:
             print(f"\npicture: {drawn}")
-    return DATA if any(f.level == "error" for f in seen.findings) else OK
+    return exit_code(seen.findings)

@@ -75,12 +75,12 @@ class CheckFlags:
 def check(args: Sequence[str]) -> int:
     """Check a sim; exit code 3 where something is wrong with it."""
     flags = parse(CheckFlags, args, prog="kalmanrnn sims check")
-    from kalmanrnn.diagnostics.finding import exit_code, show_findings
+    from kalmanrnn.diagnostics.finding import exit_code, format_findings
     from kalmanrnn.diagnostics.scenario.check import check_scenario
-    from kalmanrnn.scenarios.scenario import load
+    from kalmanrnn.scenarios.scenario import load_scenario
 
-    findings = check_scenario(load(flags.sim, flags.set), seed=flags.seed)
-    print(show_findings(findings))
+    findings = check_scenario(load_scenario(flags.sim, flags.set), seed=flags.seed)
+    print(format_findings(findings))
     return exit_code(findings)
 
 

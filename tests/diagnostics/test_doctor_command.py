@@ -40,7 +40,7 @@ def test_healthy_arrays_give_exit_code_0_a_picture_and_numbers(tmp_path, capsys)
     file = write(tmp_path / "a.npz", *making.lagged(n=48, steps=16, lag=2))
     code, out, err = doctor(capsys, "--arrays", file, "--out", str(tmp_path / "seen"))
     assert code == OK, out
-    assert out.startswith("nothing wrong was found")
+    assert out.startswith("no problems found")
     assert "memory needed: 2 steps back" in out
     assert "doctor: " in err
     assert (tmp_path / "seen" / "doctor.png").stat().st_size > 10_000
@@ -159,7 +159,7 @@ def test_a_direct_student_is_told_of_absolute_outputs_and_a_gain_is_healthy(caps
     assert "error    resolution" in out
     assert "--student gain" in out
     code, out, _ = doctor(capsys, "--sim", "rover", "--no-learn")
-    assert (code, out.splitlines()[0]) == (OK, "nothing wrong was found")
+    assert (code, out.splitlines()[0]) == (OK, "no problems found")
 
 
 def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
@@ -207,18 +207,18 @@ def test_a_long_way_to_one_answer_is_found_and_convolutions_shorten_it(capsys):
 @pytest.mark.slow
 def test_the_core_of_a_run_is_looked_at(tmp_path):
     from kalmanrnn.models.student import blank_normaliser, make_student
-    from kalmanrnn.scenarios.scenario import load
+    from kalmanrnn.scenarios.scenario import load_scenario
     from kalmanrnn.training import checkpoint, run_directory
-    from kalmanrnn.training.loop import Tally
+    from kalmanrnn.training.loop import Progress
 
     config = RunConfig(
         "linear", student=StudentConfig(hidden=8, layers=1, head=8), data=DataConfig(seconds=20.0)
     )
-    folder = run_directory.create(tmp_path / "run", config, ["kalmanrnn", "train"])
-    student, params = make_student(load("linear"), config.student, seed=0)
+    folder = run_directory.create_run(tmp_path / "run", config, ["kalmanrnn", "train"])
+    student, params = make_student(load_scenario("linear"), config.student, seed=0)
     # An untrained core gives nothing, so that it would look at nothing.
     params = jax.tree.map(lambda a: a + 0.1, params)
-    checkpoint.save(folder.best, (params, blank_normaliser(student)), Tally()._asdict())
+    checkpoint.save(folder.best, (params, blank_normaliser(student)), Progress()._asdict())
     told = []
     seen = from_run(folder.path, told.append)
     assert seen.whose == "the trained core"

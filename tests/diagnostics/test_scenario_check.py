@@ -12,7 +12,7 @@ import pytest
 from kalmanrnn.core.datatypes import Drive, Packet
 from kalmanrnn.core.errors import DATA, OK
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.diagnostics.finding import Finding, exit_code, show_findings
+from kalmanrnn.diagnostics.finding import Finding, exit_code, format_findings
 from kalmanrnn.diagnostics.scenario.check import check_scenario
 from kalmanrnn.diagnostics.scenario.consistency import (
     check_consistency,
@@ -36,7 +36,7 @@ def only(findings, level):
 def found(findings, name):
     """Return the finding of that name, which must be the only complaint."""
     complaints = [f for f in findings if f.level != "ok"]
-    assert [f.name for f in complaints] == [name], show_findings(findings)
+    assert [f.name for f in complaints] == [name], format_findings(findings)
     return complaints[0]
 
 
@@ -82,7 +82,7 @@ SHIPPED = ["linear", "rover", "lorenz", pytest.param("imu_gps", marks=pytest.mar
 def assert_sound(name, findings):
     # The literature's Lorenz system has no units.
     complaints = [f.name for f in findings if f.level != "ok"]
-    assert complaints == (["units"] if name == "lorenz" else []), show_findings(findings)
+    assert complaints == (["units"] if name == "lorenz" else []), format_findings(findings)
     assert exit_code(findings) == OK
 
 
@@ -101,11 +101,11 @@ def test_other_draws_of_shipped_sims_are_sound_too(name, scenario):
 
 
 def test_findings_are_shown_with_their_cures():
-    findings = [Finding("ok", "a", "fine"), Finding("error", "long", "bad", "mend it")]
-    assert show_findings(findings).splitlines() == [
+    findings = [Finding("ok", "a", "fine"), Finding("error", "long", "bad", cure="mend it")]
+    assert format_findings(findings).splitlines() == [
         "ok       a     fine",
         "error    long  bad",
-        "               try: mend it",
+        "               cure:     mend it",
         "",
         "1 error, 0 warnings",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kalmanrnn.diagnostics.finding import Finding, exit_code, show_findings
+from kalmanrnn.diagnostics.finding import Finding, exit_code, format_findings
 from kalmanrnn.diagnostics.scenario.consistency import check_consistency
 from kalmanrnn.diagnostics.scenario.description import check_description
 from kalmanrnn.diagnostics.scenario.evidence import gather
@@ -10,7 +10,7 @@ from kalmanrnn.diagnostics.scenario.invariants import check_laws
 from kalmanrnn.diagnostics.scenario.observability import check_observable
 from kalmanrnn.scenarios.scenario import Scenario
 
-__all__ = ["Finding", "check_scenario", "exit_code", "show_findings"]
+__all__ = ["Finding", "check_scenario", "exit_code", "format_findings"]
 
 
 def check_scenario(scenario: Scenario, *, seed: int = 0) -> tuple[Finding, ...]:

@@ -111,8 +111,8 @@ def _judge(
     what = f"too {'sure' if too_sure else 'unsure'} of itself: {told}; {blocks}"
     cure = f"{sure if too_sure else unsure} {', '.join(worst)}"
     if too_sure and any(s.outlier for s in scenario.sensors):
-        return Finding("warning", name, what + "; its sensors throw outliers", cure)
-    return Finding("error" if far else "warning", name, what, cure)
+        return Finding("warning", name, what + "; its sensors throw outliers", cure=cure)
+    return Finding("error" if far else "warning", name, what, cure=cure)
 
 
 def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
@@ -126,7 +126,7 @@ def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
         found, name = square(squares, sensor.size), f"innovations of {sensor.name}"
         if np.isnan(found.mean):
             findings.append(
-                Finding("warning", name, "no reading was seen", "look at rate_hz and dropout")
+                Finding("warning", name, "no reading was seen", cure="look at rate_hz and dropout")
             )
             continue
         told = f"squared innovation / expected variance per dimension {found}"
@@ -137,7 +137,7 @@ def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
         cure = f"compare sigma of {sensor.name} and process_noise with what the world draws"
         if how == "larger" and sensor.outlier:
             cure = f"expected with outlier={sensor.outlier:g}: this filter does not reject any"
-        findings.append(Finding("warning", name, f"{how} than it expects: {told}", cure))
+        findings.append(Finding("warning", name, f"{how} than it expects: {told}", cure=cure))
     return findings
 
 
@@ -151,6 +151,6 @@ def _lost(scenario: Scenario, seen: Evidence) -> Finding:
         "teacher",
         f"the UKF's estimate is not finite in {int(bad.any(axis=1).sum())} of {len(bad)} drives, "
         f"first {first / scenario.event_hz:.3g} s after the start",
-        "its covariance lost its positive roots: look at process_noise and initial_std, and at "
-        "measure where the estimate is far off",
+        cure="its covariance lost its positive roots: look at process_noise and initial_std, "
+        "and at measure where the estimate is far off",
     )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.diagnostics.finding import Finding, verdict
+from kalmanrnn.diagnostics.finding import Finding, pass_or_fail
 from kalmanrnn.scenarios.scenario import Scenario, check_models
 
 # Units that look like SI's and are not; the program converts nothing on the way in.
@@ -48,8 +48,8 @@ def functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Callable, l
         yield "frame", scenario.frame, [x], (d, d)
     if scenario.features is not None:
         yield "features", scenario.features, [x, u], None
-    if scenario.turn is not None:
-        yield "turn", scenario.turn, [x, shape(z), one], ((space.state_dim,), (z,))
+    if scenario.yaw_symmetry is not None:
+        yield "turn", scenario.yaw_symmetry, [x, shape(z), one], ((space.state_dim,), (z,))
 
 
 def check_description(scenario: Scenario) -> list[Finding]:
@@ -81,7 +81,7 @@ def check_shapes(scenario: Scenario) -> Finding:
     good = f"state {scenario.space.state_dim}, tangent {scenario.space.tangent_dim}, "
     good += f"inputs {len(scenario.inputs)}, readings {scenario.sigma.size}"
     cure = "mend the function named; use jnp and jnp.where in place of np and if"
-    return verdict("shapes", bad, good, cure)
+    return pass_or_fail("shapes", bad, good, cure)
 
 
 def _random_shapes(scenario: Scenario) -> list[str]:
@@ -89,12 +89,12 @@ def _random_shapes(scenario: Scenario) -> list[str]:
     key, x = jax.random.key(0), jax.ShapeDtypeStruct((scenario.space.state_dim,), jnp.float64)
     bad = []
     try:
-        truth, u = jax.eval_shape(lambda k: scenario.world(k, TICKS), key)
+        truth, u = jax.eval_shape(lambda k: scenario.simulate_truth(k, TICKS), key)
         wanted = ((TICKS + 1, *x.shape), (TICKS, len(scenario.inputs)))
         if (truth.shape, u.shape) != wanted:
             bad.append(f"world({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}")
-        if scenario.initial is not None:
-            mean = jax.eval_shape(scenario.initial, key, x)
+        if scenario.sample_initial is not None:
+            mean = jax.eval_shape(scenario.sample_initial, key, x)
             if mean.shape != x.shape:
                 bad.append(f"initial must give {x.shape}, gives {mean.shape}")
     except Exception as error:
@@ -113,8 +113,8 @@ def check_precision(scenario: Scenario) -> Finding:
         # What jax forgives while float64 is off; an exporter may not.
         hidden = _changed(scenario, jnp.float32, x64=True)
         if hidden:
-            return verdict("precision", hidden, "", cure, "warning")
-    return verdict("precision", bad, "float32 stays float32, float64 stays float64", cure)
+            return pass_or_fail("precision", hidden, "", cure, "warning")
+    return pass_or_fail("precision", bad, "float32 stays float32, float64 stays float64", cure)
 
 
 def _changed(scenario: Scenario, dtype: Any, *, x64: bool) -> list[str]:
@@ -143,7 +143,7 @@ def check_repeats(scenario: Scenario) -> Finding:
             if not same:
                 bad.append(f"{name} is another function each time it is traced")
     cure = "a model may depend on its arguments only: no numpy random numbers, no counters"
-    return verdict("purity", bad, "every model depends on its arguments only", cure)
+    return pass_or_fail("purity", bad, "every model depends on its arguments only", cure)
 
 
 def check_units(scenario: Scenario) -> Finding:
@@ -164,7 +164,7 @@ def check_units(scenario: Scenario) -> Finding:
     cure = "name SI units (only a block may be shown in deg): inputs and readings come in SI, "
     cure += "radians; write '1' for a number that has no unit"
     good = f"{len(channels)} channels and {len(scenario.space.blocks)} blocks in SI"
-    return verdict("units", bad, good, cure, "warning")
+    return pass_or_fail("units", bad, good, cure, "warning")
 
 
 def first_line(error: Exception) -> str:

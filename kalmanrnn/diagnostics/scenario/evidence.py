@@ -17,9 +17,9 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.diagnostics.scenario.samples import Samples, draw_white, models
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulate import first_belief, one_drive
+from kalmanrnn.scenarios.simulate import initial_belief, simulate_drive
 
 DRIVES, SECONDS, MOST_TICKS, LEAST_EVENTS = 16, 30.0, 3000, 40
 DRAWS = 16
@@ -93,18 +93,18 @@ def world(scenario: Scenario, key: jax.Array, *, events: int) -> tuple[Drive, An
     """Make one drive, and keep the truth at every tick and more draws of the first belief."""
     world_key, drive_key, draw_key = jax.random.split(key, 3)
     ticks = events * scenario.ticks_per_event
-    made = scenario.world(world_key, ticks)
-    drive = one_drive(replace(scenario, world=lambda *_: made), drive_key, events=events)
+    made = scenario.simulate_truth(world_key, ticks)
+    drive = simulate_drive(replace(scenario, world=lambda *_: made), drive_key, events=events)
     truth, u = made
 
     def draw(key):
-        return scenario.space.difference(truth[0], first_belief(scenario, key, truth[0]).mean)
+        return scenario.space.difference(truth[0], initial_belief(scenario, key, truth[0]).mean)
 
     return drive, truth, u, jax.vmap(draw)(jax.random.split(draw_key, DRAWS))
 
 
 def taught(scenario: Scenario, drives: Drive) -> tuple[FilterEstimate, Any]:
     """Run the UKF; its estimates and their errors."""
-    run = over_drives(FILTERS["ukf"](scenario), drives)
+    run = rollout(FILTERS["ukf"](scenario), drives)
     truth: Any = drives.truth
     return run, jax.vmap(jax.vmap(scenario.space.difference))(truth, run.mean)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kalmanrnn.diagnostics.finding import Finding, verdict
+from kalmanrnn.diagnostics.finding import Finding, pass_or_fail
 from kalmanrnn.diagnostics.scenario.evidence import Evidence
 from kalmanrnn.scenarios.scenario import Scenario
 
@@ -22,7 +22,7 @@ def check_laws(scenario: Scenario, seen: Evidence) -> list[Finding]:
         return [finite]
     findings = [finite, check_manifold(scenario, seen), check_inverse(scenario, seen)]
     findings.append(check_rest(scenario, seen))
-    if scenario.turn is not None:
+    if scenario.yaw_symmetry is not None:
         findings.append(check_turn(scenario, seen))
     if scenario.origin:
         findings.append(check_origin(scenario, seen))
@@ -58,7 +58,7 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
     states = seen.after[..., 0].size + len(near.after)
     good = f"process, measure and their slopes at {states} simulated states"
     cure = "look for a square root or arctan2 at 0 (add 1e-12 inside) and for a division by 0 or dt"
-    return verdict("finite", bad, good, cure)
+    return pass_or_fail("finite", bad, good, cure)
 
 
 def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
@@ -79,7 +79,7 @@ def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
     if not kinds:
         good = "only vectors"
     cure = "end it with rotation.normalise(q) or manifold.wrap(angle)"
-    return verdict("manifold", bad, good, cure)
+    return pass_or_fail("manifold", bad, good, cure)
 
 
 def check_inverse(scenario: Scenario, seen: Evidence) -> Finding:
@@ -90,7 +90,7 @@ def check_inverse(scenario: Scenario, seen: Evidence) -> Finding:
         f"difference(retract(x, d), x) is {off[i]:.2g} off d in {tangent[i]}"
         for i in _first_of_each(tangent, off > EXACT)
     ]
-    return verdict(
+    return pass_or_fail(
         "retract",
         bad,
         f"difference undoes it to {off.max():.0e}",
@@ -113,7 +113,7 @@ def check_rest(scenario: Scenario, seen: Evidence) -> Finding:
         for i in _first_of_each(tangent, ~(added <= 1e-9 * usual))
     ]
     cure = "multiply what a tick changes by dt (a variance by dt or dt**2): ticks of dt = 0 are "
-    return verdict("dt = 0", bad, "changes nothing and adds no noise", cure + "padding")
+    return pass_or_fail("dt = 0", bad, "changes nothing and adds no noise", cure + "padding")
 
 
 def check_turn(scenario: Scenario, seen: Evidence) -> Finding:
@@ -129,7 +129,7 @@ def check_turn(scenario: Scenario, seen: Evidence) -> Finding:
         for column, off in _worst_of_each(reading_names(scenario), read)
     ]
     cure = "turn every block and reading that has a direction, or give no turn"
-    return verdict("turn", bad, "process and measure commute with it", cure)
+    return pass_or_fail("turn", bad, "process and measure commute with it", cure)
 
 
 def check_origin(scenario: Scenario, seen: Evidence) -> Finding:
@@ -146,7 +146,7 @@ def check_origin(scenario: Scenario, seen: Evidence) -> Finding:
     ]
     cure = f'a sensor that reads {scenario.origin} itself says reads="{scenario.origin}"; where '
     cure += 'something depends on the place, say origin=""'
-    return verdict("origin", bad, "a world moved by 10 km moves its readings as much", cure)
+    return pass_or_fail("origin", bad, "a world moved by 10 km moves its readings as much", cure)
 
 
 def block_names(scenario: Scenario, side: str) -> list[str]:

@@ -33,8 +33,8 @@ def check_observable(scenario: Scenario, seen: Evidence) -> Finding:
             f"{_count(hidden)} not observable in {seconds:.3g} s: "
             f"{words(scenario, directions[hidden])}; readings tell {values[-1]:.1g} of what the "
             "first belief knows",
-            "add a sensor that sees it, or take it out of the state; the filter only keeps its "
-            "first guess",
+            cure="add a sensor that sees it, or take it out of the state; the filter only keeps "
+            "its first guess",
         )
     if weak.any():
         return Finding(
@@ -43,7 +43,7 @@ def check_observable(scenario: Scenario, seen: Evidence) -> Finding:
             f"{_count(weak)} weakly observable in {seconds:.3g} s: "
             f"{words(scenario, directions[weak])}; readings tell {values[-1]:.2g} of what the "
             "first belief knows",
-            "drive longer or livelier, or accept that it stays near its first guess",
+            cure="drive longer or livelier, or accept that it stays near its first guess",
         )
     return Finding(
         "ok",

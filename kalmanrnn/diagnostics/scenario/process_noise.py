@@ -72,7 +72,7 @@ def check_process_noise(scenario: Scenario, seen: Evidence) -> Finding:
     wrong = any(m.tick > WRONG and m.matters for m in found)
     what, cures = zip(*complaints, strict=True)
     level = "error" if wrong else "warning"
-    return Finding(level, "process noise", "; ".join(what), "; ".join(cures))
+    return Finding(level, "process noise", "; ".join(what), cure="; ".join(cures))
 
 
 def complaint(m: Misfit) -> tuple[str, str] | None:

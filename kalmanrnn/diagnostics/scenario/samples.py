@@ -129,8 +129,8 @@ def places(scenario: Scenario, x: jax.Array, white: White) -> Places:
     space = scenario.space
     x = space.retract(x, jnp.asarray(scenario.initial_std) * white.place)
     turned = x
-    if scenario.turn is not None:
-        turned = scenario.turn(x, jnp.zeros(scenario.sigma.size), white.angle)[0]
+    if scenario.yaw_symmetry is not None:
+        turned = scenario.yaw_symmetry(x, jnp.zeros(scenario.sigma.size), white.angle)[0]
     block = space.state_slice(scenario.origin) if scenario.origin else slice(0, 0)
     moved = x.at[block].add(white.shift)
     return Places(x, white.tangent, white.angle, turned, white.shift, moved)
@@ -144,9 +144,11 @@ def compare(scenario: Scenario, at: Places, near: list, rest_noise: jax.Array) -
     y = space.retract(at.x, at.tangent)
     again = space.retract(at.x, space.difference(y, at.x))
     turned_after, turned_readings = zero, jnp.zeros_like(readings)
-    if scenario.turn is not None:
-        turned_after = space.difference(turned, scenario.turn(after, readings, at.angle)[0])
-        turned_readings = scenario.innovation(there, scenario.turn(at.x, readings, at.angle)[1])
+    if scenario.yaw_symmetry is not None:
+        turned_after = space.difference(turned, scenario.yaw_symmetry(after, readings, at.angle)[0])
+        turned_readings = scenario.innovation(
+            there, scenario.yaw_symmetry(at.x, readings, at.angle)[1]
+        )
     moved_after, moved_readings = zero, jnp.zeros_like(readings)
     if scenario.origin:
         block = space.state_slice(scenario.origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series
 
 # Difference of neighbours over that of strangers: 1 for noise, small along what is time.

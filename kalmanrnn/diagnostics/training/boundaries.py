@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
-from kalmanrnn.diagnostics.training.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import MOST_STEPS, Series
 
 # 0: joins jump as neighbours do; 1: as strangers do. Between the two nothing is said.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series, standard
 
 # Between columns: a hundredfold means that one weight matrix has to undo it before it can learn.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kalmanrnn.core.config import NetworkConfig
+from kalmanrnn.diagnostics.finding import Finding, format_findings, worst_first
 from kalmanrnn.diagnostics.training import (
     boundaries,
     columns,
@@ -23,7 +24,6 @@ from kalmanrnn.diagnostics.training import (
 )
 from kalmanrnn.diagnostics.training.axes import axes
 from kalmanrnn.diagnostics.training.curves import Curves, curves
-from kalmanrnn.diagnostics.training.finding import Finding, show_findings, worst_first
 from kalmanrnn.diagnostics.training.growth import growth
 from kalmanrnn.diagnostics.training.leak import leak
 from kalmanrnn.diagnostics.training.length import too_long
@@ -44,6 +44,12 @@ from kalmanrnn.diagnostics.training.sequences import (
 from kalmanrnn.diagnostics.training.settings import DEFAULT_RATE, Settings
 from kalmanrnn.diagnostics.training.shift import off_by_one
 
+# Among findings of one level the first cause comes first: what stands early makes what is late.
+CAUSES = (
+    *("nan", "axes", "leak", "constant", "growth", "scale", "duplicate", "range", "output layer"),
+    *("resolution", "feedback", "off by one", "carry", "window", "length", "memory", "gradient"),
+    *("one batch", "learning rate", "width", "parameters"),
+)
 FEWEST = 4
 # Steps of a sequence that networks are trained on: the time goes by them.
 MOST_LEARNT = 64
@@ -65,10 +71,15 @@ class Diagnosis(NamedTuple):
 
     def __str__(self) -> str:
         """Give what a person reads."""
-        return show_findings(self.findings)
+        return format_findings(self.findings)
 
 
 Tell = Callable[[str], None]
+
+
+def by_cause(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Put errors before warnings, and causes before what they cause."""
+    return worst_first(findings, CAUSES)
 
 
 def check(
@@ -125,7 +136,7 @@ def examine(
         held = finite(held)
     swapped = any(f.name == "axes" for f in found)
     if swapped or len(series.inputs) < 1:
-        return Diagnosis(worst_first(found))
+        return Diagnosis(by_cause(found))
     tell("looking at columns, growth and joins")
     found += columns.constant(series) + columns.duplicate(series)
     grows = growth(series)
@@ -146,7 +157,7 @@ def examine(
     seen, more = look_at_network(series, network, settings, curve, tell)
     found += more
     if not settings.learn or any(f.name == "constant" and f.level == "error" for f in found):
-        return Diagnosis(worst_first(found), curve, seen, "the network")
+        return Diagnosis(by_cause(found), curve, seen, "the network")
     return train(cut, held, network, settings, Diagnosis(tuple(found), curve, seen), tell)
 
 
@@ -179,7 +190,7 @@ def train(
 ) -> Diagnosis:
     """Train the network, or our own core, for a short while in several ways."""
     if len(series.inputs) < FEWEST or (network is not None and not network.learns):
-        return so_far._replace(findings=worst_first(so_far.findings), whose="the network")
+        return so_far._replace(findings=by_cause(so_far.findings), whose="the network")
     found = list(so_far.findings)
     core = core_for(settings, series.inputs.shape[1])
     learner, taught = network, series
@@ -209,7 +220,7 @@ def train(
     if network is None:
         seen = curves(swept.network._replace(params=swept.params), both)
         whose = f"our own core after {width.UPDATES} updates"
-    return Diagnosis(worst_first(found), so_far.lags, seen, whose, swept, best)
+    return Diagnosis(by_cause(found), so_far.lags, seen, whose, swept, best)
 
 
 def core_for(settings: Settings, steps: int) -> NetworkConfig:

@@ -10,9 +10,9 @@ from kalmanrnn.diagnostics.training.from_sim import absolute, lessons, more, sho
 from kalmanrnn.diagnostics.training.from_task import look_at_task, network_of
 from kalmanrnn.diagnostics.training.net import of_core
 from kalmanrnn.diagnostics.training.settings import Settings
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.training.load import load_trained
-from kalmanrnn.training.run_directory import RunFolder, open_run
+from kalmanrnn.training.run_directory import RunDirectory, open_run
 
 # Columns that stand still, go together or are nearly 0 are the scenario's to answer for.
 OF_THE_SCENARIO = ("constant", "duplicate", "scale")
@@ -24,10 +24,10 @@ def from_run(path: Path, tell: Tell) -> Diagnosis:
     return of_task(folder, tell) if folder.is_task else of_student(folder, tell)
 
 
-def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
+def of_student(folder: RunDirectory, tell: Tell) -> Diagnosis:
     """Look at a student's core along its teacher's run."""
     config = folder.config()
-    scenario = load(config.sim, config.set)
+    scenario = load_scenario(config.sim, config.set)
     trained = load_trained(folder, scenario, config)
     data = replace(config.data, teacher="ekf" if config.data.teacher != "ukf" else "ukf")
     config = replace(config, data=data)
@@ -47,7 +47,7 @@ def of_student(folder: RunFolder, tell: Tell) -> Diagnosis:
     return more(seen, short_for_sensors(scenario, config) + absolute(scenario, config, told))
 
 
-def of_task(folder: RunFolder, tell: Tell) -> Diagnosis:
+def of_task(folder: RunDirectory, tell: Tell) -> Diagnosis:
     """Look at a sequence task's network, where it runs step by step."""
     from kalmanrnn.tasks.run import load_task_run
 

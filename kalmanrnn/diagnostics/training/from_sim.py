@@ -10,18 +10,18 @@ import numpy as np
 
 from kalmanrnn.core.config import RunConfig
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import make_drives, random_outages, teach
+from kalmanrnn.data.teacher_runs import make_drives, random_outages, run_teacher
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.columns import SAME
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, examine
-from kalmanrnn.diagnostics.training.finding import Finding, worst_first
+from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, by_cause, examine
 from kalmanrnn.diagnostics.training.growth import growth
 from kalmanrnn.diagnostics.training.lags import LagCurve, short_for_lag
 from kalmanrnn.diagnostics.training.sequences import Series, standard
 from kalmanrnn.diagnostics.training.settings import Settings
-from kalmanrnn.models.recurrent import of_student
+from kalmanrnn.models.recurrent import network_config
 from kalmanrnn.models.student import Normaliser, Student, clock_size, make_student
-from kalmanrnn.scenarios.scenario import Scenario, load
-from kalmanrnn.training.update import lay_out
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
+from kalmanrnn.training.update import layout_targets
 
 DRIVES, SECONDS, MOST_UNITS = 32, 40.0, 32
 PURPOSE = -7
@@ -47,10 +47,10 @@ def from_sim(config: RunConfig, tell: Tell, *, learn: bool = True) -> Diagnosis:
     tell(
         f"simulating {DRIVES} drives of {config.sim} and running the {config.data.teacher.upper()}"
     )
-    scenario = load(config.sim, config.set)
+    scenario = load_scenario(config.sim, config.set)
     student, _ = make_student(scenario, config.student, seed=config.train.seed)
     told = lessons(scenario, student, config)
-    core = of_student(config.student)
+    core = network_config(config.student)
     core = replace(core, hidden=min(core.hidden, MOST_UNITS), head=min(core.head, MOST_UNITS))
     settings = Settings(core=core, learn=learn, fed_back=config.student.student != "direct")
     seen = examine(without_clock(told.series, scenario), None, None, settings, tell)
@@ -65,11 +65,11 @@ def lessons(
     data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_stretches=0)
     drives = make_drives(scenario, data, config.train.seed, PURPOSE, DRIVES)
     drives = random_outages(drives, data, [config.train.seed, 7])
-    taught = teach(scenario, data, drives, every=config.student.every, seed=config.train.seed)
+    taught = run_teacher(scenario, data, drives, every=config.student.every, seed=config.train.seed)
     if norm is None:
         norm = fit_normaliser(student, taught.drives, taught.run, skip=1)
     made = jax.tree.map(
-        np.asarray, lay_out(scenario, config.student, norm, taught.drives, taught.run)
+        np.asarray, layout_targets(scenario, config.student, norm, taught.drives, taught.run)
     )
     gain = config.student.student == "gain"
     targets = made.gain.reshape(*made.gain.shape[:2], -1) if gain else made.output
@@ -186,4 +186,4 @@ def more(seen: Diagnosis, found: list[Finding]) -> Diagnosis:
     """
     known = {"growth", *(f.name for f in found)} - {"feedback"}
     kept = [f for f in seen.findings if f.name not in known]
-    return seen._replace(findings=worst_first([*kept, *found]))
+    return seen._replace(findings=by_cause([*kept, *found]))

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, examine
-from kalmanrnn.diagnostics.training.finding import worst_first
+from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, by_cause, examine
 from kalmanrnn.diagnostics.training.lags import short_for_lag
 from kalmanrnn.diagnostics.training.net import Network, of_core
 from kalmanrnn.diagnostics.training.output_range import output_layer
@@ -59,13 +58,13 @@ def look_at_task(
     again = f"kalmanrnn train --sim {task.name}"
     window = short_for_lag("--window", budget.window, seen.lags, again)
     if task.by_step and window:
-        seen = seen._replace(findings=worst_first([*seen.findings, *window]))
+        seen = seen._replace(findings=by_cause([*seen.findings, *window]))
     if network is not None or not task.network.recurrent_output:
         return seen
     blank = network_of(make_model(task, task.network, seed=budget.seed))
     assert blank is not None
     found = output_layer(blank, series, (-1.0, 1.0))
-    return seen._replace(findings=worst_first([*seen.findings, *found]))
+    return seen._replace(findings=by_cause([*seen.findings, *found]))
 
 
 def steppable(network: NetworkConfig) -> NetworkConfig:

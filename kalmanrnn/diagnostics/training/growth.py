@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series
 
 # A straight line from 0 grows by 6.1 from the first quarter of a sequence to the last, a random

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
-from kalmanrnn.diagnostics.training.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series
 
 # Gains in R^2 below these are within what the held-out rows scatter by.

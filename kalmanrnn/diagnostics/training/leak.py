@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series
 
 STRETCH = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.fit import Loss, blind_loss, fit, repeat
 from kalmanrnn.diagnostics.training.net import Network
 from kalmanrnn.diagnostics.training.sequences import Series

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.curves import Curves
-from kalmanrnn.diagnostics.training.finding import Finding
 from kalmanrnn.diagnostics.training.lags import LagCurve
 
 # An input further back than this share of the largest sensitivity does not count as seen.

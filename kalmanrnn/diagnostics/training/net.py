@@ -12,7 +12,7 @@ import numpy as np
 
 from kalmanrnn.core.config import NetworkConfig
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.models.recurrent import core, make_core
+from kalmanrnn.models.recurrent import make_core, merge
 
 
 class Network(NamedTuple):
@@ -41,9 +41,9 @@ def of_core(graph: Any, params: Any) -> Network:
     """Return a core of ours, as it is put together in `network`, as a network to look at."""
 
     def step(params: Any, memory: Any, x: jax.Array) -> tuple[Any, jax.Array]:
-        return core(graph, params).step(memory, x)
+        return merge(graph, params).step(memory, x)
 
-    return Network(step, core(graph, params).start(), params)
+    return Network(step, merge(graph, params).initial_state(), params)
 
 
 def somebodys(step: Callable, carry: Any, params: Any, features: int, outputs: int) -> Network:

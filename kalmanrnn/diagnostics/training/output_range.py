@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.net import Network, count, run
 from kalmanrnn.diagnostics.training.sequences import Series
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
-from kalmanrnn.diagnostics.training.finding import Finding
 from kalmanrnn.diagnostics.training.sequences import Series
 
 PAST = 8

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.diagnostics.finding import findings_to_json, format_findings
 from kalmanrnn.diagnostics.training.diagnose import Diagnosis
-from kalmanrnn.diagnostics.training.finding import as_json, show_findings
 from kalmanrnn.diagnostics.training.memory import reach
 
 
 def sheet(diagnosis: Diagnosis) -> str:
     """Lay out findings, then what was measured on the way."""
-    return "\n".join([show_findings(diagnosis.findings), "", *measured(diagnosis)])
+    return "\n".join([format_findings(diagnosis.findings), "", *measured(diagnosis)])
 
 
 def measured(diagnosis: Diagnosis) -> list[str]:
@@ -43,7 +43,7 @@ def measured(diagnosis: Diagnosis) -> list[str]:
 
 def plain(diagnosis: Diagnosis) -> dict[str, Any]:
     """Give everything as plain data for JSON."""
-    found: dict[str, Any] = {"findings": as_json(diagnosis.findings)}
+    found: dict[str, Any] = {"findings": findings_to_json(diagnosis.findings)}
     if diagnosis.lags is not None:
         curve = diagnosis.lags
         found["memory_needed"] = curve.needed

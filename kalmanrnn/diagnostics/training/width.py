@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.config import NetworkConfig
-from kalmanrnn.diagnostics.training.finding import Finding
+from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.fit import Loss, blind_loss, fit, losses_of, repeat
 from kalmanrnn.diagnostics.training.net import Network, count, own
 from kalmanrnn.diagnostics.training.sequences import Series
