@@ -19,7 +19,7 @@ from kalmanrnn.deploy.ir.program import Program
 from kalmanrnn.deploy.ir.tracing import trace
 from kalmanrnn.deploy.onnx.model import model_of, open_session
 from kalmanrnn.deploy.verification.replay import OPTIONS
-from kalmanrnn.models.recurrent import core, make_core, of_student
+from kalmanrnn.models.recurrent import make_core, merge, network_config
 
 FEATURES, OUTPUTS, HIDDEN, STEPS = 24, 45, 64, 64
 NAMES = {
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
 def layer_of() -> Layer:
     """Trace `network.Core.step` at random weights."""
     config = StudentConfig(hidden=HIDDEN, layers=1)
-    graph, params = make_core(FEATURES, OUTPUTS, of_student(config), seed=0)
+    graph, params = make_core(FEATURES, OUTPUTS, network_config(config), seed=0)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape, np.float32), params)
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)
@@ -61,7 +61,7 @@ def layer_of() -> Layer:
 
     def step(given, h, c, x):
         params = jax.tree.unflatten(tree, [given[name] for name in order])
-        ((h, c),), said = core(graph, params).step(((h, c),), x)
+        ((h, c),), said = merge(graph, params).step(((h, c),), x)
         return h, c, said
 
     one = jax.ShapeDtypeStruct((HIDDEN,), np.float32)

@@ -18,7 +18,7 @@ from kalmanrnn.deploy.c.sizes import for_target
 from kalmanrnn.deploy.machine.machine import machine_of
 from kalmanrnn.deploy.verification.test_vectors import drives_of
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 QUESTION = "Instructions of an event of imu_gps on a Cortex-M4, the UKF : the student of 64 units"
 NAMES = ("32", "64", "64 int8", "EKF", "UKF")
@@ -28,7 +28,7 @@ def main() -> None:
     flags = common.arguments(QUESTION)
     if board.lacking():
         raise SystemExit(f"skipped: {board.lacking()}")
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     drives = drives_of(scenario, scenario.ticks_per_event, 0)
     first = jax.tree.map(lambda a: np.asarray(a[0]), drives._replace(truth=None))
     taught, told = taught_of(scenario), {}

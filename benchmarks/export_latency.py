@@ -24,7 +24,7 @@ from step_latency import filterpy_lap, one_drive
 from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.core.datatypes import Estimator
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import TeacherRun, teach
+from kalmanrnn.data.teacher_runs import TeacherRun, run_teacher
 from kalmanrnn.deploy.c import source_files
 from kalmanrnn.deploy.int8.quantise import rounded, with_scales
 from kalmanrnn.deploy.machine.machine import Machine, machine_of
@@ -37,7 +37,7 @@ from kalmanrnn.deploy.verification.replay import (
 )
 from kalmanrnn.deploy.verification.test_vectors import drives_of
 from kalmanrnn.models.student import estimator, make_student
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
@@ -60,7 +60,7 @@ Replays = dict[str, Ready]
 def taught_of(scenario: Scenario) -> TeacherRun:
     """Let the teacher run over a few drives, to fit scales on."""
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
-    return teach(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
+    return run_teacher(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
 
 
 def student_of(
@@ -196,7 +196,7 @@ def pin() -> None:
 def main() -> None:
     flags = common.arguments(QUESTION)
     seconds = 0.1 if flags.quick else 0.5
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     events = events_of_drives(drives_of(scenario, scenario.ticks_per_event, 0))
     with tempfile.TemporaryDirectory() as folder:
         made = replays_of(scenario, events, Path(folder))

@@ -12,10 +12,10 @@ import numpy as np
 from common import machine, versions
 
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.evaluation.estimates import filter_track, student_track
+from kalmanrnn.evaluation.estimates import run_filter, run_student
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.recording.recording import Recording, Stream
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.training.fit import Trained
 from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import open_run
@@ -93,7 +93,7 @@ def drives_of(scenario: Scenario, recordings: list[Recording]) -> Drive:
 
 def turned(scenario: Scenario, drive: Drive, angles: np.ndarray) -> Drive:
     """Turn a log's world, but not what the filter takes for granted: a batch, one per angle."""
-    assert scenario.start is not None
+    assert scenario.initialise is not None
     parts = []
     for angle in angles:
         c, s = np.cos(angle), np.sin(angle)
@@ -105,7 +105,7 @@ def turned(scenario: Scenario, drive: Drive, angles: np.ndarray) -> Drive:
             a[..., 3] += angle
         z = np.where(scenario.mask(drive.packets.seen), z, 0.0)
         with jax.enable_x64(True):
-            first = np.asarray(scenario.start(z[0, 0], drive.packets.seen[0, 0]))
+            first = np.asarray(scenario.initialise(z[0, 0], drive.packets.seen[0, 0]))
         belief = drive.belief._replace(mean=first[None])
         packets = drive.packets._replace(z=z)
         parts.append(drive._replace(truth=truth, packets=packets, belief=belief))
@@ -116,14 +116,14 @@ def trained_of(run: Path) -> Trained:
     """Load a run's student."""
     folder = open_run(run)
     config = folder.config()
-    return load_trained(folder, load(config.sim, config.set), config)
+    return load_trained(folder, load_scenario(config.sim, config.set), config)
 
 
 def tracks(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
     """Run UKF, EKF and student over drives: states `[B, E, X]`."""
     scenario = trained.student.scenario
-    means = {kind: filter_track(scenario, drives, kind).mean for kind in KINDS[:2]}
-    found = student_track(trained.student, trained.params, trained.norm, drives)
+    means = {kind: run_filter(scenario, drives, kind).mean for kind in KINDS[:2]}
+    found = run_student(trained.student, trained.params, trained.norm, drives)
     return means | {"student": found.mean}
 
 

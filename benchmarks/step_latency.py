@@ -20,10 +20,10 @@ from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.core.datatypes import Drive, Estimator
 from kalmanrnn.data.local_frame import localise
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import TeacherRun, teach
+from kalmanrnn.data.teacher_runs import TeacherRun, run_teacher
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import estimator, make_student
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Cost of one event of imu_gps called from Python, the default student : the JAX UKF"
@@ -98,10 +98,10 @@ def check(laps: dict[str, Callable[[], Any]]) -> None:
 def main() -> None:
     flags = common.arguments(QUESTION)
     events, slow_events = (10, 2) if flags.quick else (100, 10)
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
     data = DataConfig(check_segments=0)
-    taught = teach(scenario, data, drives, every="event", seed=0)
+    taught = run_teacher(scenario, data, drives, every="event", seed=0)
     drive, short = one_drive(drives, events), one_drive(drives, slow_events)
     single = one_drive(localise(scenario, drives), events)
 

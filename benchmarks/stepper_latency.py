@@ -14,10 +14,10 @@ import numpy as np
 
 from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import teach
+from kalmanrnn.data.teacher_runs import run_teacher
 from kalmanrnn.deploy.online.estimator import Stepper
 from kalmanrnn.models.student import make_student
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Microseconds a fix costs in kalmanrnn.Stepper at 64 units, from Python"
@@ -52,10 +52,10 @@ def lap(stepper: Stepper, drive: Any) -> tuple[list[float], list[float]]:
 
 def main() -> None:
     flags = common.arguments(QUESTION)
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     seconds = 4.0 if flags.quick else 30.0
     drives = jax.tree.map(np.asarray, simulate(scenario, jax.random.key(0), 16, seconds))
-    taught = teach(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
+    taught = run_teacher(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
     drive = jax.tree.map(lambda a: a[0], drives)
     told = {}
     for name, size in SIZES.items():

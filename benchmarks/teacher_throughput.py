@@ -13,8 +13,8 @@ import numpy_imu_gps as twin
 from kalmanrnn.core.datatypes import Belief, Drive
 from kalmanrnn.filters.filterpy_reference import relative_difference
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import over_drives
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.filters.rollout import rollout
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 QUESTION = "Ticks per second of the batched UKF on imu_gps, float64, against filterpy's in numpy"
@@ -46,7 +46,7 @@ def _process(scenario: Scenario):
 def batched(scenario: Scenario, kind: str, drives: Drive, repeats: int):
     """Return ticks per second of a batched filter, and what it said about the first drive."""
     with jax.enable_x64(True):
-        run = jax.jit(partial(over_drives, FILTERS[kind](scenario))).lower(drives).compile()
+        run = jax.jit(partial(rollout, FILTERS[kind](scenario))).lower(drives).compile()
         rate = common.rates(
             lambda: jax.block_until_ready(run(drives)),
             count=np.size(drives.packets.dt),
@@ -79,7 +79,7 @@ def cut(drive: Drive, events: int) -> Drive:
 def main() -> None:
     flags = common.arguments(QUESTION)
     count, seconds, events = (64, 10.0, 10) if flags.quick else (256, 60.0, 50)
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), count, seconds))
     short = cut(drives, events)
     check_twin(scenario, short)

@@ -19,16 +19,16 @@ import numpy as np
 import optax
 
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig
-from kalmanrnn.data.distillation import Lesson
+from kalmanrnn.data.distillation import DistillationTargets
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import make_set
+from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.data.teacher_runs import TeacherRun
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import Normaliser, Student, make_student
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.training import update as learn
-from kalmanrnn.training.fit import skip_events, steps_in_drive
-from kalmanrnn.training.schedule import Part, Place, order, parts, place
+from kalmanrnn.training.fit import burn_in_events, steps_in_drive
+from kalmanrnn.training.schedule import Phase, Position, batch_indices, locate, phases
 
 QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
 
@@ -42,34 +42,34 @@ class Learner(NamedTuple):
     student: Student
     params: Any
     norm: Normaliser
-    laid: list[Part]
+    laid: list[Phase]
     taught: TeacherRun
 
-    def at(self, part: Part, step: int) -> tuple[Place, np.ndarray, int]:
+    def at(self, part: Phase, step: int) -> tuple[Position, np.ndarray, int]:
         """Return a step's place, its drives `[B]` and its first event, as `fit` chooses them."""
-        where = place(self.laid, part.first_step + step)
-        drives = order(self.config.train.seed, where, self.config.data.drives)
+        where = locate(self.laid, part.first_step + step)
+        drives = batch_indices(self.config.train.seed, where, self.config.data.drives)
         return where, drives, where.window * part.window
 
-    def lay_out(self, part: Part) -> Any:
+    def lay_out(self, part: Phase) -> Any:
         """Lay the set out for one pass, as `fit` does before each."""
-        where = place(self.laid, part.first_step)
-        data = learn.prepare(self.student, self.norm, self.config.train, where, self.taught)
+        where = locate(self.laid, part.first_step)
+        data = learn.prepare_batch(self.student, self.norm, self.config.train, where, self.taught)
         return jax.block_until_ready(data)
 
 
 def make_learner(scenario: Scenario, config: RunConfig, taught: TeacherRun) -> Learner:
     """Make a student ready to learn from a set."""
     student, params = make_student(scenario, config.student, seed=config.train.seed)
-    norm = fit_normaliser(student, taught.drives, taught.run, skip_events(scenario, config))
-    laid = parts(config.train, config.data, steps_in_drive(scenario, config))
+    norm = fit_normaliser(student, taught.drives, taught.run, burn_in_events(scenario, config))
+    laid = phases(config.train, config.data, steps_in_drive(scenario, config))
     return Learner(config, student, params, norm, laid, taught)
 
 
-def updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
+def updates(learner: Learner, part: Phase, steps: int) -> Callable[[], Any]:
     """Return the package's own updates, that many from the first."""
-    update = learn.update(learner.student, learner.norm, learner.config.train, part)
-    first = learn.begin(learner.student, learner.config.train, part, learner.params)
+    update = learn.make_update(learner.student, learner.norm, learner.config.train, part)
+    first = learn.init_state(learner.student, learner.config.train, part, learner.params)
     data = learner.lay_out(part)
 
     def run():
@@ -82,18 +82,18 @@ def updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
     return run
 
 
-def adam_updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
+def adam_updates(learner: Learner, part: Phase, steps: int) -> Callable[[], Any]:
     """Return updates that do what torch's below do: Adam for Muon, no guard, no carried memory.
 
     A lap returns its last loss.
     """
     transform = optax.chain(
-        optax.clip_by_global_norm(learner.config.train.clip), optax.adam(part.rate)
+        optax.clip_by_global_norm(learner.config.train.clip), optax.adam(part.learning_rate)
     )
-    data: Lesson = learner.lay_out(part)
+    data: DistillationTargets = learner.lay_out(part)
     empty = jax.tree.map(
         lambda a: jnp.zeros((part.batch, *a.shape)),
-        core(learner.student.graph, learner.params).start(),
+        merge(learner.student.graph, learner.params).initial_state(),
     )
 
     @jax.jit
@@ -119,14 +119,14 @@ def adam_updates(learner: Learner, part: Part, steps: int) -> Callable[[], Any]:
 
 
 def torch_updates(
-    torch: Any, learner: Learner, part: Part, steps: int, threads: int
+    torch: Any, learner: Learner, part: Phase, steps: int, threads: int
 ) -> Callable[[], Any]:
     """Return the same in torch: the same drives, windows, shapes, first weights and loss."""
-    lesson: Lesson = learner.lay_out(part)
+    lesson: DistillationTargets = learner.lay_out(part)
     features, output = (torch.tensor(np.asarray(a)) for a in (lesson.features, lesson.output))
     lstm, head = torch_network(torch, learner)
     weights = [w for w in (*lstm.parameters(), *head.parameters()) if w.requires_grad]
-    adam = torch.optim.Adam(weights, lr=part.rate)
+    adam = torch.optim.Adam(weights, lr=part.learning_rate)
 
     def run():
         torch.set_num_threads(threads)
@@ -148,7 +148,7 @@ def torch_updates(
 
 def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
     """Make the student's network in torch, with the same weights."""
-    ours = core(learner.student.graph, learner.params)
+    ours = merge(learner.student.graph, learner.params)
     inputs, hidden = ours.layers[0].x_map.kernel.shape[0], ours.layers[0].hidden
     width, outputs = ours.out_map.kernel.shape
     lstm = torch.nn.LSTM(inputs, hidden, num_layers=len(ours.layers))
@@ -179,14 +179,14 @@ def torch_network(torch: Any, learner: Learner) -> tuple[Any, Any]:
     return lstm, head
 
 
-def check_torch(torch: Any, learner: Learner, part: Part) -> None:
+def check_torch(torch: Any, learner: Learner, part: Phase) -> None:
     """Hold the loss after two updates equal in both before anything is timed."""
     ours = adam_updates(learner, part, 3)()
     theirs = torch_updates(torch, learner, part, 3, 1)()
     np.testing.assert_allclose(theirs, ours, rtol=1e-3)
 
 
-def best_threads(torch: Any, learner: Learner, part: Part) -> int:
+def best_threads(torch: Any, learner: Learner, part: Phase) -> int:
     """Return 1 or all of torch's threads, whichever is faster in a short trial.
 
     On a busy machine they wait for each other, and two were seen to take 100 times as long as one.
@@ -215,7 +215,7 @@ def main() -> None:
     # Drives hold still here: filterpy's check of them is left to training itself.
     data = DataConfig(drives=count, seconds=seconds, check_segments=0)
     config = RunConfig("imu_gps", student=StudentConfig(), data=data)
-    scenario, taught = load(config.sim), make_set(config, 0)
+    scenario, taught = load_scenario(config.sim), build_dataset(config, 0)
     gain, direct = (
         make_learner(
             scenario, replace(config, student=replace(config.student, student=kind)), taught
@@ -223,7 +223,7 @@ def main() -> None:
         for kind in ("gain", "direct")
     )
     distil, free = gain.laid
-    works: dict[str, tuple[Part, Callable[[], Any]]] = {
+    works: dict[str, tuple[Phase, Callable[[], Any]]] = {
         "gain, distillation": (distil, updates(gain, distil, steps)),
         "gain, free run": (free, updates(gain, free, steps)),
         "direct, distillation": (distil, updates(direct, distil, steps)),
@@ -262,7 +262,7 @@ def main() -> None:
 
 
 def tell(
-    works: dict[str, tuple[Part, Callable[[], Any]]],
+    works: dict[str, tuple[Phase, Callable[[], Any]]],
     took: dict[str, np.ndarray],
     laying: dict[str, np.ndarray],
     *,

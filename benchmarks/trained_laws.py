@@ -16,14 +16,14 @@ import jax
 import numpy as np
 from common import machine, versions
 
-from kalmanrnn.data.augmentation import turned
+from kalmanrnn.data.augmentation import rotate_yaw
 from kalmanrnn.data.local_frame import localise
-from kalmanrnn.data.teacher_runs import make_drives, run_filter, teach
+from kalmanrnn.data.teacher_runs import make_drives, run_teacher, teacher_estimates
 from kalmanrnn.evaluation import metrics
 from kalmanrnn.evaluation.summary import tangent_errors
-from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.models.student import estimator
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import open_run
 
@@ -37,14 +37,14 @@ def sizes(scenario, mean, truth, skip):
     errors = errors[:, skip:]
     known = np.ones(errors.shape, bool)
     groups = metrics.state_groups(scenario.space)
-    return {g.name: metrics.rmse(metrics.norms(g, errors, known)) for g in groups}
+    return {g.name: metrics.rmse(metrics.error_norms(g, errors, known)) for g in groups}
 
 
 def ratios(scenario, run, config, seconds, count):
     """Accuracy ratios on fresh drives of that length."""
     data = replace(config.data, seconds=seconds, check_stretches=0)
     drives = make_drives(scenario, data, SEED, 0, count)
-    taught = teach(scenario, data, drives, every=config.student.every, seed=0)
+    taught = run_teacher(scenario, data, drives, every=config.student.every, seed=0)
     skip = round(config.data.skip_s * scenario.event_hz)
     truth = taught.drives.truth
     own = sizes(scenario, run(taught.drives).mean, truth, skip)
@@ -55,13 +55,13 @@ def ratios(scenario, run, config, seconds, count):
 def octants(scenario, run, config, count):
     """Student's RMSE by group on the same drives in eight headings: largest over mean, less 1."""
     drives = make_drives(scenario, config.data, SEED, 1, count)
-    estimates = run_filter(scenario, config.data.teacher, drives)
+    estimates = teacher_estimates(scenario, config.data.teacher, drives)
     skip = round(config.data.skip_s * scenario.event_hz)
     found = []
     for k in range(8):
         with jax.enable_x64(True):
             angles = np.full(count, k * np.pi / 4)
-            about, _ = turned(scenario, drives, estimates, angles)
+            about, _ = rotate_yaw(scenario, drives, estimates, angles)
             about = jax.tree.map(np.asarray, about)
         local = localise(scenario, about)
         found.append(sizes(scenario, run(local).mean, local.truth, skip))
@@ -78,9 +78,9 @@ def main() -> None:
     print(f"{QUESTION}\n{machine()}\n{versions()}")
     folder = open_run(args.run)
     config = folder.config()
-    scenario = load(config.sim, config.set)
+    scenario = load_scenario(config.sim, config.set)
     trained = load_trained(folder, scenario, config)
-    run = jax.jit(partial(over_drives, estimator(trained.student, trained.params, trained.norm)))
+    run = jax.jit(partial(rollout, estimator(trained.student, trained.params, trained.norm)))
     seconds = config.data.seconds
     short = ratios(scenario, run, config, seconds, args.drives)
     long = ratios(scenario, run, config, 10 * seconds, args.drives // 2)

@@ -17,7 +17,7 @@ from kalmanrnn.core import quaternion
 from kalmanrnn.core.state_space import Block, StateSpace
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Gps, Imu
-from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
+from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothstep
 
 GRAVITY = 9.80665  # m/s^2
 DOWN = np.array([0.0, 0.0, -GRAVITY])
@@ -52,7 +52,7 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
     """
     curve_key, start_key, yaw_key, swing_key, lean_key = jax.random.split(key, 5)
     fast, turn, climb, sway = (
-        curve(k, ticks, dt, knot_s)
+        random_spline(k, ticks, dt, knot_s)
         for k, knot_s in zip(jax.random.split(curve_key, 4), (5.0, 4.0, 5.0, 2.0), strict=True)
     )
     start = jax.random.uniform(start_key, (3,), minval=-1.0, maxval=1.0)
@@ -67,8 +67,10 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
         bank = lean * jnp.arctan(speed * swing * c[2] / GRAVITY) + 0.03 * c[4]
         yaw = start_yaw + swing * c[1]
         # Nose up is a negative turn about the left-pointing y axis.
-        tilt = quaternion.multiply(quaternion.about(1, -pitch), quaternion.about(0, bank))
-        q = quaternion.multiply(quaternion.about(2, yaw), tilt)
+        tilt = quaternion.multiply(
+            quaternion.from_axis_angle(1, -pitch), quaternion.from_axis_angle(0, bank)
+        )
+        q = quaternion.multiply(quaternion.from_axis_angle(2, yaw), tilt)
         flat = jnp.cos(pitch)
         way = jnp.stack([flat * jnp.cos(yaw), flat * jnp.sin(yaw), jnp.sin(pitch)])
         return q, speed * way
@@ -122,7 +124,7 @@ def make(
         )
         return jnp.repeat(per_axis, 3) * dt
 
-    def world(key, ticks):
+    def simulate_truth(key, ticks):
         motion_key, bias_key, noise_key = jax.random.split(key, 3)
         states, ideal = motion(motion_key, ticks, 1 / imu.rate_hz)
         gyro_bias, accel_bias = imu.biases(bias_key, ticks + 1)
@@ -132,7 +134,7 @@ def make(
 
     std = _initial_std(imu)
 
-    def initial(key, truth):
+    def sample_initial(key, truth):
         draw_key, size_key, sign_key = jax.random.split(key, 3)
         d = jnp.asarray(std) * jax.random.normal(draw_key, (15,))
         yaw = jnp.deg2rad(jax.random.uniform(size_key, minval=5.0, maxval=10.0))
@@ -160,13 +162,13 @@ def make(
         tick_hz=imu.rate_hz,
         process=process,
         process_noise=process_noise,
-        world=world,
+        simulate_truth=simulate_truth,
         initial_std=std,
-        initial=initial,
+        sample_initial=sample_initial,
         origin="position",
         frame=frame,
         features=features,
-        turn=turn,
+        yaw_symmetry=yaw_symmetry,
     )
 
 
@@ -177,9 +179,9 @@ def _initial_std(imu: Imu) -> tuple[float, ...]:
     return (tilt, tilt, yaw, *[0.5] * 3, *[2.0] * 3, *[gyro] * 3, *[accel] * 3)
 
 
-def turn(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
     """See state and fix in a world turned about its vertical: nothing here knows north."""
-    q = quaternion.about(2, angle)
+    q = quaternion.from_axis_angle(2, angle)
     parts = [quaternion.multiply(q, x[:4]), *(quaternion.rotate(q, x[i : i + 3]) for i in (4, 7))]
     return jnp.concatenate([*parts, x[10:]]), quaternion.rotate(q, z)
 

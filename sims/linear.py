@@ -37,7 +37,7 @@ def make(
         corner = jnp.stack([jnp.stack([dt**3 / 3, dt**2 / 2]), jnp.stack([dt**2 / 2, dt])])
         return acceleration_density**2 * jnp.kron(corner, jnp.eye(2, dtype=x.dtype))
 
-    def world(key, ticks):
+    def simulate_truth(key, ticks):
         start_key, noise_key = jax.random.split(key)
         dt = jnp.asarray(1 / tick_hz)
         x = jnp.asarray(std) * jax.random.normal(start_key, (4,))
@@ -59,7 +59,7 @@ def make(
         tick_hz=tick_hz,
         process=process,
         process_noise=process_noise,
-        world=world,
+        simulate_truth=simulate_truth,
         initial_std=std,
         origin="position",
     )

@@ -59,7 +59,7 @@ def sensors(observation: str, sigma: float, dropout: float) -> tuple[Sensor, ...
                 TICK_HZ,
                 (sigma,) * 3,
                 lambda x: x,
-                reads="state",
+                observes="state",
                 dropout=dropout,
             ),
         )
@@ -96,7 +96,7 @@ def make(
     def process_noise(x, u, dt):
         return jnp.full(3, q_variance * TICK_HZ, x.dtype) * dt
 
-    def world(key, ticks):
+    def simulate_truth(key, ticks):
         start_key, noise_key = jax.random.split(key)
         step_s = 1 / (TICK_HZ * FINER)
         x = jnp.array([0.0, 0.0, 25.0]) + 5 * jax.random.normal(start_key, (3,))
@@ -120,7 +120,7 @@ def make(
         tick_hz=TICK_HZ,
         process=process,
         process_noise=process_noise,
-        world=world,
+        simulate_truth=simulate_truth,
         initial_std=(1.0, 1.0, 1.0),
     )
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from kalmanrnn.core.state_space import Block, StateSpace, wrap
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Sensor
-from kalmanrnn.scenarios.trajectories import curve, integrate
+from kalmanrnn.scenarios.trajectories import integrate, random_spline
 
 SPEED = 5.0
 BLOCKS = (
@@ -49,10 +49,10 @@ SENSORS = (
 )
 
 
-def world(key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
+def simulate_truth(key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
     """Draw an object's way: 3 to 7 m/s, turning at up to about 60 deg/s; no inputs."""
     *keys, draw_key = jax.random.split(key, 3)
-    fast, turning = (curve(k, ticks, 0.05, 4.0) for k in keys)
+    fast, turning = (random_spline(k, ticks, 0.05, 4.0) for k in keys)
     draw = jax.random.uniform(draw_key, (4,), minval=-1.0)
     speed, heading = SPEED + 2.0 * draw[0] + 0.3 * fast[0], jnp.pi * draw[1] + 1.5 * turning[0]
     first = (1.0 + 20.0 * draw[2] ** 2) * unit(jnp.pi * draw[3])
@@ -61,15 +61,15 @@ def world(key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
     return jnp.concatenate([position, rest]).T, jnp.zeros((ticks, 0))
 
 
-def start(z: jax.Array, seen: jax.Array) -> jax.Array:
+def initialise(z: jax.Array, seen: jax.Array) -> jax.Array:
     """Begin at the lidar's first reading, at the usual speed, straight along x."""
     return jnp.concatenate([z[:2], jnp.array([SPEED, 0.0, 0.0])])
 
 
-def initial(key: jax.Array, truth: jax.Array) -> jax.Array:
-    """Draw what `start` would give to an object that drives within 60 degrees of x."""
+def sample_initial(key: jax.Array, truth: jax.Array) -> jax.Array:
+    """Draw what `initialise` would give to an object that drives within 60 degrees of x."""
     off = jnp.array([0.5, 0.5, jnp.pi / 3]) * jax.random.uniform(key, (3,), minval=-1.0)
-    return start(truth[:2] + off[:2], truth).at[3].set(wrap(truth[3] + off[2]))
+    return initialise(truth[:2] + off[:2], truth).at[3].set(wrap(truth[3] + off[2]))
 
 
 def process_noise(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
@@ -86,8 +86,8 @@ SCENARIO = Scenario(
     tick_hz=20.0,
     process=process,
     process_noise=process_noise,
-    world=world,
+    simulate_truth=simulate_truth,
     initial_std=(0.3, 0.3, 1.2, 0.6, 0.35),
-    initial=initial,
-    start=start,
+    sample_initial=sample_initial,
+    initialise=initialise,
 )

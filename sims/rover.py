@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from kalmanrnn.core.state_space import Block, StateSpace, wrap
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Compass, Gps
-from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
+from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothstep
 
 SPACE = StateSpace((Block("position", size=2, unit="m"), Block("heading", "angle", unit="deg")))
 INPUTS = (
@@ -32,7 +32,7 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
     the middle of each tick.
     """
     fast_key, turn_key, start_key, heading_key, swing_key = jax.random.split(key, 5)
-    fast, turn = curve(fast_key, ticks, dt, 4.0), curve(turn_key, ticks, dt, 3.0)
+    fast, turn = random_spline(fast_key, ticks, dt, 4.0), random_spline(turn_key, ticks, dt, 3.0)
     start = jax.random.uniform(start_key, (2, 1), minval=-100.0, maxval=100.0)
     heading = jax.random.uniform(heading_key, minval=-jnp.pi, maxval=jnp.pi)
     swing = jax.random.uniform(swing_key, minval=0.3, maxval=1.5)
@@ -44,7 +44,7 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
     return states, jnp.stack([speed, swing * turn[1], accel])[:, 1::2]
 
 
-def turn(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
     """See state and readings (compass, east, north) in a world turned about its vertical."""
     c, s = jnp.cos(angle), jnp.sin(angle)
     matrix = jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])])
@@ -94,7 +94,7 @@ def make(
         along = 0.5 * wheel_variance(u[3]) * jnp.outer(way, way)
         return (along + turning(u)[1] * jnp.outer(about, about)) * dt**2
 
-    def world(key, ticks):
+    def simulate_truth(key, ticks):
         motion_key, noise_key = jax.random.split(key)
         states, (speed, rate, accel) = motion(motion_key, ticks, 1 / tick_hz)
         white = jax.random.normal(noise_key, (4, ticks))
@@ -116,10 +116,10 @@ def make(
         tick_hz=tick_hz,
         process=process,
         process_noise=process_noise,
-        world=world,
+        simulate_truth=simulate_truth,
         initial_std=(2.0, 2.0, 0.2),
         origin="position",
-        turn=turn,
+        yaw_symmetry=yaw_symmetry,
     )
 
 

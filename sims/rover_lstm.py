@@ -21,15 +21,15 @@ import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.data.teacher_runs import run_filter
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.data.teacher_runs import teacher_estimates
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.scenarios.simulate import one_drive, simulate
+from kalmanrnn.scenarios.simulate import simulate, simulate_drive
 from kalmanrnn.tasks.evaluation import carried_error
 from kalmanrnn.tasks.predict import outputs
 from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
 
-ROVER = load("rover")
+ROVER = load_scenario("rover")
 STEPS, SKIP = 300, 50
 JUDGED = 64
 VARIANTS = ("asked", "dense", "scaled", "fresh")
@@ -55,7 +55,7 @@ def readings(drive: Drive) -> Sample:
 
 def draw(key: jax.Array, steps: int) -> Sample:
     """Draw a drive."""
-    return readings(one_drive(ROVER, key, events=steps))
+    return readings(simulate_drive(ROVER, key, events=steps))
 
 
 def single(a: np.ndarray) -> np.ndarray:
@@ -81,7 +81,9 @@ def judge(model, key: jax.Array) -> Verdict:
     else:
         out = outputs(model, held.x)
     position, heading = pose_error(out - held.y)
-    ukf = pose_error(np.asarray(run_filter(ROVER, "ukf", drives).mean) - np.asarray(drives.truth))
+    ukf = pose_error(
+        np.asarray(teacher_estimates(ROVER, "ukf", drives).mean) - np.asarray(drives.truth)
+    )
     raw = pose_error(held.x[..., [5, 6, 4]] - held.y)
     rows = (
         ("UKF", ukf[0]),

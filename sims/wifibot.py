@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from kalmanrnn.core.state_space import Block, StateSpace, wrap
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
-from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
+from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothstep
 
 SPACE = StateSpace((Block("position", size=2, unit="m"), Block("heading", "angle", unit="deg")))
 INPUTS = (Channel("gyro", "rad/s"), Channel("vx", "m/s"))
@@ -27,7 +27,7 @@ def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
     return jnp.concatenate([x[:2] + move, wrap(x[2:] + u[0] * dt)])
 
 
-def turn(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
     """See state and fix in a world turned about its vertical."""
     c, s = jnp.cos(angle), jnp.sin(angle)
     matrix = jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])])
@@ -40,8 +40,8 @@ def motion(key: jax.Array, ticks: int, dt: float, slip_sigma: float) -> tuple[ja
     Speed 0 to 0.6 m/s with stops, now and then a little backwards; turns to 2 rad/s.
     """
     fast_key, turn_key, slip_key, draw_key = jax.random.split(key, 4)
-    fast, turning = curve(fast_key, ticks, dt, 2.0), curve(turn_key, ticks, dt, 2.0)
-    slip = SLIP_SHARE * slip_sigma * curve(slip_key, ticks, dt, SLIP_S)[0]
+    fast, turning = random_spline(fast_key, ticks, dt, 2.0), random_spline(turn_key, ticks, dt, 2.0)
+    slip = SLIP_SHARE * slip_sigma * random_spline(slip_key, ticks, dt, SLIP_S)[0]
     draw = jax.random.uniform(draw_key, (5,), minval=-1.0)
     speed = 0.7 * smoothstep(0.5 + 0.4 * fast[0]) - 0.05
     swing = 0.6 + 0.5 * draw[0]
@@ -75,7 +75,7 @@ def make(
         # Noise of a reading is white at the odometry's rate, however ticks are cut.
         return sum(sigma**2 * jnp.outer(way, way) for sigma, way in parts) * dt / tick_hz
 
-    def world(key, ticks):
+    def simulate_truth(key, ticks):
         motion_key, noise_key = jax.random.split(key)
         states, ideal = motion(motion_key, ticks, 1 / tick_hz, slip_sigma)
         sigma = jnp.array([[gyro_sigma], [speed_sigma]])
@@ -90,10 +90,10 @@ def make(
         tick_hz=tick_hz,
         process=process,
         process_noise=process_noise,
-        world=world,
+        simulate_truth=simulate_truth,
         initial_std=(0.1, 0.1, 0.5236),
         origin="position",
-        turn=turn,
+        yaw_symmetry=yaw_symmetry,
     )
 
 

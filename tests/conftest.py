@@ -23,8 +23,8 @@ import pytest
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import over_drives
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.filters.rollout import rollout
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items):
 
 @lru_cache
 def _scenario(name: str, *settings: str) -> Scenario:
-    return load(name, settings)
+    return load_scenario(name, settings)
 
 
 @lru_cache
@@ -49,7 +49,7 @@ def _drives(name: str, *settings: str, count: int, seconds: float, seed: int = 0
 
 @lru_cache
 def _compiled(kind: str, name: str, *settings: str):
-    return jax.jit(partial(over_drives, FILTERS[kind](_scenario(name, *settings))))
+    return jax.jit(partial(rollout, FILTERS[kind](_scenario(name, *settings))))
 
 
 def _filtered(kind: str, name: str, *settings: str, drives: Drive) -> Any:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
-    scenario = load(flags.sim)
+    scenario = load_scenario(flags.sim)
     drives = simulate(scenario, jax.random.key(flags.seed), 1, flags.seconds)
     write_drive(flags.out, scenario, jax.tree.map(lambda a: np.asarray(a)[0], drives))
 

@@ -46,14 +46,14 @@ def export(args: Sequence[str]) -> int:
     from kalmanrnn.deploy.int8.quantise import check_weights
     from kalmanrnn.deploy.verification.folder import check_target, subject_of, write_export
     from kalmanrnn.deploy.verification.verify import table
-    from kalmanrnn.scenarios.scenario import load
+    from kalmanrnn.scenarios.scenario import load_scenario
     from kalmanrnn.training.load import load_trained
 
     check_target(flags.out, flags.format)
     check_weights(flags.weights, flags.estimator, flags.int8_limit)
     folder = open_run(flags.run)
     config = folder.config()
-    scenario = load(config.sim, config.set)
+    scenario = load_scenario(config.sim, config.set)
     trained = load_trained(folder, scenario, config) if flags.estimator == "student" else None
     judged = None
     if trained and flags.weights == "int8":

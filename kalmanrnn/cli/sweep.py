@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from kalmanrnn.cli.common import Device, choose_device, parse, show, values_of
+from kalmanrnn.cli.common import Device, choose_device, flag_values, parse, print_report
 from kalmanrnn.cli.stopping import stop_on_signal
 from kalmanrnn.core.config import RunConfig, TaskConfig
 from kalmanrnn.core.errors import OK, USAGE, UserError
@@ -62,13 +62,13 @@ def sweep(args: Sequence[str]) -> int:
         from kalmanrnn.experiments.sweep.run import run_sweep
 
         found = run_sweep(made, stop=stop_on_signal(), quiet=flags.quiet)
-    show(found, made.path / "report", as_json=flags.json)
+    print_report(found, made.path / "report", as_json=flags.json)
     return OK
 
 
 def _taken_up(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Sweep:
     """Open a sweep to go on with; its settings are kept, so none may be given."""
-    given = [flag for flag in ("--sim", "--set", "--grid", "--out") if values_of(own, flag)]
+    given = [flag for flag in ("--sim", "--set", "--grid", "--out") if flag_values(own, flag)]
     if given or passed:
         raise UserError(
             f"--resume does not go with {(given or list(passed))[0]}",
@@ -103,7 +103,7 @@ def _laid_out(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> 
     grid = read_grid(flags.grid, base)
     for key in grid:
         flag = "--" + key.replace("_", "-")
-        if values_of([t.replace("_", "-") for t in passed], flag):
+        if flag_values([t.replace("_", "-") for t in passed], flag):
             raise UserError(
                 f"{flag} is given twice",
                 why="it is in the grid, and again behind the --",
@@ -131,10 +131,10 @@ def settings(args: Sequence[str]) -> RunConfig | TaskConfig:
         return TaskConfig(task.sim, task.set, task.network, task.budget)
     flags = parse(train.TrainFlags, args, prog="kalmanrnn train", default=train.defaults(args))
     config = RunConfig(flags.sim, flags.set, flags.student, flags.data, flags.train, flags.logs)
-    train.openable(config)
-    from kalmanrnn.scenarios.scenario import load
+    train.read_logs(config)
+    from kalmanrnn.scenarios.scenario import load_scenario
 
-    load(config.sim, config.set)
+    load_scenario(config.sim, config.set)
     return config
 
 

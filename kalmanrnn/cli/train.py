@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.cli.common import Device, choose_device, parse, show, value_of
+from kalmanrnn.cli.common import Device, choose_device, flag_value, parse, print_report
 from kalmanrnn.cli.stopping import stop_on_signal
 from kalmanrnn.core.config import (
     FINE_TUNING,
@@ -22,7 +22,7 @@ from kalmanrnn.core.config import (
 )
 from kalmanrnn.core.errors import OK, USAGE, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
-from kalmanrnn.training.run_directory import create, open_run
+from kalmanrnn.training.run_directory import create_run, open_run
 
 
 @dataclass(frozen=True)
@@ -65,36 +65,36 @@ def train(args: Sequence[str]) -> int:
         folder = open_run(flags.resume)
         config = folder.config()
     else:
-        from kalmanrnn.scenarios.scenario import load
+        from kalmanrnn.scenarios.scenario import load_scenario
 
         check_config(config)
-        load(config.sim, config.set)
-        recordings = openable(config)
-        folder = create(flags.out, config, ["kalmanrnn", "train", *args])
+        load_scenario(config.sim, config.set)
+        recordings = read_logs(config)
+        folder = create_run(flags.out, config, ["kalmanrnn", "train", *args])
     stop = stop_on_signal()
     if not config.logs.log:
         from kalmanrnn.experiments.train_and_evaluate import train_and_report
 
         found = train_and_report(config, folder, stop=stop, quiet=flags.quiet)
-        show(found, folder.report, as_json=flags.json)
+        print_report(found, folder.report, as_json=flags.json)
         return OK
     from kalmanrnn.experiments.on_logs import train_on_logs
 
     for place in train_on_logs(config, folder, recordings, stop=stop, quiet=flags.quiet):
-        show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+        print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK
 
 
 def is_task(args: Sequence[str]) -> bool:
     """Whether the command names a sequence task, or a run of one to go on with."""
-    run = value_of(args, "--resume")
+    run = flag_value(args, "--resume")
     if run is not None:
         return Path(run).is_dir() and open_run(Path(run)).is_task
-    sim = value_of(args, "--sim")
+    sim = flag_value(args, "--sim")
     return sim is not None and exports_task(sim)
 
 
-def openable(config: RunConfig) -> list[Any]:
+def read_logs(config: RunConfig) -> list[Any]:
     """Read the logs and find the teacher before a run's folder is made for nothing."""
     if is_external(config.data.teacher):
         from kalmanrnn.filters.external.loading import split_spec
@@ -109,18 +109,18 @@ def openable(config: RunConfig) -> list[Any]:
             )
     if not config.logs.log:
         return []
-    from kalmanrnn.data.log_dataset import check_apart
+    from kalmanrnn.data.log_dataset import check_distinct
     from kalmanrnn.experiments.on_logs import open_logs
 
     found = open_logs(config)
-    check_apart(found)
+    check_distinct(found)
     return found
 
 
 def defaults(args: Sequence[str]) -> TrainFlags:
     """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
     flags = _from_file(args)
-    run = value_of(args, "--init")
+    run = flag_value(args, "--init")
     if run is None:
         return flags
     student = open_run(Path(run)).config().student
@@ -130,7 +130,7 @@ def defaults(args: Sequence[str]) -> TrainFlags:
 def _from_file(args: Sequence[str]) -> TrainFlags:
     """Read the defaults that `--config FILE` gives, under the flags."""
     flags = TrainFlags()
-    path = value_of(args, "--config")
+    path = flag_value(args, "--config")
     if path is None:
         return flags
     import yaml

@@ -72,7 +72,7 @@ def exp(d: jax.Array) -> jax.Array:
     half_square = 0.25 * square * scale * scale
     half_sinc = 0.5 * scale * _series(SINC, half_square)
     cosine = _series(COS, half_square)
-    return _once(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], cosine]))
+    return _barrier(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], cosine]))
 
 
 @jax.custom_jvp
@@ -101,7 +101,7 @@ def _series(coefficients: list[float], x: jax.Array) -> jax.Array:
     return value
 
 
-def _once(q: jax.Array) -> jax.Array:
+def _barrier(q: jax.Array) -> jax.Array:
     """Have XLA compute this once, and not again for each number that follows from it."""
     return jax.lax.optimization_barrier(q)
 
@@ -113,7 +113,7 @@ def _exp_by_sine(d: jax.Array) -> jax.Array:
     angle = jnp.sqrt(jnp.where(small, 1.0, square))
     half_sinc = jnp.where(small, 0.5 - square / 48 + square**2 / 3840, jnp.sin(0.5 * angle) / angle)
     w = jnp.where(small, 1 - square / 8 + square**2 / 384, jnp.cos(0.5 * angle))
-    return _once(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], w]))
+    return _barrier(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], w]))
 
 
 def _log_by_arctan(q: jax.Array) -> jax.Array:
@@ -138,7 +138,7 @@ def normalise(q: jax.Array) -> jax.Array:
     return q / jnp.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
 
 
-def about(axis: int, angle: jax.Array) -> jax.Array:
+def from_axis_angle(axis: int, angle: jax.Array) -> jax.Array:
     """Return the quaternion of a turn [rad] about axis 0, 1 or 2."""
     parts = [jnp.zeros_like(angle)] * 3
     parts[axis] = jnp.sin(0.5 * angle)

@@ -16,17 +16,17 @@ from kalmanrnn.scenarios.scenario import Scenario
 
 
 @partial(jax.jit, static_argnums=0)
-def turned(
+def rotate_yaw(
     scenario: Scenario, drives: Drive, run: FilterEstimate, angles: jax.Array
 ) -> tuple[Drive, FilterEstimate]:
     """Turn a batch of drives and runs, each by its own angle `[B]` [rad]."""
-    return jax.vmap(partial(_turned, scenario))(drives, run, angles)
+    return jax.vmap(partial(_rotate_one, scenario))(drives, run, angles)
 
 
-def _turned(
+def _rotate_one(
     scenario: Scenario, drive: Drive, run: FilterEstimate, angle: jax.Array
 ) -> tuple[Drive, FilterEstimate]:
-    turn, space = scenario.turn, scenario.space
+    turn, space = scenario.yaw_symmetry, scenario.space
     assert turn is not None
     start, no_reading = drive.belief.mean, drive.packets.z[0]
     states = jax.vmap(lambda x: turn(x, no_reading, angle)[0])

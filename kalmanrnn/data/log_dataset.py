@@ -12,13 +12,13 @@ import numpy as np
 
 from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_external
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.data.log_segments import Divided, divide, filtered
+from kalmanrnn.data.log_segments import Split, filter_log, split_logs
 from kalmanrnn.logs.binding.bind import Log, bind, with_log_noise
 from kalmanrnn.logs.recording.recording import Recording, load_recording, save_recording
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
 
-class LogSet(NamedTuple):
+class LogDataset(NamedTuple):
     """Logs bound to a scenario and filtered.
 
     scenario: the run's, with the noise and the antenna that the first log states.
@@ -27,10 +27,10 @@ class LogSet(NamedTuple):
 
     scenario: Scenario
     logs: dict[str, Log]
-    parts: Divided
+    split: Split
 
 
-def keep(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
+def save_logs(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
     """Write recordings into a run's folder, so that it can be resumed whatever becomes of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, (name, recording) in enumerate(recordings):
@@ -38,7 +38,7 @@ def keep(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
 
 
 @lru_cache(maxsize=1)
-def load_set(config: RunConfig, folder: Path) -> LogSet:
+def load_log_dataset(config: RunConfig, folder: Path) -> LogDataset:
     """Load what `keep` kept; the same in every process, once in each."""
     recordings = [(f.stem[4:], load_recording(f)) for f in sorted(folder.glob("*.npz"))]
     if not recordings:
@@ -47,18 +47,18 @@ def load_set(config: RunConfig, folder: Path) -> LogSet:
             why="the run was begun with --log, and its copies are gone",
             cure="start a new run with --log",
         )
-    check_apart(recordings)
+    check_distinct(recordings)
     first = recordings[0][1]
-    scenario, _ = with_log_noise(scenario_of(config.sim, config.set, first), first)
+    scenario, _ = with_log_noise(scenario_for_log(config.sim, config.set, first), first)
     whole, logs = [], {}
     for name, recording in recordings:
         logs[name] = log = bind(scenario, recording)
         drive = jax.tree.map(lambda a: np.asarray(a)[0], log.drive)
-        whole.append(filtered(log.scenario, filter_of(config), name, drive))
-    return LogSet(scenario, logs, divide(whole, config.logs))
+        whole.append(filter_log(log.scenario, segment_filter(config), name, drive))
+    return LogDataset(scenario, logs, split_logs(whole, config.logs))
 
 
-def check_apart(recordings: Sequence[tuple[str, Recording]]) -> None:
+def check_distinct(recordings: Sequence[tuple[str, Recording]]) -> None:
     """Refuse logs that share readings, and such as were driven with another antenna."""
     seen: dict[bytes, str] = {}
     for name, recording in recordings:
@@ -80,19 +80,19 @@ def check_apart(recordings: Sequence[tuple[str, Recording]]) -> None:
         seen |= dict.fromkeys(own, name)
 
 
-def filter_of(config: RunConfig) -> str:
+def segment_filter(config: RunConfig) -> str:
     """Name the filter that says where stretches start."""
     return FILTER_NAMES[0] if is_external(config.data.teacher) else config.data.teacher
 
 
-def scenario_of(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:
+def scenario_for_log(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:
     """Load a scenario, its antenna where the log has it, if the sim can be told."""
     arm = recording.lever_arm_m
     given = any(text.startswith("lever_arm_m=") for text in settings)
     if not any(arm) or given:
-        return load(sim, settings)
+        return load_scenario(sim, settings)
     try:
-        return load(sim, settings, lever_arm_m=arm)
+        return load_scenario(sim, settings, lever_arm_m=arm)
     except UserError as problem:
         raise UserError(
             f"the log's GPS antenna sits {arm} m from the IMU, and {sim} cannot be told",

@@ -20,33 +20,33 @@ import numpy as np
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.core.progress import lines
-from kalmanrnn.data.local_frame import every_tick
-from kalmanrnn.data.log_dataset import load_set
-from kalmanrnn.data.log_segments import consecutive, draw, joined
+from kalmanrnn.core.progress import plain_progress
+from kalmanrnn.data.local_frame import split_into_ticks
+from kalmanrnn.data.log_dataset import load_log_dataset
+from kalmanrnn.data.log_segments import concatenate, consecutive_segments, sample_segments
 from kalmanrnn.data.teacher_runs import (
     AGREEMENT,
     TeacherRun,
+    localise_run,
     make_drives,
     random_outages,
-    taught,
-    teach,
+    run_teacher,
 )
-from kalmanrnn.filters.external.labels import Labels, filled, label
+from kalmanrnn.filters.external.labels import Labels, label, replace_lost
 from kalmanrnn.filters.external.run import as_filter_run
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
-WATCHED, HELD_OUT = -1, -2
+VALIDATION, TEST = -1, -2
 LOGS = "logs"
 
 
 @lru_cache(maxsize=1)
 def _loaded(sim: str, settings: tuple[str, ...]) -> Scenario:
     """Load a sim once: what is compiled is kept with it."""
-    return load(sim, settings)
+    return load_scenario(sim, settings)
 
 
-def make_set(
+def build_dataset(
     config: RunConfig, index: int, folder: Path | None = None, *, quiet: bool = True
 ) -> TeacherRun:
     """Make a training set, or with `WATCHED` the drives that choose the best checkpoint.
@@ -57,17 +57,17 @@ def make_set(
     data, seed = config.data, config.train.seed
     if config.logs.log:
         assert folder is not None
-        scenario = load_set(config, folder / LOGS).scenario
+        scenario = load_log_dataset(config, folder / LOGS).scenario
         drives = _with_logs(config, index, folder / LOGS)
     else:
         scenario = _loaded(config.sim, config.set)
-        count = data.validation if index == WATCHED else data.drives
+        count = data.validation if index == VALIDATION else data.drives
         drives = make_drives(scenario, data, seed, index, count)
     if index >= 0:
         drives = random_outages(drives, data, [seed, index])
     if is_external(data.teacher):
-        return _taught_by_own(scenario, config, drives, folder, quiet=quiet)
-    made = teach(scenario, data, drives, every=config.student.every, seed=seed)
+        return _run_external(scenario, config, drives, folder, quiet=quiet)
+    made = run_teacher(scenario, data, drives, every=config.student.every, seed=seed)
     if not made.difference <= AGREEMENT:
         raise UserError(
             f"the {data.teacher.upper()} differs from filterpy's by {made.difference:.2g}",
@@ -78,16 +78,16 @@ def make_set(
     return made
 
 
-def _taught_by_own(
+def _run_external(
     scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None, *, quiet: bool
 ) -> TeacherRun:
     """Run the user's own filter over drives; those it fails on are replaced by others."""
     if config.student.every == "tick":
-        drives = every_tick(drives)
+        drives = split_into_ticks(drives)
     labels = label_drives(scenario, config, drives, folder, quiet=quiet)
-    kept, drives = filled(labels, drives)
-    made = taught(scenario, drives, as_filter_run(scenario, kept, drives), 0.0)
-    return made._replace(lost=labels.failures, why_lost=labels.first_message)
+    kept, drives = replace_lost(labels, drives)
+    made = localise_run(scenario, drives, as_filter_run(scenario, kept, drives), 0.0)
+    return made._replace(failures=labels.failures, first_failure=labels.first_message)
 
 
 def label_drives(
@@ -105,40 +105,44 @@ def label_drives(
         settings=config.set,
         workers=config.data.teacher_workers or None,
         cache=None if folder is None else folder / "teacher",
-        progress=lines("teacher", "drives", quiet=quiet),
+        progress=plain_progress("teacher", "drives", quiet=quiet),
     )
 
 
 def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
     """Draw stretches of the logs, and simulate the rest; watched ones are the same each time."""
-    found = load_set(config, logs)
+    found = load_log_dataset(config, logs)
     scenario = found.scenario
     events = round(config.data.seconds * scenario.event_hz)
     rng = np.random.default_rng([config.train.seed, index + 1_000_000])
-    if index == WATCHED:
-        events = min(events, max(len(part.drive.t) for part in found.parts.watched))
-        return consecutive(scenario, found.parts.watched, events, config.data.validation, rng)
+    if index == VALIDATION:
+        events = min(events, max(len(part.drive.t) for part in found.split.validation))
+        return consecutive_segments(
+            scenario, found.split.validation, events, config.data.validation, rng
+        )
     simulated = min(round(config.logs.mix * config.data.drives), config.data.drives - 1)
-    drives = draw(scenario, found.parts.learnt, events, config.data.drives - simulated, rng)
+    drives = sample_segments(
+        scenario, found.split.train, events, config.data.drives - simulated, rng
+    )
     if not simulated:
         return drives
     made = make_drives(scenario, config.data, config.train.seed, index, simulated)
-    return joined(made, drives)
+    return concatenate(made, drives)
 
 
 @contextmanager
-def supply(
+def prefetch(
     config: RunConfig, last: int, folder: Path, *, quiet: bool = True
 ) -> Iterator[Callable[[int], TeacherRun]]:
     """Give a function that returns a set by number and starts on the next one."""
     started: dict[int, Future[TeacherRun]] = {}
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_settle)
+    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_init_worker)
 
     def fetch(index: int) -> TeacherRun:
         for wanted in (index, index + 1):
             if wanted not in started and wanted <= last:
-                started[wanted] = pool.submit(make_set, config, wanted, folder, quiet=quiet)
+                started[wanted] = pool.submit(build_dataset, config, wanted, folder, quiet=quiet)
         for old in [i for i in started if 0 <= i < index]:
             del started[old]
         return started[index].result()
@@ -151,7 +155,7 @@ def supply(
             child.terminate()
 
 
-def _settle() -> None:
+def _init_worker() -> None:
     """Leave Ctrl-C to the parent, and the accelerator too: filters are float64, on CPU."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["JAX_PLATFORMS"] = "cpu"

@@ -11,11 +11,11 @@ import numpy as np
 
 from kalmanrnn.core.config import DataConfig
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.data.local_frame import every_tick, localise, origins, shift_states
+from kalmanrnn.data.local_frame import localise, origins, shift_states, split_into_ticks
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.filterpy_reference import largest_difference
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import in_batches, over_drives
+from kalmanrnn.filters.rollout import map_batches, rollout
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.simulate import simulate
 
@@ -33,19 +33,19 @@ class TeacherRun(NamedTuple):
     drives: Drive
     run: FilterEstimate
     difference: float
-    lost: int = 0
-    why_lost: str = ""
+    failures: int = 0
+    first_failure: str = ""
 
 
 @lru_cache(maxsize=8)
 def _compiled(scenario: Scenario, kind: str) -> Callable[[Drive], FilterEstimate]:
-    return jax.jit(partial(over_drives, FILTERS[kind](scenario)))
+    return jax.jit(partial(rollout, FILTERS[kind](scenario)))
 
 
-def run_filter(scenario: Scenario, kind: str, drives: Drive) -> FilterEstimate:
+def teacher_estimates(scenario: Scenario, kind: str, drives: Drive) -> FilterEstimate:
     """Run a filter over a batch of drives in float64, a bounded number at a time."""
     with jax.enable_x64(True):
-        return in_batches(_compiled(scenario, kind), drives, CHUNK)
+        return map_batches(_compiled(scenario, kind), drives, CHUNK)
 
 
 def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, count: int) -> Drive:
@@ -66,7 +66,7 @@ def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
     return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
 
 
-def teach(
+def run_teacher(
     scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int
 ) -> TeacherRun:
     """Run one of our filters over drives and compare a few stretches with filterpy.
@@ -74,17 +74,19 @@ def teach(
     every: "event", or "tick" to cut the drives so that each tick is one.
     """
     if every == "tick":
-        drives = every_tick(drives)
-    run = run_filter(scenario, data.teacher, drives)
+        drives = split_into_ticks(drives)
+    run = teacher_estimates(scenario, data.teacher, drives)
     difference = 0.0
     if data.check_segments:
         difference = largest_difference(
-            scenario, drives, run, kind=data.teacher, stretches=data.check_segments, seed=seed
+            scenario, drives, run, kind=data.teacher, segments=data.check_segments, seed=seed
         )
-    return taught(scenario, drives, run, difference)
+    return localise_run(scenario, drives, run, difference)
 
 
-def taught(scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float) -> TeacherRun:
+def localise_run(
+    scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float
+) -> TeacherRun:
     """Take drives and the run beside them to each drive's own origin, in float32."""
     origin = origins(scenario, drives)[:, None]
     run = run._replace(

@@ -10,15 +10,21 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.evaluation import metrics
 from kalmanrnn.evaluation.estimates import (
-    Track,
-    baseline_tracks,
-    filter_track,
+    Estimates,
     microseconds_per_tick,
+    run_baselines,
+    run_filter,
 )
-from kalmanrnn.evaluation.example_drives import Path, first_vector, pick_paths
-from kalmanrnn.evaluation.innovations import Innovations, innovations_of
-from kalmanrnn.evaluation.metrics import Group, Interval
-from kalmanrnn.evaluation.summary import Errors, Outcome, errors_of, judge, tangent_errors
+from kalmanrnn.evaluation.example_drives import ExampleDrive, first_vector, pick_examples
+from kalmanrnn.evaluation.innovations import Innovations, collect_innovations
+from kalmanrnn.evaluation.metrics import Interval, StateGroup
+from kalmanrnn.evaluation.summary import (
+    EstimatorMetrics,
+    StateErrors,
+    state_errors,
+    summarise,
+    tangent_errors,
+)
 from kalmanrnn.scenarios.scenario import Scenario
 
 STRETCH_S = 10.0
@@ -37,7 +43,7 @@ class Comparison(NamedTuple):
 
     scenario: str
     summary: str
-    groups: tuple[Group, ...]
+    groups: tuple[StateGroup, ...]
     drives: int
     seconds: float
     skip_s: float
@@ -46,21 +52,21 @@ class Comparison(NamedTuple):
     student: str
     has_truth: bool
     t: np.ndarray
-    outcomes: dict[str, Outcome]
+    metrics: dict[str, EstimatorMetrics]
     accuracy_ratio: dict[str, Interval]
     imitation_ratio: dict[str, Interval]
     agreement: dict[str, float]
     resampled: str
     nees_band: tuple[float, float]
-    paths: tuple[Path, ...]
-    path_block: str
+    examples: tuple[ExampleDrive, ...]
+    example_block: str
     innovations: Innovations | None
 
 
 def compare(
     scenario: Scenario,
     drives: Drive,
-    tracks: dict[str, Track],
+    estimates: dict[str, Estimates],
     *,
     teacher: str = "ukf",
     student: str = "student",
@@ -74,21 +80,21 @@ def compare(
     horizontal: also judge the first two components of the origin block by themselves, if it
     has three.
     """
-    _check(scenario, drives, tracks, teacher, student)
+    _check(scenario, drives, estimates, teacher, student)
     t = np.asarray(drives.t, float)
     late = t - t[:, :1] >= skip_s
     if not late.any(axis=1).all():
         raise ValueError(f"skip_s must leave a part of every drive, got {skip_s:g}")
     flat = scenario.origin if horizontal and scenario.space.has_height(scenario.origin) else ""
     groups = metrics.state_groups(scenario.space, horizontal=flat)
-    against: dict[str, Errors] = {}
+    against: dict[str, StateErrors] = {}
     if drives.truth is not None:
         truth = np.asarray(drives.truth, float)
         against = {
-            name: errors_of(scenario.space, groups, truth, track.mean, track.blocks)
-            for name, track in tracks.items()
+            name: state_errors(scenario.space, groups, truth, track.mean, track.blocks)
+            for name, track in estimates.items()
         }
-    copied = errors_of(scenario.space, groups, tracks[teacher].mean, tracks[student].mean)
+    copied = state_errors(scenario.space, groups, estimates[teacher].mean, estimates[student].mean)
     own, taught = against.get(student), against.get(teacher)
     ratios = partial(_ratios, below=taught, t=t, late=late, seed=seed)
     block = scenario.origin or first_vector(scenario.space)
@@ -105,23 +111,23 @@ def compare(
         student=student,
         has_truth=bool(against),
         t=t[0] - t[0, 0],
-        outcomes={
-            name: judge(scenario, groups, drives, track, against.get(name), taught, late)
-            for name, track in tracks.items()
+        metrics={
+            name: summarise(scenario, groups, drives, track, against.get(name), taught, late)
+            for name, track in estimates.items()
         },
         accuracy_ratio=ratios(own),
         imitation_ratio=ratios(copied),
-        agreement={g.name: metrics.rmse(copied.size[g.name][late]) for g in groups},
+        agreement={g.name: metrics.rmse(copied.norms[g.name][late]) for g in groups},
         resampled="drives" if len(t) > 1 else f"{STRETCH_S:g} s stretches of the one drive",
         nees_band=metrics.chi_square_band(_known_dims(scenario, taught), len(t)),
-        paths=pick_paths(scenario, drives, tracks, block, score.size[block], late),
-        path_block=block,
-        innovations=innovations_of(scenario, drives, tracks) if len(t) == 1 else None,
+        examples=pick_examples(scenario, drives, estimates, block, score.norms[block], late),
+        example_block=block,
+        innovations=collect_innovations(scenario, drives, estimates) if len(t) == 1 else None,
     )
 
 
 def _check(
-    scenario: Scenario, drives: Drive, tracks: dict[str, Track], teacher: str, student: str
+    scenario: Scenario, drives: Drive, tracks: dict[str, Estimates], teacher: str, student: str
 ) -> None:
     for name in (teacher, student):
         if name not in tracks:
@@ -133,15 +139,20 @@ def _check(
 
 
 def _ratios(
-    above: Errors | None, *, below: Errors | None, t: np.ndarray, late: np.ndarray, seed: int
+    above: StateErrors | None,
+    *,
+    below: StateErrors | None,
+    t: np.ndarray,
+    late: np.ndarray,
+    seed: int,
 ) -> dict[str, Interval]:
     """RMSE ratios by group, of the groups whose truth is known."""
     if above is None or below is None:
         return {}
     cut = partial(_mean_squares, t=t, late=late)
-    pairs = {name: (cut(above.size[name]), cut(size)) for name, size in below.size.items()}
+    pairs = {name: (cut(above.norms[name]), cut(size)) for name, size in below.norms.items()}
     return {
-        name: metrics.ratio(*pair, seed=seed)
+        name: metrics.rmse_ratio(*pair, seed=seed)
         for name, pair in pairs.items()
         if not np.isnan(pair[1]).all()
     }
@@ -156,7 +167,7 @@ def _mean_squares(size: np.ndarray, *, t: np.ndarray, late: np.ndarray) -> np.nd
     return np.stack([metrics.mean_square(size[0, stretch == i]) for i in np.unique(stretch)])
 
 
-def _known_dims(scenario: Scenario, errors: Errors | None) -> int:
+def _known_dims(scenario: Scenario, errors: StateErrors | None) -> int:
     if errors is None:
         return scenario.space.tangent_dim
     return max(int(errors.known.any(axis=(0, 1)).sum()), 1)
@@ -164,12 +175,12 @@ def _known_dims(scenario: Scenario, errors: Errors | None) -> int:
 
 __all__ = [
     "Comparison",
-    "Outcome",
-    "Path",
-    "Track",
-    "baseline_tracks",
+    "EstimatorMetrics",
+    "ExampleDrive",
+    "Estimates",
+    "run_baselines",
     "compare",
-    "filter_track",
+    "run_filter",
     "microseconds_per_tick",
     "tangent_errors",
 ]

@@ -14,9 +14,9 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Estimate, Estimator, Packet
-from kalmanrnn.data.local_frame import every_tick, localise, origins, shift_states
+from kalmanrnn.data.local_frame import localise, origins, shift_states, split_into_ticks
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import in_batches, over_drives
+from kalmanrnn.filters.rollout import map_batches, rollout
 from kalmanrnn.models.student import Normaliser, Student, estimator
 from kalmanrnn.scenarios.scenario import Scenario
 
@@ -26,7 +26,7 @@ TIMED_EVENTS = 100
 TIMED_RUNS = 5
 
 
-class Track(NamedTuple):
+class Estimates(NamedTuple):
     """What one estimator said over drives, in world coordinates, float64.
 
     mean: `[B, E, X]`. cov: `[B, E, D, D]`, or None from one that has none.
@@ -43,16 +43,16 @@ class Track(NamedTuple):
     blocks: tuple[str, ...] | None = None
 
 
-def baseline_tracks(
+def run_baselines(
     scenario: Scenario, drives: Drive, kinds: Iterable[str] = BASELINES
-) -> dict[str, Track]:
+) -> dict[str, Estimates]:
     """Return the baselines' tracks; "gps" is left out where no sensor reads the origin block."""
     tracks = {}
     for kind in kinds:
         if kind != "gps":
-            tracks[kind] = filter_track(scenario, drives, kind)
+            tracks[kind] = run_filter(scenario, drives, kind)
         elif (scenario.origin_columns >= 0).any():
-            tracks[kind] = held_track(scenario, drives)
+            tracks[kind] = zero_order_hold(scenario, drives)
     return tracks
 
 
@@ -63,7 +63,7 @@ def origin_sensor(scenario: Scenario) -> tuple[int, np.ndarray]:
     return sensor, np.flatnonzero((scenario.sensor_of == sensor) & (columns >= 0))
 
 
-def held_track(scenario: Scenario, drives: Drive) -> Track:
+def zero_order_hold(scenario: Scenario, drives: Drive) -> Estimates:
     """Hold the last seen reading of the origin block; before the first one, the first belief."""
     sensor, mine = origin_sensor(scenario)
     seen = np.asarray(drives.packets.seen)[..., sensor]
@@ -75,7 +75,7 @@ def held_track(scenario: Scenario, drives: Drive) -> Track:
     first = np.asarray(drives.belief.mean)[:, None, place]
     mean = np.full((*seen.shape, scenario.space.state_dim), np.nan)
     mean[..., place] = np.where((last >= 0)[..., None], held, first)
-    return Track(mean, blocks=(scenario.origin,))
+    return Estimates(mean, blocks=(scenario.origin,))
 
 
 def dead_reckoning(scenario: Scenario) -> Estimator:
@@ -97,37 +97,37 @@ def dead_reckoning(scenario: Scenario) -> Estimator:
 MAKERS = {"dead_reckoning": dead_reckoning, **FILTERS}
 
 
-def filter_track(scenario: Scenario, drives: Drive, kind: str, *, batch: int = BATCH) -> Track:
+def run_filter(scenario: Scenario, drives: Drive, kind: str, *, batch: int = BATCH) -> Estimates:
     """Run "ekf", "ukf" or "dead_reckoning" over drives in float64, `batch` of them at a time."""
     if kind not in MAKERS:
         raise ValueError(f"kind must be one of {sorted(MAKERS)}, got {kind!r}")
     with jax.enable_x64(True):
         drives = jax.tree.map(np.asarray, drives._replace(truth=None))
-        whole = in_batches(partial(_run, scenario, kind), drives, batch)
+        whole = map_batches(partial(_run, scenario, kind), drives, batch)
         us = microseconds_per_tick(partial(_run, scenario, kind), drives)
-    return Track(us_per_tick=us, **whole)  # pyright: ignore[reportArgumentType]
+    return Estimates(us_per_tick=us, **whole)  # pyright: ignore[reportArgumentType]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _run(scenario: Scenario, kind: str, drives: Drive) -> dict[str, Any]:
     """Return the track's arrays only; the compiler drops the rest of what a filter gives."""
-    estimates = over_drives(MAKERS[kind](scenario), drives)
+    estimates = rollout(MAKERS[kind](scenario), drives)
     fields = ("mean", "cov", "innovation", "innovation_cov")
     found = {name: getattr(estimates, name, None) for name in fields}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def student_track(student: Student, params: Any, norm: Normaliser, drives: Drive) -> Track:
+def run_student(student: Student, params: Any, norm: Normaliser, drives: Drive) -> Estimates:
     """Run a student over drives in float32, each in its own origin."""
     scenario = student.scenario
     origin = origins(scenario, drives)[:, None]
     every = student.config.every == "tick"
-    run = jax.jit(partial(over_drives, estimator(student, params, norm)))
+    run = jax.jit(partial(rollout, estimator(student, params, norm)))
     local = localise(scenario, drives._replace(truth=None))
-    us = microseconds_per_tick(lambda d: run(every_tick(d) if every else d).mean, local)
-    mean = in_batches(lambda d: run(every_tick(d) if every else d).mean, local, BATCH)
+    us = microseconds_per_tick(lambda d: run(split_into_ticks(d) if every else d).mean, local)
+    mean = map_batches(lambda d: run(split_into_ticks(d) if every else d).mean, local, BATCH)
     mean = mean[:, :: mean.shape[1] // local.t.shape[1]].astype(float)
-    return Track(shift_states(scenario, mean, origin), us_per_tick=us)
+    return Estimates(shift_states(scenario, mean, origin), us_per_tick=us)
 
 
 def microseconds_per_tick(run: Callable[[Drive], Any], drives: Drive) -> float:

@@ -9,23 +9,23 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.state_space import StateSpace
 from kalmanrnn.evaluation import metrics
-from kalmanrnn.evaluation.estimates import Track, origin_sensor
+from kalmanrnn.evaluation.estimates import Estimates, origin_sensor
 from kalmanrnn.scenarios.scenario import Scenario
 
 
-class Path(NamedTuple):
+class ExampleDrive(NamedTuple):
     """One drive to look at: the origin block, or the first vector block without one.
 
     what: "best", "median" or "worst". t: `[E]` s. truth, tracks: `[E, n]`; truth may be None.
     readings: `[R, n]` of the sensor that reads the block, where seen; None without one.
     """
 
-    what: str
+    rank: str
     drive: int
     score: float
     t: np.ndarray
     truth: np.ndarray | None
-    tracks: dict[str, np.ndarray]
+    estimates: dict[str, np.ndarray]
     readings: np.ndarray | None
 
 
@@ -35,14 +35,14 @@ def first_vector(space: StateSpace) -> str:
     return (vectors or [space.blocks[0].name])[0]
 
 
-def pick_paths(
+def pick_examples(
     scenario: Scenario,
     drives: Drive,
-    tracks: dict[str, Track],
+    tracks: dict[str, Estimates],
     block: str,
     size: np.ndarray,
     late: np.ndarray,
-) -> tuple[Path, ...]:
+) -> tuple[ExampleDrive, ...]:
     """Pick the student's best, median and worst drive by its RMSE in `block`."""
     score = np.sqrt(metrics.mean_square(np.where(late, size, np.nan)))
     order = np.argsort(score)
@@ -54,13 +54,13 @@ def pick_paths(
         picks = {"only": 0}
     part = scenario.space.state_slice(block)
     return tuple(
-        Path(
-            what=what,
+        ExampleDrive(
+            rank=what,
             drive=int(i),
             score=float(score[i]),
             t=np.asarray(drives.t)[i] - np.asarray(drives.t)[i, 0],
             truth=_truth(drives, int(i), part),
-            tracks={
+            estimates={
                 name: np.asarray(track.mean)[i][:, part]
                 for name, track in tracks.items()
                 if name != "gps" and (track.blocks is None or block in track.blocks)

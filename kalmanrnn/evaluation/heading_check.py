@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from kalmanrnn.evaluation.estimates import Track
+from kalmanrnn.evaluation.estimates import Estimates
 from kalmanrnn.logs.binding.position_fixes import Fixes
-from kalmanrnn.logs.recording.align import interpolate
-from kalmanrnn.logs.writers.write import HEADINGS, pose_of
+from kalmanrnn.logs.recording.time_alignment import interpolate
+from kalmanrnn.logs.writers.estimates import HEADINGS, pose_of
 from kalmanrnn.scenarios.scenario import Scenario
 
 MOVING_M_S = 0.5
@@ -16,8 +16,8 @@ LOST_DEG = 30.0
 FEWEST = 20
 
 
-def off_course(
-    scenario: Scenario, fixes: Fixes | None, t: np.ndarray, tracks: dict[str, Track]
+def heading_errors(
+    scenario: Scenario, fixes: Fixes | None, t: np.ndarray, tracks: dict[str, Estimates]
 ) -> dict[str, float]:
     """Return each track's median angle between heading and course [deg], on a log of one drive.
 
@@ -42,7 +42,7 @@ def off_course(
     return found
 
 
-def course_note(found: dict[str, float], label: dict[str, str]) -> list[str]:
+def heading_note(found: dict[str, float], label: dict[str, str]) -> list[str]:
     """Say it in a sentence, and what a large angle means."""
     if not found:
         return []

@@ -10,7 +10,7 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.state_space import DEGREES
-from kalmanrnn.evaluation.estimates import Track
+from kalmanrnn.evaluation.estimates import Estimates
 from kalmanrnn.scenarios.scenario import Scenario
 
 
@@ -28,7 +28,7 @@ class Innovations(NamedTuple):
     sigma: dict[str, np.ndarray]
 
 
-class Figures(NamedTuple):
+class InnovationStats(NamedTuple):
     """One estimator's innovations in one channel: root mean square, mean, share within 3 sigma."""
 
     rms: float
@@ -36,7 +36,9 @@ class Figures(NamedTuple):
     inside: float | None
 
 
-def innovations_of(scenario: Scenario, drives: Drive, tracks: dict[str, Track]) -> Innovations:
+def collect_innovations(
+    scenario: Scenario, drives: Drive, tracks: dict[str, Estimates]
+) -> Innovations:
     """Collect the innovations of the first drive from every estimator that uses measurements."""
     seen = scenario.mask(np.asarray(drives.packets.seen)[0])
     channels = [c for s in scenario.sensors for c in s.channels]
@@ -61,7 +63,9 @@ def innovations_of(scenario: Scenario, drives: Drive, tracks: dict[str, Track]) 
     )
 
 
-def figures(found: Innovations, name: str, channel: int, skip_s: float) -> Figures | None:
+def innovation_stats(
+    found: Innovations, name: str, channel: int, skip_s: float
+) -> InnovationStats | None:
     """Sum up one estimator's innovations in one channel; None where nothing was seen."""
     late = found.t >= skip_s
     v = found.value[name][late, channel]
@@ -72,7 +76,7 @@ def figures(found: Innovations, name: str, channel: int, skip_s: float) -> Figur
     if name in found.sigma:
         sigma = found.sigma[name][late, channel][known]
         inside = float((np.abs(v[known]) <= 3 * sigma).mean())
-    return Figures(float(np.sqrt((v[known] ** 2).mean())), float(v[known].mean()), inside)
+    return InnovationStats(float(np.sqrt((v[known] ** 2).mean())), float(v[known].mean()), inside)
 
 
 def _expected(scenario: Scenario, drive: Drive, mean: np.ndarray) -> np.ndarray:

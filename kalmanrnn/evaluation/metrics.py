@@ -20,7 +20,7 @@ RESAMPLES = 2000
 READ_ORDER = ("position", "position_2d", "velocity", "attitude", "heading")
 
 
-class Group(NamedTuple):
+class StateGroup(NamedTuple):
     """A part of the tangent space that a person reads as one number.
 
     unit, factor: the unit and what SI is multiplied with to give it. columns: where in `[D]`.
@@ -34,7 +34,7 @@ class Group(NamedTuple):
     block: str
 
 
-class Spread(NamedTuple):
+class ErrorSummary(NamedTuple):
     """The distribution of an error's norm over drives and events, in the group's unit."""
 
     rmse: float
@@ -51,14 +51,15 @@ class Interval(NamedTuple):
     high: float
 
 
-def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[Group, ...]:
+def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[StateGroup, ...]:
     """Return one group per block, in the order people read them.
 
     horizontal: name of a vector block whose first two components become a group of their own,
     named with "_2d" behind it.
     """
     groups = [
-        Group(b.name, b.unit, b.factor, space.tangent_slice(b.name), b.name) for b in space.blocks
+        StateGroup(b.name, b.unit, b.factor, space.tangent_slice(b.name), b.name)
+        for b in space.blocks
     ]
     if horizontal and space.block(horizontal).tangent_size > 2:
         whole = groups[[g.name for g in groups].index(horizontal)]
@@ -68,7 +69,7 @@ def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[Group, ...
     return tuple(sorted(groups, key=lambda g: rank.get(g.name, len(rank))))
 
 
-def norms(group: Group, errors: np.ndarray, known: np.ndarray) -> np.ndarray:
+def error_norms(group: StateGroup, errors: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return a group's error norm `[B, E]` in its unit.
 
     known: `[B, E, D]` whether there is a truth to compare with. NaN where it is not known, inf
@@ -91,14 +92,14 @@ def rmse(size: np.ndarray) -> float:
     return float(np.sqrt(mean_square(np.ravel(size))))
 
 
-def spread(size: np.ndarray) -> Spread:
+def summarise_errors(size: np.ndarray) -> ErrorSummary:
     """Summarise error norms of any shape."""
     flat = size[~np.isnan(size)]
     if not flat.size:
-        return Spread(np.nan, np.nan, np.nan, np.nan)
+        return ErrorSummary(np.nan, np.nan, np.nan, np.nan)
     # No interpolation: between a finite and an infinite error it would give NaN.
     median, p95 = np.quantile(flat, [0.5, 0.95], method="inverted_cdf")
-    return Spread(rmse(flat), float(median), float(p95), float(flat.max()))
+    return ErrorSummary(rmse(flat), float(median), float(p95), float(flat.max()))
 
 
 def diverged(size: np.ndarray, teacher: np.ndarray) -> np.ndarray:
@@ -120,23 +121,25 @@ def last_known(size: np.ndarray) -> np.ndarray:
     return size[np.arange(len(size)), size.shape[1] - 1 - back]
 
 
-def ratio(over: np.ndarray, under: np.ndarray, *, seed: int) -> Interval:
+def rmse_ratio(numerator: np.ndarray, denominator: np.ndarray, *, seed: int) -> Interval:
     """Return RMSE(over) / RMSE(under) with a paired-bootstrap 95 % interval.
 
     over, under: mean squares `[B]` of the same drives. Drives are drawn anew with replacement,
     the same ones above and below, so that what makes a drive hard for both cancels (Efron and
     Tibshirani 1993, chapter 13).
     """
-    keep = ~(np.isnan(over) | np.isnan(under))
-    over, under = over[keep], under[keep]
-    if not over.size:
+    keep = ~(np.isnan(numerator) | np.isnan(denominator))
+    numerator, denominator = numerator[keep], denominator[keep]
+    if not numerator.size:
         return Interval(np.nan, np.nan, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(np.sqrt(over.mean() / under.mean()))
-        if over.size < 2:
+        value = float(np.sqrt(numerator.mean() / denominator.mean()))
+        if numerator.size < 2:
             return Interval(value, np.nan, np.nan)
-        drawn = np.random.default_rng(seed).integers(over.size, size=(RESAMPLES, over.size))
-        values = np.sqrt(over[drawn].mean(axis=1) / under[drawn].mean(axis=1))
+        drawn = np.random.default_rng(seed).integers(
+            numerator.size, size=(RESAMPLES, numerator.size)
+        )
+        values = np.sqrt(numerator[drawn].mean(axis=1) / denominator[drawn].mean(axis=1))
     low, high = np.quantile(values, [0.025, 0.975], method="inverted_cdf")
     return Interval(value, float(low), float(high))
 

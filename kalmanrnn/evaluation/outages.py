@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.data.outages import hidden
-from kalmanrnn.evaluation.estimates import Track, origin_sensor
+from kalmanrnn.data.outages import mask_events
+from kalmanrnn.evaluation.estimates import Estimates, origin_sensor
 from kalmanrnn.scenarios.scenario import Scenario
 
 DEFAULT_AT = (0.25, 0.5, 0.75)
 
 
-class Errors(TypedDict):
+class OutageErrors(TypedDict):
     """Horizontal errors [m]; end, largest: against the truth, None without one."""
 
     first_fix: float
@@ -34,12 +34,12 @@ class Outage(TypedDict):
 
     start_s: float
     seconds: float
-    rows: dict[str, Errors]
+    rows: dict[str, OutageErrors]
 
 
-def withheld(
+def outage_errors(
     scenario: Scenario,
-    run: Callable[[Drive], dict[str, Track]],
+    run: Callable[[Drive], dict[str, Estimates]],
     drive: Drive,
     starts_s: Sequence[float],
     lengths_s: Sequence[float],
@@ -66,7 +66,7 @@ def withheld(
         return []
     out = np.stack([(t >= start - 1e-6) & (np.arange(t.size) <= e) for start, _, e, _ in cuts])
     many = jax.tree.map(lambda a: np.repeat(np.asarray(a), len(cuts), axis=0), drive)
-    tracks = run(hidden(many._replace(truth=None), out))
+    tracks = run(mask_events(many._replace(truth=None), out))
     z = np.asarray(drive.packets.z)[0][:, columns[:2]]
     found: list[Outage] = [{"start_s": s, "seconds": n, "rows": {}} for s, n, _, _ in cuts]
     for name, track in tracks.items():

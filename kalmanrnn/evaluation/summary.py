@@ -11,14 +11,14 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.state_space import StateSpace
 from kalmanrnn.evaluation import metrics
-from kalmanrnn.evaluation.estimates import Track
-from kalmanrnn.evaluation.metrics import Group, Spread
+from kalmanrnn.evaluation.estimates import Estimates
+from kalmanrnn.evaluation.metrics import ErrorSummary, StateGroup
 from kalmanrnn.scenarios.scenario import Scenario
 
 QUANTILES = np.linspace(0.0, 1.0, 201)
 
 
-class Outcome(NamedTuple):
+class EstimatorMetrics(NamedTuple):
     """How one estimator did; dictionaries are by group and lack those it does not speak of.
 
     Against the truth, and empty or None without one. spread: over drives and events after the
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     nees_mean, nis_mean: per dimension, 1 where it is consistent.
     """
 
-    spread: dict[str, Spread]
+    errors: dict[str, ErrorSummary]
     per_drive: dict[str, np.ndarray]
     over_time: dict[str, np.ndarray]
     quantiles: dict[str, np.ndarray]
@@ -40,12 +40,12 @@ class Outcome(NamedTuple):
     us_per_tick: float | None
 
 
-class Errors(NamedTuple):
+class StateErrors(NamedTuple):
     """One estimator's errors over all events: `d` `[B, E, D]`, norms `[B, E]` by group."""
 
-    d: np.ndarray
+    tangent: np.ndarray
     known: np.ndarray
-    size: dict[str, np.ndarray]
+    norms: dict[str, np.ndarray]
 
 
 def tangent_errors(space: StateSpace, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -59,43 +59,43 @@ def _difference(space: StateSpace, y: Any, x: Any) -> Any:
     return jax.vmap(jax.vmap(space.difference))(y, x)
 
 
-def errors_of(
+def state_errors(
     space: StateSpace,
-    groups: tuple[Group, ...],
+    groups: tuple[StateGroup, ...],
     truth: np.ndarray,
     mean: np.ndarray,
     blocks: tuple[str, ...] | None = None,
-) -> Errors:
+) -> StateErrors:
     """Compare estimates with the truth, block by block; a truth of NaN is not known."""
     d = tangent_errors(space, truth, mean)
     known = np.empty(d.shape, bool)
     for b in space.blocks:
         finite = np.isfinite(truth[..., space.state_slice(b.name)]).all(axis=-1, keepdims=True)
         known[..., space.tangent_slice(b.name)] = finite & (blocks is None or b.name in blocks)
-    return Errors(d, known, {g.name: metrics.norms(g, d, known) for g in groups})
+    return StateErrors(d, known, {g.name: metrics.error_norms(g, d, known) for g in groups})
 
 
-def judge(
+def summarise(
     scenario: Scenario,
-    groups: tuple[Group, ...],
+    groups: tuple[StateGroup, ...],
     drives: Drive,
-    track: Track,
-    errors: Errors | None,
-    teacher: Errors | None,
+    track: Estimates,
+    errors: StateErrors | None,
+    teacher: StateErrors | None,
     late: np.ndarray,
-) -> Outcome:
+) -> EstimatorMetrics:
     """Sum up one track; `late` `[B, E]` marks the events that figures count."""
-    size = {} if errors is None else errors.size
+    size = {} if errors is None else errors.norms
     size = {name: s for name, s in size.items() if not np.isnan(s[late]).all()}
     only_late = {name: np.where(late, s, np.nan) for name, s in size.items()}
     lost = None
     if teacher is not None:
         lost = np.zeros(len(late), bool)
         for name in [scenario.origin] if scenario.origin in size else size:
-            lost |= metrics.diverged(size[name], np.where(late, teacher.size[name], np.nan))
+            lost |= metrics.diverged(size[name], np.where(late, teacher.norms[name], np.nan))
     nees = None if errors is None or track.cov is None else _nees(errors, track.cov)
-    return Outcome(
-        spread={name: metrics.spread(s) for name, s in only_late.items()},
+    return EstimatorMetrics(
+        errors={name: metrics.summarise_errors(s) for name, s in only_late.items()},
         per_drive={name: np.sqrt(metrics.mean_square(s)) for name, s in only_late.items()},
         over_time={name: np.sqrt(metrics.mean_square(s.T)) for name, s in size.items()},
         quantiles={
@@ -117,17 +117,17 @@ def _mean(a: np.ndarray, axis: int | None = None) -> Any:
     return np.where(count > 0, np.nansum(a, axis=axis) / np.maximum(count, 1), np.nan)
 
 
-def _nees(errors: Errors, cov: np.ndarray) -> np.ndarray:
+def _nees(errors: StateErrors, cov: np.ndarray) -> np.ndarray:
     """NEES per dimension `[B, E]`, over the dimensions whose truth is known somewhere."""
     some = np.flatnonzero(errors.known.any(axis=(0, 1)))
     values = [
         metrics.mahalanobis(d[:, some], p[:, some][:, :, some])
-        for d, p in zip(np.where(errors.known, errors.d, np.nan), cov, strict=True)
+        for d, p in zip(np.where(errors.known, errors.tangent, np.nan), cov, strict=True)
     ]
     return np.stack(values) / max(some.size, 1)
 
 
-def _nis(scenario: Scenario, drives: Drive, track: Track, late: np.ndarray) -> float | None:
+def _nis(scenario: Scenario, drives: Drive, track: Estimates, late: np.ndarray) -> float | None:
     """NIS per seen dimension after the skipped start."""
     if track.innovation is None or track.innovation_cov is None:
         return None
@@ -138,6 +138,6 @@ def _nis(scenario: Scenario, drives: Drive, track: Track, late: np.ndarray) -> f
     return float(values[finite].sum() / max(seen[finite].sum(), 1))
 
 
-def _sigma(group: Group, cov: np.ndarray) -> np.ndarray:
+def _sigma(group: StateGroup, cov: np.ndarray) -> np.ndarray:
     variance = np.trace(cov[..., group.columns, group.columns], axis1=-2, axis2=-1)
     return np.sqrt(_mean(variance, axis=0)) * group.factor

@@ -12,29 +12,29 @@ import numpy as np
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.core.progress import Meter
-from kalmanrnn.data.log_dataset import keep, load_set, scenario_of
-from kalmanrnn.evaluation.estimates import Track, filter_track, student_track
-from kalmanrnn.evaluation.heading_check import course_note, off_course
-from kalmanrnn.evaluation.outages import withheld
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.data.log_dataset import load_log_dataset, save_logs, scenario_for_log
+from kalmanrnn.evaluation.estimates import Estimates, run_filter, run_student
+from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
+from kalmanrnn.evaluation.outages import outage_errors
 from kalmanrnn.experiments.train_and_evaluate import (
-    all_tracks,
-    own_track,
-    report_on,
+    evaluate_and_report,
+    run_all,
+    run_external,
     scenario_and_student,
 )
 from kalmanrnn.logs.binding.bind import Log, bind
 from kalmanrnn.logs.binding.position_fixes import fixes_of
 from kalmanrnn.logs.recording.recording import Recording, load_recording
 from kalmanrnn.report.text import LABELS
-from kalmanrnn.training.fit import Trained, check_learnt, fit
+from kalmanrnn.training.fit import Trained, check_improved, fit
 from kalmanrnn.training.load import load_trained
-from kalmanrnn.training.run_directory import RunFolder
+from kalmanrnn.training.run_directory import RunDirectory
 
 SKIP_S = 5.0
 
 
-class Judged(NamedTuple):
+class LogRun(NamedTuple):
     """A run's student on one log: what it is called, the log, its student on that log's noise."""
 
     name: str
@@ -55,11 +55,13 @@ def open_recording(path: Path, map_file: Path | None) -> Recording:
         return load_recording(path)
     from kalmanrnn.logs.importer import import_log
 
-    with Meter(0, what=f"reading {path.name}") as meter:
+    with ProgressBar(0, what=f"reading {path.name}") as meter:
         return import_log(path, map_file, progress=meter.count)
 
 
-def trained_on_log(folder: RunFolder, path: Path, map_file: Path | None, sim: str | None) -> Judged:
+def open_log_run(
+    folder: RunDirectory, path: Path, map_file: Path | None, sim: str | None
+) -> LogRun:
     """Open a log for a run: its drive, and the run's student in the log's own noise."""
     config = folder.config()
     recording = open_recording(path, map_file)
@@ -67,29 +69,29 @@ def trained_on_log(folder: RunFolder, path: Path, map_file: Path | None, sim: st
         _, trained = scenario_and_student(folder, config, sim)
         scenario = trained.student.scenario
     else:
-        scenario = scenario_of(config.sim, config.set, recording)
+        scenario = scenario_for_log(config.sim, config.set, recording)
         trained = load_trained(folder, scenario, config)
     log = bind(scenario, recording)
     student = trained.student._replace(scenario=log.scenario)
-    return Judged(path.stem, log, trained._replace(student=student))
+    return LogRun(path.stem, log, trained._replace(student=student))
 
 
 def evaluate_logs(
-    folder: RunFolder,
+    folder: RunDirectory,
     logs: Sequence[Path],
     map_file: Path | None,
     sim: str | None,
-    trial: LogTrial,
+    trial: LogTest,
     out: Path,
     command: str,
 ) -> list[Path]:
     """Judge a run on logs; return the folders of the reports, one per log."""
-    opened = [trained_on_log(folder, path, map_file, sim) for path in logs]
-    names = distinct([one.name for one in opened])
+    opened = [open_log_run(folder, path, map_file, sim) for path in logs]
+    names = unique_names([one.name for one in opened])
     places = [out] if len(opened) == 1 else [out / name for name in names]
     for one, place in zip(opened, places, strict=True):
         info = {"command": command, "history": folder.history(), "log": one.name}
-        judge_on_log(folder.config(), one, place, info, trial)
+        evaluate_log(folder.config(), one, place, info, trial)
     return places
 
 
@@ -98,12 +100,12 @@ def open_logs(config: RunConfig) -> list[tuple[str, Recording]]:
     map_file = Path(config.logs.map) if config.logs.map else None
     paths = [Path(p) for p in config.logs.log]
     recordings = [open_recording(path, map_file) for path in paths]
-    return list(zip(distinct([path.stem for path in paths]), recordings, strict=True))
+    return list(zip(unique_names([path.stem for path in paths]), recordings, strict=True))
 
 
 def train_on_logs(
     config: RunConfig,
-    folder: RunFolder,
+    folder: RunDirectory,
     recordings: list[tuple[str, Recording]],
     *,
     stop: Callable[[int], bool],
@@ -114,13 +116,13 @@ def train_on_logs(
     recordings: none for a run that is taken up again, which has copies of its own.
     """
     if recordings:
-        keep(folder.logs, recordings)
-    found = load_set(config, folder.logs)
+        save_logs(folder.logs, recordings)
+    found = load_log_dataset(config, folder.logs)
     trained = fit(found.scenario, config, folder, stop=stop, quiet=quiet)
-    folder.finish()
-    check_learnt(trained, folder)
+    folder.write_metrics_csv()
+    check_improved(trained, folder)
     places = [folder.report]
-    judged = found.parts.judged
+    judged = found.split.test
     if len(judged) > 1:
         places = [folder.report / part.name for part in judged]
     for part, place in zip(judged, places, strict=True):
@@ -132,15 +134,15 @@ def train_on_logs(
         info = {
             "command": (folder.path / "command.txt").read_text().strip(),
             "history": folder.history(),
-            "reanchored": trained.tally.anchored,
-            "teacher_check": trained.tally.difference,
+            "reanchored": trained.progress.resets,
+            "teacher_check": trained.progress.difference,
             "log": part.name,
         }
-        judge_on_log(config, Judged(part.name, log, trained), place, info, LogTrial())
+        evaluate_log(config, LogRun(part.name, log, trained), place, info, LogTest())
     return places
 
 
-class LogTrial(NamedTuple):
+class LogTest(NamedTuple):
     """How a log is judged: outages `s` after its start and how long, the start not counted."""
 
     outage_at: tuple[float, ...] = ()
@@ -148,8 +150,8 @@ class LogTrial(NamedTuple):
     skip_s: float | None = None
 
 
-def judge_on_log(
-    config: RunConfig, one: Judged, out: Path, info: dict[str, Any], trial: LogTrial
+def evaluate_log(
+    config: RunConfig, one: LogRun, out: Path, info: dict[str, Any], trial: LogTest
 ) -> None:
     """Run filters and student over a log, with and without outages, and write the report."""
     log = one.log
@@ -165,25 +167,27 @@ def judge_on_log(
             code=USAGE,
         )
 
-    def run(drive: Drive) -> dict[str, Track]:
+    def run(drive: Drive) -> dict[str, Estimates]:
         own = {}
         if is_external(config.data.teacher):
-            own, drive, _ = own_track(log.scenario, config, drive, None)
-        tracks = all_tracks(log.scenario, trained, drive, own)
+            own, drive, _ = run_external(log.scenario, config, drive, None)
+        tracks = run_all(log.scenario, trained, drive, own)
         return {name: track for name, track in tracks.items() if name != "dead_reckoning"}
 
-    def remark(tracks: dict[str, Track]) -> list[str]:
+    def remark(tracks: dict[str, Estimates]) -> list[str]:
         t = log.start - log.recording.start + np.asarray(log.drive.t)[0]
         fixes = fixes_of(log.scenario, log.recording)
-        return course_note(off_course(log.scenario, fixes, t, tracks), LABELS)
+        return heading_note(heading_errors(log.scenario, fixes, t, tracks), LABELS)
 
     info["notes"], info["map"] = list(log.notes), log.recording.map.strip()
     info["reference_note"] = log.recording.reference_note
-    info["outages"] = withheld(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
-    report_on(log.scenario, config, trained, log.drive, out, info, skip_s=skip_s, remark=remark)
+    info["outages"] = outage_errors(log.scenario, run, log.drive, trial.outage_at, trial.outage_s)
+    evaluate_and_report(
+        log.scenario, config, trained, log.drive, out, info, skip_s=skip_s, remark=remark
+    )
 
 
-def distinct(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """Tell names that are the same apart by a number behind them."""
     found: list[str] = []
     for i, name in enumerate(names):
@@ -191,17 +195,17 @@ def distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def predict(one: Judged, kind: str) -> Track:
+def run_estimator(one: LogRun, kind: str) -> Estimates:
     """Run one estimator over a log: "student", or a filter by name."""
     if kind == "student":
         trained, drive = one.trained, one.log.drive
-        return student_track(trained.student, trained.params, trained.norm, drive)
-    return filter_track(one.log.scenario, one.log.drive, kind)
+        return run_student(trained.student, trained.params, trained.norm, drive)
+    return run_filter(one.log.scenario, one.log.drive, kind)
 
 
-def write_predictions(one: Judged, track: Track, path: Path) -> int:
+def write_predictions(one: LogRun, track: Estimates, path: Path) -> int:
     """Write a track's estimates as the file's ending says; return how many."""
-    from kalmanrnn.logs.writers.write import write_estimates
+    from kalmanrnn.logs.writers.estimates import write_estimates
 
     log = one.log
     t = log.start + np.asarray(log.drive.t)[0]

@@ -14,46 +14,48 @@ import numpy as np
 
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.core.progress import Meter
-from kalmanrnn.data.prefetch import HELD_OUT, label_drives
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.data.prefetch import TEST, label_drives
 from kalmanrnn.data.teacher_runs import make_drives
-from kalmanrnn.evaluation.compare import Track, baseline_tracks, compare
-from kalmanrnn.evaluation.estimates import student_track
+from kalmanrnn.evaluation.compare import Estimates, compare, run_baselines
+from kalmanrnn.evaluation.estimates import run_student
 from kalmanrnn.report.write import write_report
-from kalmanrnn.scenarios.scenario import Scenario, load
-from kalmanrnn.training.fit import Trained, check_learnt, fit
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
+from kalmanrnn.training.fit import Trained, check_improved, fit
 from kalmanrnn.training.load import load_trained
-from kalmanrnn.training.run_directory import RunFolder, versions
+from kalmanrnn.training.run_directory import RunDirectory, versions
 
 if TYPE_CHECKING:
     from kalmanrnn.core.datatypes import Drive
 
-OWN = "own_filter"
+EXTERNAL = "own_filter"
 
 
 def train_and_report(
-    config: RunConfig, folder: RunFolder, *, stop: Callable[[int], bool], quiet: bool
+    config: RunConfig, folder: RunDirectory, *, stop: Callable[[int], bool], quiet: bool
 ) -> dict[str, Any]:
     """Train in a folder, judge on held-out drives, write the report; return report.json."""
     began = time.monotonic()
-    scenario = load(config.sim, config.set)
+    scenario = load_scenario(config.sim, config.set)
     trained = fit(scenario, config, folder, stop=stop, quiet=quiet)
-    folder.finish()
-    check_learnt(trained, folder)
-    with Meter(0, quiet=quiet) as meter:
+    folder.write_metrics_csv()
+    check_improved(trained, folder)
+    with ProgressBar(0, quiet=quiet) as meter:
         meter.note(f"judging on {config.data.test} held-out drives")
-    drives = make_drives(scenario, config.data, config.train.seed, HELD_OUT, config.data.test)
+    drives = make_drives(scenario, config.data, config.train.seed, TEST, config.data.test)
     info = {
         "command": (folder.path / "command.txt").read_text().strip(),
         "history": folder.history(),
-        "reanchored": trained.tally.anchored,
-        "teacher_check": trained.tally.difference,
+        "reanchored": trained.progress.resets,
+        "teacher_check": trained.progress.difference,
         "began": began,
     }
-    return report_on(scenario, config, trained, drives, folder.report, info, folder=folder.path)
+    return evaluate_and_report(
+        scenario, config, trained, drives, folder.report, info, folder=folder.path
+    )
 
 
-def report_on(
+def evaluate_and_report(
     scenario: Scenario,
     config: RunConfig,
     trained: Trained,
@@ -63,7 +65,7 @@ def report_on(
     *,
     folder: Path | None = None,
     skip_s: float | None = None,
-    remark: Callable[[dict[str, Track]], list[str]] = lambda tracks: [],
+    remark: Callable[[dict[str, Estimates]], list[str]] = lambda tracks: [],
 ) -> dict[str, Any]:
     """Run all estimators over the same drives, compare, write the report.
 
@@ -73,10 +75,10 @@ def report_on(
     began = info.pop("began", time.monotonic())
     teacher, own = config.data.teacher, {}
     if is_external(config.data.teacher):
-        teacher = OWN
-        own, drives, lost = own_track(scenario, config, drives, folder)
+        teacher = EXTERNAL
+        own, drives, lost = run_external(scenario, config, drives, folder)
         info["notes"] = [*info.get("notes", ()), *lost]
-    tracks = all_tracks(scenario, trained, drives, own)
+    tracks = run_all(scenario, trained, drives, own)
     info["notes"] = [*remark(tracks), *info.get("notes", ())]
     comparison = compare(
         scenario,
@@ -93,18 +95,18 @@ def report_on(
     return json.loads((out / "report.json").read_text())
 
 
-def all_tracks(
-    scenario: Scenario, trained: Trained, drives: Drive, own: dict[str, Track]
-) -> dict[str, Track]:
+def run_all(
+    scenario: Scenario, trained: Trained, drives: Drive, own: dict[str, Estimates]
+) -> dict[str, Estimates]:
     """Run the baselines and the student over the same drives; `own` stands between them."""
-    tracks = baseline_tracks(scenario, drives) | own
-    tracks["student"] = student_track(trained.student, trained.params, trained.norm, drives)
+    tracks = run_baselines(scenario, drives) | own
+    tracks["student"] = run_student(trained.student, trained.params, trained.norm, drives)
     return tracks
 
 
-def own_track(
+def run_external(
     scenario: Scenario, config: RunConfig, drives: Drive, folder: Path | None
-) -> tuple[dict[str, Track], Drive, list[str]]:
+) -> tuple[dict[str, Estimates], Drive, list[str]]:
     """Run the user's own filter over drives; return its track, and the drives it managed.
 
     A sentence tells of those it did not.
@@ -118,7 +120,7 @@ def own_track(
             f"{config.data.teacher} failed on {labels.failures} of {len(labels.kept)} drives, "
             f"which are left out for everybody: {labels.first_message}"
         )
-    return {OWN: Track(labels.mean[labels.kept], cov)}, kept, said
+    return {EXTERNAL: Estimates(labels.mean[labels.kept], cov)}, kept, said
 
 
 def config_of(config: RunConfig) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def config_of(config: RunConfig) -> dict[str, Any]:
 
 
 def evaluate_simulated(
-    folder: RunFolder,
+    folder: RunDirectory,
     out: Path,
     command: str,
     *,
@@ -143,18 +145,18 @@ def evaluate_simulated(
     given = {name: value for name, value in changed.items() if value is not None}
     data = replace(config.data, **given)
     seed = config.train.seed if seed is None else seed
-    drives = make_drives(scenario, data, seed, HELD_OUT, data.test)
+    drives = make_drives(scenario, data, seed, TEST, data.test)
     config = replace(config, data=data)
     info = {"command": command, "history": folder.history()}
-    return report_on(scenario, config, trained, drives, out, info, folder=folder.path)
+    return evaluate_and_report(scenario, config, trained, drives, out, info, folder=folder.path)
 
 
 def scenario_and_student(
-    folder: RunFolder, config: RunConfig, sim: str | None
+    folder: RunDirectory, config: RunConfig, sim: str | None
 ) -> tuple[Scenario, Trained]:
     """Load the scenario to judge on and the run's student; UserError where they do not fit."""
-    own = load(config.sim, config.set)
-    scenario = load(sim) if sim else own
+    own = load_scenario(config.sim, config.set)
+    scenario = load_scenario(sim) if sim else own
     same = (scenario.space, scenario.inputs, [s.channels for s in scenario.sensors])
     if same != (own.space, own.inputs, [s.channels for s in own.sensors]):
         raise UserError(

@@ -48,7 +48,7 @@ def ekf(scenario: Scenario) -> Estimator:
         innovation = jnp.where(seen, scenario.innovation(packet.z, expected), 0.0)
         cross = cov @ jacobian.T
         s = jacobian @ cross + jnp.diag(noise)
-        gain = gain_of(cross, s)
+        gain = kalman_gain(cross, s)
         keep = jnp.eye(space.tangent_dim, dtype=x.dtype) - gain @ jacobian
         # Joseph form: stays positive for any gain (Bucy and Joseph 1968).
         cov = keep @ cov @ keep.T + (gain * noise) @ gain.T
@@ -74,7 +74,7 @@ def ekf(scenario: Scenario) -> Estimator:
     return Estimator(init=lambda belief: belief, step=step)
 
 
-def gain_of(cross: jax.Array, s: jax.Array) -> jax.Array:
+def kalman_gain(cross: jax.Array, s: jax.Array) -> jax.Array:
     """Return the gain `[D, Z]` = cross S^-1; S is symmetric and positive definite."""
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), cross.T).T
 

@@ -26,7 +26,7 @@ from kalmanrnn.scenarios.scenario import Scenario
 JITTER = 1e-9
 
 
-class Reference(NamedTuple):
+class FilterpyRun(NamedTuple):
     """What filterpy says over a drive: `FilterEstimate`'s arrays with `[E]` in front.
 
     failures: how often a Cholesky factor needed jitter.
@@ -51,10 +51,10 @@ class Models(NamedTuple):
     retract: (x, tangent) -> state.
     """
 
-    move: Any
-    move_slope: Any
-    read: Any
-    read_slope: Any
+    process: Any
+    process_jacobian: Any
+    measure: Any
+    measurement_jacobian: Any
     retract: Any
 
 
@@ -100,7 +100,7 @@ def _in_numpy(function):
     return call
 
 
-def reference_ukf(scenario: Scenario, drive: Drive) -> Reference:
+def filterpy_ukf(scenario: Scenario, drive: Drive) -> FilterpyRun:
     """Run filterpy's UnscentedKalmanFilter over one drive."""
     models, d = _models(scenario), scenario.space.tangent_dim
     root, failures = _counting_root()
@@ -109,7 +109,7 @@ def reference_ukf(scenario: Scenario, drive: Drive) -> Reference:
     zero = np.zeros(d)
 
     def predict(x, u, dt):
-        centre, images, kf.Q = models.move(x, points.sigma_points(zero, kf.P), u, dt)
+        centre, images, kf.Q = models.process(x, points.sigma_points(zero, kf.P), u, dt)
         given = iter(images)
         kf.predict(fx=lambda point, dt: next(given))
         return centre
@@ -117,32 +117,32 @@ def reference_ukf(scenario: Scenario, drive: Drive) -> Reference:
     def update(x, z, rows, noise):
         # Sigma points drawn anew around zero: the reference has moved since predict drew them.
         kf.sigmas_f = points.sigma_points(zero, kf.P)
-        readings, innovation = models.read(x, kf.sigmas_f, z)
+        readings, innovation = models.measure(x, kf.sigmas_f, z)
         given = iter(readings[:, rows])
         kf.update(innovation[rows], R=noise, hx=lambda point: next(given))
 
     return _run(scenario, drive, kf, predict, update, failures)
 
 
-def reference_ekf(scenario: Scenario, drive: Drive) -> Reference:
+def filterpy_ekf(scenario: Scenario, drive: Drive) -> FilterpyRun:
     """Run filterpy's ExtendedKalmanFilter over one drive."""
     models, d = _models(scenario), scenario.space.tangent_dim
     kf = ExtendedKalmanFilter(d, scenario.sigma.size)
 
     def predict(x, u, dt):
-        after, kf.F, kf.Q = models.move_slope(x, u, dt)
+        after, kf.F, kf.Q = models.process_jacobian(x, u, dt)
         kf.predict()
         return after
 
     def update(x, z, rows, noise):
-        slope, innovation = models.read_slope(x, z)
+        slope, innovation = models.measurement_jacobian(x, z)
         # A column state with a flat measurement would silently become (n, n): all is flat.
         kf.update(innovation[rows], lambda _: slope[rows], lambda _: np.zeros(rows.sum()), R=noise)
 
     return _run(scenario, drive, kf, predict, update, [])
 
 
-def _run(scenario, drive, kf, predict, update, failures) -> Reference:
+def _run(scenario, drive, kf, predict, update, failures) -> FilterpyRun:
     """Drive a filterpy filter through events and ticks, moving its reference state along."""
     retract, d = _models(scenario).retract, scenario.space.tangent_dim
     x, kf.P = (np.array(a, float) for a in drive.belief)
@@ -159,7 +159,7 @@ def _run(scenario, drive, kf, predict, update, failures) -> Reference:
             if dt > 0:
                 x = retract(predict(x, u, dt), kf.x)
                 kf.x = np.zeros(d)
-    return Reference(*(np.stack(a) for a in zip(*says, strict=True)), failures=len(failures))
+    return FilterpyRun(*(np.stack(a) for a in zip(*says, strict=True)), failures=len(failures))
 
 
 def _spread(kf, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -205,16 +205,16 @@ def relative_difference(scenario: Scenario, ours: Any, theirs: Any) -> float:
     return float(np.nan_to_num(np.maximum(mean.max(), cov.max()), nan=np.inf))
 
 
-REFERENCES = {"ekf": reference_ekf, "ukf": reference_ukf}
+REFERENCES = {"ekf": filterpy_ekf, "ukf": filterpy_ukf}
 
 
 def largest_difference(
     scenario: Scenario,
     drives: Drive,
-    taught: FilterEstimate,
+    estimates: FilterEstimate,
     *,
     kind: str,
-    stretches: int = 4,
+    segments: int = 4,
     events: int | None = None,
     seed: int = 0,
 ) -> float:
@@ -227,10 +227,10 @@ def largest_difference(
     batch, total, ticks = np.shape(drives.packets.dt)
     length = min(total, events or max(2, -(-150 // ticks) + 1))
     worst = 0.0
-    for stretch in range(stretches):
+    for stretch in range(segments):
         b = int(rng.integers(batch))
         start = 0 if stretch == 0 else int(rng.integers(total - length + 1))
-        own = jax.tree.map(lambda a, b=b, s=start: np.asarray(a[b])[s : s + length], taught)
+        own = jax.tree.map(lambda a, b=b, s=start: np.asarray(a[b])[s : s + length], estimates)
         part = _stretch(drives, own, b, start, length)
         worst = max(worst, relative_difference(scenario, own, REFERENCES[kind](scenario, part)))
     return worst

@@ -12,18 +12,18 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive, Estimator
 
 
-def over_drive(estimator: Estimator, drive: Drive) -> Any:
+def rollout_drive(estimator: Estimator, drive: Drive) -> Any:
     """Scan an estimator over one drive; its estimates with `[E]` in front."""
     _, estimates = jax.lax.scan(estimator.step, estimator.init(drive.belief), drive.packets)
     return estimates
 
 
-def over_drives(estimator: Estimator, drives: Drive) -> Any:
+def rollout(estimator: Estimator, drives: Drive) -> Any:
     """Scan an estimator over a batch of drives; its estimates with `[B, E]` in front."""
-    return jax.vmap(partial(over_drive, estimator))(drives)
+    return jax.vmap(partial(rollout_drive, estimator))(drives)
 
 
-def in_batches(run: Callable[[Drive], Any], drives: Drive, size: int) -> Any:
+def map_batches(run: Callable[[Drive], Any], drives: Drive, size: int) -> Any:
     """Apply a jitted function of a batch to `size` drives at a time; numpy comes back.
 
     A last short batch is filled up with drives from the front: one shape, one compilation.

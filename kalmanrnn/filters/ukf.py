@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Estimator, Packet
-from kalmanrnn.filters.ekf import FilterEstimate, gain_of, unless_padding
+from kalmanrnn.filters.ekf import FilterEstimate, kalman_gain, unless_padding
 from kalmanrnn.scenarios.scenario import Scenario
 
 # Sigma points are columns: the innermost loop is then long, and faster on CPU.
@@ -60,7 +60,7 @@ def ukf(scenario: Scenario) -> Estimator:
         s = s + jnp.diag(jnp.where(seen, jnp.asarray(scenario.sigma, x.dtype) ** 2, 1.0))
         cross = (cov_weights * tangents) @ deviation.T
         innovation = jnp.where(seen, scenario.innovation(packet.z, expected) - mean, 0.0)
-        gain = gain_of(cross, s)
+        gain = kalman_gain(cross, s)
         after = space.retract(x, gain @ innovation)
         cov = cov - gain @ s @ gain.T
         return FilterEstimate(after, cov, x, innovation, s, gain)

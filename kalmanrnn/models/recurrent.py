@@ -15,7 +15,7 @@ from flax import nnx
 
 from kalmanrnn.core.config import NetworkConfig, StudentConfig
 
-Memory = tuple[tuple[jax.Array, ...], ...]
+HiddenState = tuple[tuple[jax.Array, ...], ...]
 GATES = {"lstm": 4, "gru": 3, "elman": 1}
 
 
@@ -38,7 +38,7 @@ class Layer(nnx.Module):
             assert self.x_map.bias is not None
             self.x_map.bias[...] = _chrono(rngs.params(), config)
 
-    def start(self) -> tuple[jax.Array, ...]:
+    def initial_state(self) -> tuple[jax.Array, ...]:
         """Return the empty memory."""
         zero = jnp.zeros(self.hidden)
         return (zero, zero) if self.cell == "lstm" else (zero,)
@@ -88,7 +88,7 @@ class Core(nnx.Module):
             if config.bidirectional:
                 backward.append(Layer(size, config, rngs=rngs))
             size = ways * config.hidden + inputs * config.skip
-        self.recurrent_out = config.recurrent_output
+        self.recurrent_output = config.recurrent_output
         if config.recurrent_output:
             layers.append(Layer(size, replace(config, hidden=outputs), rngs=rngs))
         self.layers = nnx.List(layers)
@@ -104,11 +104,11 @@ class Core(nnx.Module):
         )
         self.out_map = nnx.Linear(config.head or read, outputs, kernel_init=kernel, rngs=rngs)
 
-    def start(self) -> Memory:
+    def initial_state(self) -> HiddenState:
         """Return the empty memory of one sequence; what reads backwards remembers nothing."""
-        return () if self.bidirectional else tuple(layer.start() for layer in self.layers)
+        return () if self.bidirectional else tuple(layer.initial_state() for layer in self.layers)
 
-    def step(self, memory: Memory, x: jax.Array) -> tuple[Memory, jax.Array]:
+    def step(self, memory: HiddenState, x: jax.Array) -> tuple[HiddenState, jax.Array]:
         """Advance by one step: features `[F]` to outputs."""
         assert not self.bidirectional
         assert not hasattr(self, "convolutions")
@@ -120,19 +120,19 @@ class Core(nnx.Module):
             x = jnp.concatenate([x, first], axis=-1) if self.skip else x
         return tuple(after), self.head(jnp.concatenate(seen, axis=-1) if self.skip else seen[-1])
 
-    def sequence(self, memory: Memory, xs: jax.Array) -> tuple[Memory, jax.Array]:
+    def sequence(self, memory: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
         """Advance over `[T, ..., F]`; equal to `step` repeated."""
-        memory, seen = self.read(memory, xs)
+        memory, seen = self.run_layers(memory, xs)
         return memory, self.head(seen)
 
-    def read(self, memory: Memory, xs: jax.Array) -> tuple[Memory, jax.Array]:
+    def run_layers(self, memory: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
         """Run all but the head over `[T, ..., F]`: what the head sees, at each step.
 
         Strides leave fewer steps than T. Backward layers run from the last step to the first.
         """
         xs = self.convolve(xs)
         if self.bidirectional:
-            empty = tuple(layer.start() for layer in self.layers)
+            empty = tuple(layer.initial_state() for layer in self.layers)
             memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (*xs.shape[1:-1], *a.shape)), empty)
         first, after, seen = xs, [], []
         for at, (layer, m) in enumerate(zip(self.layers, memory, strict=True)):
@@ -166,7 +166,7 @@ class Core(nnx.Module):
 
     def head(self, h: jax.Array) -> jax.Array:
         """Map the recurrent layers' output to the network's outputs."""
-        if self.recurrent_out:
+        if self.recurrent_output:
             return h
         if hasattr(self, "head_map"):
             h = jnp.tanh(self.head_map(h))
@@ -183,7 +183,7 @@ def _chrono(key: jax.Array, config: NetworkConfig) -> jax.Array:
     return jnp.concatenate([-forget, forget, zero, zero])
 
 
-def of_student(config: StudentConfig) -> NetworkConfig:
+def network_config(config: StudentConfig) -> NetworkConfig:
     """Say a student's network in the settings that any network has."""
     return NetworkConfig(
         cell=config.cell,
@@ -203,6 +203,6 @@ def make_core(
     return graph, params
 
 
-def core(graph: nnx.GraphDef, params: Any) -> Core:
+def merge(graph: nnx.GraphDef, params: Any) -> Core:
     """Put structure and parameters together again, inside a pure function."""
     return nnx.merge(graph, params)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kalmanrnn.core.datatypes import Packet
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import (
     Carry,
     Normaliser,
@@ -38,7 +38,7 @@ def answer(
     after = advance(student, held.carry, packet, held.mean, held.memory, held.output)
     carry = jax.tree.map(lambda a, b: jnp.where(first, a, b), held.carry, after)
     features, innovation = observe(student, norm, carry, z, seen)
-    memory, raw = core(student.graph, params).step(carry.memory, normalise(norm, features))
+    memory, raw = merge(student.graph, params).step(carry.memory, normalise(norm, features))
     mean, output = respond(student, norm, carry.x, raw, innovation)
     return Held(carry, mean, memory, output)
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.datatypes import Belief, Estimate, Estimator, Packet
-from kalmanrnn.models.recurrent import Memory, core, make_core, of_student
+from kalmanrnn.models.recurrent import HiddenState, make_core, merge, network_config
 from kalmanrnn.scenarios.scenario import Scenario
 
 SQUASH = 4.0
@@ -50,7 +50,7 @@ class Carry(NamedTuple):
     """
 
     x: jax.Array
-    memory: Memory
+    memory: HiddenState
     output: jax.Array
     u_mean: jax.Array
     interval: jax.Array
@@ -92,7 +92,9 @@ def make_student(scenario: Scenario, config: StudentConfig, *, seed: int) -> tup
     """Return a student and its first parameters, float32."""
     student = Student(scenario, config, None)
     size = blank_normaliser(student).feature_mean.size
-    graph, params = make_core(size, output_size(config, scenario), of_student(config), seed=seed)
+    graph, params = make_core(
+        size, output_size(config, scenario), network_config(config), seed=seed
+    )
     return student._replace(graph=graph), params
 
 
@@ -116,10 +118,10 @@ def blank_normaliser(student: Student) -> Normaliser:
 
 def init(student: Student, params: Any, norm: Normaliser, belief: Belief) -> Carry:
     """Start from a belief; what is remembered starts empty."""
-    return first_carry(student.scenario, belief.mean, core(student.graph, params).start())
+    return first_carry(student.scenario, belief.mean, merge(student.graph, params).initial_state())
 
 
-def first_carry(scenario: Scenario, x: jax.Array, memory: Memory) -> Carry:
+def first_carry(scenario: Scenario, x: jax.Array, memory: HiddenState) -> Carry:
     """Return what a student holds before its first event."""
     return Carry(
         x=x,
@@ -184,7 +186,7 @@ def step(
 ) -> tuple[Carry, Estimate]:
     """Take one event: estimate at it, then go on to the next."""
     features, innovation = observe(student, norm, carry, packet.z, packet.seen)
-    memory, raw = core(student.graph, params).step(carry.memory, normalise(norm, features))
+    memory, raw = merge(student.graph, params).step(carry.memory, normalise(norm, features))
     mean, output = respond(student, norm, carry.x, raw, innovation)
     return advance(student, carry, packet, mean, memory, output), Estimate(mean, None)
 
@@ -194,7 +196,7 @@ def advance(
     carry: Carry,
     packet: Packet,
     mean: jax.Array,
-    memory: Memory,
+    memory: HiddenState,
     output: jax.Array,
 ) -> Carry:
     """Go from an estimate at this event to what is held at the next."""

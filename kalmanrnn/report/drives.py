@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluation.compare import Comparison, Path
-from kalmanrnn.evaluation.metrics import Group
+from kalmanrnn.evaluation.compare import Comparison, ExampleDrive
+from kalmanrnn.evaluation.metrics import StateGroup
 from kalmanrnn.report.style import WIDTH_IN, colour, frame, line, roomy
 from kalmanrnn.report.text import number, unit, with_unit
 
@@ -23,11 +23,11 @@ def drives(c: Comparison, *, truth: str = "truth") -> Figure:
 
     truth: what to call it; on a log it is only a reference.
     """
-    group = next(g for g in c.groups if g.name == c.path_block)
-    plan = c.paths[0].readings is not None and c.paths[0].tracks[c.teacher].shape[1] > 1
-    figure, columns = _panels(len(c.paths), plan=plan, errors=c.has_truth)
-    for column, path in zip(columns, c.paths, strict=True):
-        what = "the drive" if len(c.paths) == 1 else f"{path.what}: drive {path.drive}"
+    group = next(g for g in c.groups if g.name == c.example_block)
+    plan = c.examples[0].readings is not None and c.examples[0].estimates[c.teacher].shape[1] > 1
+    figure, columns = _panels(len(c.examples), plan=plan, errors=c.has_truth)
+    for column, path in zip(columns, c.examples, strict=True):
+        what = "the drive" if len(c.examples) == 1 else f"{path.rank}: drive {path.drive}"
         column[0].set_title(f"{what}, {number(path.score)} {unit(group)}")
         if plan:
             _plans(column[0], column[1], c, path, group)
@@ -58,9 +58,9 @@ def _panels(count: int, *, plan: bool, errors: bool) -> tuple[Figure, list[list[
     return figure, [[axes[f"{row} {column}"] for row in range(panels)] for column in range(count)]
 
 
-def _plans(whole: Axes, close: Axes, c: Comparison, path: Path, group: Group) -> None:
+def _plans(whole: Axes, close: Axes, c: Comparison, path: ExampleDrive, group: StateGroup) -> None:
     """Draw a drive from above, metres from where it starts; then a part of it, larger."""
-    way = path.tracks[c.teacher] if path.truth is None else path.truth
+    way = path.estimates[c.teacher] if path.truth is None else path.truth
     start = way[np.isfinite(way).all(axis=1)][0]
     for ax in (whole, close):
         if path.readings is not None:
@@ -73,7 +73,7 @@ def _plans(whole: Axes, close: Axes, c: Comparison, path: Path, group: Group) ->
         frame(ax, x=f"east [{unit(group)}]", y=f"north [{unit(group)}]")
     whole.plot(0, 0, "o", color="#000000", ms=5, mfc="white", zorder=6, label="start")
     whole.set_aspect("equal", adjustable="datalim")
-    apart = np.linalg.norm(path.tracks[c.student] - way, axis=1)
+    apart = np.linalg.norm(path.estimates[c.student] - way, axis=1)
     apart = np.where(np.isfinite(apart) & (path.t >= c.skip_s), apart, -1.0)
     x, y = (way - start)[np.argmax(apart), :2]
     largest = max(float(apart.max()), 1e-3)
@@ -83,7 +83,7 @@ def _plans(whole: Axes, close: Axes, c: Comparison, path: Path, group: Group) ->
     close.set_title(f"at {path.t[np.argmax(apart)]:.0f} s, where the student errs most", fontsize=9)
 
 
-def _components(ax: Axes, c: Comparison, path: Path, group: Group) -> None:
+def _components(ax: Axes, c: Comparison, path: ExampleDrive, group: StateGroup) -> None:
     """Draw the block's components over time, where there is no plan to look down on."""
     for name, x in _shown(c, path).items():
         for i, component in enumerate(x.T):
@@ -92,16 +92,16 @@ def _components(ax: Axes, c: Comparison, path: Path, group: Group) -> None:
     frame(ax, x="time [s]", y=with_unit(group))
 
 
-def _shown(c: Comparison, path: Path) -> dict[str, np.ndarray]:
+def _shown(c: Comparison, path: ExampleDrive) -> dict[str, np.ndarray]:
     """Return the truth to draw first, then the teacher, then the student."""
     tracks = {} if path.truth is None else {"truth": path.truth}
-    return tracks | {name: path.tracks[name] for name in (c.teacher, c.student)}
+    return tracks | {name: path.estimates[name] for name in (c.teacher, c.student)}
 
 
-def _errors(ax: Axes, c: Comparison, path: Path, group: Group) -> None:
+def _errors(ax: Axes, c: Comparison, path: ExampleDrive, group: StateGroup) -> None:
     if path.truth is None:
         return
     for name in (c.teacher, c.student):
-        size = np.linalg.norm(path.tracks[name] - path.truth, axis=1) * group.factor
+        size = np.linalg.norm(path.estimates[name] - path.truth, axis=1) * group.factor
         line(ax, path.t, size, name, lw=1.2)
     frame(ax, x="time [s]", y=f"error [{unit(group)}]" if group.unit else "error")

@@ -7,18 +7,18 @@ from html import escape
 from typing import Any
 
 from kalmanrnn.evaluation.compare import Comparison
-from kalmanrnn.report.markdown import origin, remarks
-from kalmanrnn.report.page import figure_html, list_html, origin_html, page, table_html
-from kalmanrnn.report.plots import pictures
+from kalmanrnn.report.markdown import notes, provenance
+from kalmanrnn.report.page import figure_html, list_html, page, provenance_html, table_html
+from kalmanrnn.report.plots import figures
 from kalmanrnn.report.tables import tables
-from kalmanrnn.report.text import MEANING, verdict
+from kalmanrnn.report.text import GLOSSARY, verdict
 
 
 def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
     """Return the whole report.html."""
     c = comparison
     first, *others = tables(c, info)
-    drawn = pictures(c, info)
+    drawn = figures(c, info)
     short = [t for t in others if t.title != "Error in detail"]
     long = [t for t in others if t.title == "Error in detail"]
     title = f"{c.scenario}: can the student do the filter's job?"
@@ -30,8 +30,8 @@ def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
         *(table_html(t) for t in [first, *short]),
         *(figure_html(p) for p in drawn),
         *(table_html(t) for t in long),
-        list_html("Notes", remarks(info)),
-        list_html("What the words mean", MEANING),
+        list_html("Notes", notes(info)),
+        list_html("What the words mean", GLOSSARY),
         _origin(c, info),
     ]
     return page(title, body)
@@ -46,5 +46,5 @@ def _origin(comparison: Comparison, info: Mapping[str, Any]) -> str:
     more = ""
     if info.get("map"):
         more = f"<p>The map it was read with:</p><pre>{escape(str(info['map']))}</pre>"
-    rows = origin(comparison, info)
-    return origin_html(rows, command=str(info.get("command") or ""), more=more)
+    rows = provenance(comparison, info)
+    return provenance_html(rows, command=str(info.get("command") or ""), more=more)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kalmanrnn.evaluation.compare import Comparison, Outcome
+from kalmanrnn.evaluation.compare import Comparison, EstimatorMetrics
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.text import verdict
@@ -23,7 +23,7 @@ POINTS = 400
 def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything a report shows; what is not finite becomes null."""
     c = comparison
-    student = c.outcomes[c.student]
+    student = c.metrics[c.student]
     keep = np.unique(np.linspace(0, len(c.t) - 1, POINTS).astype(int))
     made = {
         "scenario": c.scenario,
@@ -41,25 +41,25 @@ def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
         "imitation_ratio": {name: _interval(i) for name, i in c.imitation_ratio.items()},
         "interval_over": c.resampled,
         "agreement_rmse": c.agreement,
-        "us_per_tick": {name: o.us_per_tick for name, o in c.outcomes.items()},
+        "us_per_tick": {name: o.us_per_tick for name, o in c.metrics.items()},
         "diverged_share": {
             name: float(o.diverged.mean())
-            for name, o in c.outcomes.items()
+            for name, o in c.metrics.items()
             if o.diverged is not None
         },
         "nees_band": c.nees_band,
-        "nees": {name: o.nees_mean for name, o in c.outcomes.items()},
-        "nis": {name: o.nis_mean for name, o in c.outcomes.items()},
-        "picked_drives": {p.what: {"drive": p.drive, "rmse": p.score} for p in c.paths},
+        "nees": {name: o.nees_mean for name, o in c.metrics.items()},
+        "nis": {name: o.nis_mean for name, o in c.metrics.items()},
+        "picked_drives": {p.rank: {"drive": p.drive, "rmse": p.score} for p in c.examples},
         "over_time": _over_time(c, keep),
         "error_quantiles": {"at": QUANTILES[::10]} | _by_group(c, lambda o: o.quantiles, 10),
     }
     for field in ("rmse", "median", "p95", "max"):
         made[field] = {
             g.name: {
-                name: getattr(o.spread[g.name], field)
-                for name, o in c.outcomes.items()
-                if g.name in o.spread
+                name: getattr(o.errors[g.name], field)
+                for name, o in c.metrics.items()
+                if g.name in o.errors
             }
             for g in c.groups
         }
@@ -74,20 +74,20 @@ def _by_group(c: Comparison, pick: Any, step: Any) -> dict[str, Any]:
     """Return `{group: {estimator: numbers}}` of arrays, thinned."""
     rows = slice(None, None, step) if isinstance(step, int) else step
     return {
-        g.name: {n: pick(o)[g.name][rows] for n, o in c.outcomes.items() if g.name in pick(o)}
+        g.name: {n: pick(o)[g.name][rows] for n, o in c.metrics.items() if g.name in pick(o)}
         for g in c.groups
     }
 
 
 def _over_time(c: Comparison, keep: np.ndarray) -> dict[str, Any]:
-    def nees(o: Outcome) -> Any:
+    def nees(o: EstimatorMetrics) -> Any:
         return None if o.nees is None else o.nees[keep]
 
     return {
         "t_s": c.t[keep],
         "rms": _by_group(c, lambda o: o.over_time, keep),
         "sigma": _by_group(c, lambda o: o.sigma, keep),
-        "nees": {name: nees(o) for name, o in c.outcomes.items()},
+        "nees": {name: nees(o) for name, o in c.metrics.items()},
     }
 
 
@@ -114,7 +114,7 @@ def per_drive_csv(comparison: Comparison) -> str:
     names = [f"{g.name}_rmse [{g.unit}]" for g in c.groups]
     writer.writerow(["drive", "estimator", "diverged", *names])
     for drive in range(c.drives):
-        for name, o in c.outcomes.items():
+        for name, o in c.metrics.items():
             figures = [o.per_drive.get(g.name) for g in c.groups]
             cells = ["" if f is None or np.isnan(f[drive]) else f"{f[drive]:.6g}" for f in figures]
             flag = "" if o.diverged is None else int(o.diverged[drive])

@@ -9,7 +9,7 @@ from typing import Any
 from kalmanrnn.evaluation.compare import Comparison
 from kalmanrnn.report.json_data import plain
 from kalmanrnn.report.tables import Table, tables
-from kalmanrnn.report.text import MEANING, number, verdict
+from kalmanrnn.report.text import GLOSSARY, number, verdict
 
 
 def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
@@ -21,21 +21,21 @@ def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
     parts.append(comparison.summary + ".")
     parts += [table_text(t) for t in tables(comparison, info)]
     parts.append("Figures: `report.html`. Every number: `report.json`, `per_drive.csv`.")
-    if remarks(info):
-        parts.append("## Notes\n\n" + "\n".join(f"- {r}" for r in remarks(info)))
-    parts.append("## What the words mean\n\n" + "\n".join(f"- {m}" for m in MEANING))
+    if notes(info):
+        parts.append("## Notes\n\n" + "\n".join(f"- {r}" for r in notes(info)))
+    parts.append("## What the words mean\n\n" + "\n".join(f"- {m}" for m in GLOSSARY))
     parts.append("## How it was made\n")
     if info.get("command"):
         parts.append(f"```sh\n{info['command']}\n```")
     if info.get("map"):
         parts.append(f"The map it was read with:\n\n```yaml\n{info['map']}\n```")
-    parts.append("\n".join(f"- {name}: {value}" for name, value in origin(comparison, info)))
+    parts.append("\n".join(f"- {name}: {value}" for name, value in provenance(comparison, info)))
     return "\n\n".join(parts) + "\n"
 
 
 def table_text(table: Table) -> str:
     """Write a table under its title."""
-    rule = ["---"] * table.texts + ["---:"] * (len(table.header) - table.texts)
+    rule = ["---"] * table.text_columns + ["---:"] * (len(table.header) - table.text_columns)
     lines = [table.header, rule, *table.rows]
     body = "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
@@ -43,7 +43,7 @@ def table_text(table: Table) -> str:
     return f"## {table.title}\n\n{table.note}\n\n{body}"
 
 
-def remarks(info: Mapping[str, Any]) -> list[str]:
+def notes(info: Mapping[str, Any]) -> list[str]:
     """Collect what a reader must know about this run."""
     found = []
     if info.get("reanchored") is not None:
@@ -59,7 +59,7 @@ def remarks(info: Mapping[str, Any]) -> list[str]:
     return found + [str(note) for note in info.get("notes") or ()]
 
 
-def origin(comparison: Comparison, info: Mapping[str, Any]) -> list[tuple[str, str]]:
+def provenance(comparison: Comparison, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     """List seeds, versions and settings, so that the run can be made again."""
     found = [("seed", f"{info.get('seed', comparison.seed)}")]
     found.append(("seed of the intervals", f"{comparison.seed}"))

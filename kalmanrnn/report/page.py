@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from kalmanrnn.report.style import colour
-from kalmanrnn.report.svg import Picture
+from kalmanrnn.report.svg import ReportFigure
 from kalmanrnn.report.tables import Table
 
 CSS = """
@@ -68,7 +68,7 @@ def table_html(table: Table) -> str:
         f'<th scope="col"{_left(i, table)}>{escape(h)}</th>' for i, h in enumerate(table.header)
     )
     rows = "\n".join(
-        _row(row, method, table) for row, method in zip(table.rows, table.methods, strict=True)
+        _row(row, method, table) for row, method in zip(table.rows, table.estimators, strict=True)
     )
     return (
         f"<section><h2>{escape(table.title)}</h2>\n"
@@ -82,19 +82,19 @@ def _row(row: tuple[str, ...], method: str, table: Table) -> str:
     cells = []
     for i, text in enumerate(row):
         dot = ""
-        if method and i == table.texts - 1:
+        if method and i == table.text_columns - 1:
             dot = f'<span class="dot" style="background:{colour(method)}"></span>'
         cells.append(f"<td{_left(i, table)}>{dot}{escape(text)}</td>")
     names = [method] if method == "student" else []
-    names += ["first"] if table.texts > 1 and row[0] else []
+    names += ["first"] if table.text_columns > 1 and row[0] else []
     return f'<tr class="{" ".join(names)}">{"".join(cells)}</tr>'
 
 
 def _left(column: int, table: Table) -> str:
-    return ' class="text"' if column < table.texts else ""
+    return ' class="text"' if column < table.text_columns else ""
 
 
-def figure_html(picture: Picture) -> str:
+def figure_html(picture: ReportFigure) -> str:
     """Write a figure under its title, as an image inside the page."""
     # As an image the figure keeps its ids to itself and names no address that is ever looked up.
     data = base64.b64encode(picture.svg.encode()).decode()
@@ -114,7 +114,7 @@ def list_html(title: str, items: Any) -> str:
     return f"<section><h2>{escape(title)}</h2><ul>{body}</ul></section>"
 
 
-def origin_html(rows: Iterable[tuple[str, str]], *, command: str, more: str = "") -> str:
+def provenance_html(rows: Iterable[tuple[str, str]], *, command: str, more: str = "") -> str:
     """Write how a report was made: the command, then facts."""
     shown = f"<pre>{escape(command)}</pre>" if command else ""
     facts = "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in rows)

@@ -10,17 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kalmanrnn.evaluation.compare import Comparison
-from kalmanrnn.evaluation.metrics import Group
+from kalmanrnn.evaluation.metrics import StateGroup
 from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.drives import drives
 from kalmanrnn.report.innovations import innovations
 from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
-from kalmanrnn.report.svg import Picture, svg
+from kalmanrnn.report.svg import ReportFigure, to_svg
 from kalmanrnn.report.text import group_label, label, with_unit
 from kalmanrnn.report.training_curve import training
 
 
-def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
+def figures(comparison: Comparison, info: Mapping[str, Any]) -> list[ReportFigure]:
     """Draw every figure that this comparison has something for."""
     c = comparison
     teacher = label(c.teacher)
@@ -45,23 +45,21 @@ def pictures(comparison: Comparison, info: Mapping[str, Any]) -> list[Picture]:
                 f"deviations as the {teacher} states them."
             )
             made.append(("Innovations over time", text, innovations(c)))
-        if any(o.nees is not None for o in c.outcomes.values()):
+        if any(o.nees is not None for o in c.metrics.values()):
             text = "Mean over drives at each event, with the 95 % chi-square band about 1."
-            student = c.outcomes[c.student]
+            student = c.metrics[c.student]
             if student.nees is None:
                 text += f" The {label(c.student)} has no covariance, so it has no line here."
             made.append(("NEES of the filters", text, nees(c)))
         if info.get("history"):
             text = "Training loss, and what was measured on held-out drives meanwhile."
             made.append(("Training", text, training(info["history"])))
-        return [Picture(title, text, svg(figure, title)) for title, text, figure in made]
+        return [ReportFigure(title, text, to_svg(figure, title)) for title, text, figure in made]
 
 
 def _drives_caption(c: Comparison) -> str:
     judged = "error" if c.has_truth else f"difference from the {label(c.teacher)}"
-    chosen = (
-        f"Chosen by the student's {judged} in {group_label(c.path_block)}; the number is its RMS."
-    )
+    chosen = f"Chosen by the student's {judged} in {group_label(c.example_block)}; the number is its RMS."
     return "The number is the RMS error." if c.drives == 1 and c.has_truth else chosen
 
 
@@ -70,13 +68,13 @@ def over_time(c: Comparison) -> Figure:
     groups = _shown(c)
     figure, axes = grid(len(groups), height=2.5)
     for ax, g in zip(axes, groups, strict=True):
-        sigma = c.outcomes[c.teacher].sigma.get(g.name)
+        sigma = c.metrics[c.teacher].sigma.get(g.name)
         if sigma is not None:
             ax.fill_between(
                 c.t, 0, 3 * sigma, color=colour(c.teacher), alpha=0.13, lw=0,
                 label=f"{label(c.teacher)}'s 3 sigma",
             )  # fmt: skip
-        for name, o in c.outcomes.items():
+        for name, o in c.metrics.items():
             if g.name in o.over_time:
                 line(ax, c.t, o.over_time[g.name], name)
         if c.skip_s > 0:
@@ -88,12 +86,12 @@ def over_time(c: Comparison) -> Figure:
     return figure
 
 
-def _ceiling(c: Comparison, g: Group, sigma: np.ndarray | None) -> float:
+def _ceiling(c: Comparison, g: StateGroup, sigma: np.ndarray | None) -> float:
     """Top of an axis that shows whoever is judged and lets dead reckoning leave."""
     late = c.t >= c.skip_s
     curves = [
         o.over_time[g.name][late]
-        for name, o in c.outcomes.items()
+        for name, o in c.metrics.items()
         if name != "dead_reckoning" and g.name in o.over_time
     ]
     curves += [] if sigma is None else [3 * sigma[late]]
@@ -107,7 +105,7 @@ def distribution(c: Comparison) -> Figure:
     groups = _shown(c)
     figure, axes = grid(len(groups), height=2.5)
     for ax, g in zip(axes, groups, strict=True):
-        for name, o in c.outcomes.items():
+        for name, o in c.metrics.items():
             if g.name in o.quantiles:
                 x = o.quantiles[g.name]
                 good = np.isfinite(x) & (x > 0)
@@ -120,9 +118,9 @@ def distribution(c: Comparison) -> Figure:
     return figure
 
 
-def _span(c: Comparison, g: Group) -> tuple[float, float]:
+def _span(c: Comparison, g: StateGroup) -> tuple[float, float]:
     """Smallest and largest positive finite error in a group."""
-    x = np.concatenate([o.quantiles[g.name] for o in c.outcomes.values() if g.name in o.quantiles])
+    x = np.concatenate([o.quantiles[g.name] for o in c.metrics.values() if g.name in o.quantiles])
     x = x[np.isfinite(x) & (x > 0)]
     return (float(x.min()), float(x.max())) if x.size else (0.1, 1.0)
 
@@ -132,7 +130,7 @@ def nees(c: Comparison) -> Figure:
     figure, (ax,) = grid(1, height=3.0)
     ax.axhspan(*c.nees_band, color="0.5", alpha=0.2, lw=0, label="95 % band")
     tops = [2.0]
-    for name, o in c.outcomes.items():
+    for name, o in c.metrics.items():
         if o.nees is not None:
             line(ax, c.t, o.nees, name)
             finite = o.nees[np.isfinite(o.nees)]
@@ -144,5 +142,5 @@ def nees(c: Comparison) -> Figure:
     return figure
 
 
-def _shown(c: Comparison) -> list[Group]:
-    return [g for g in c.groups if any(g.name in o.spread for o in c.outcomes.values())]
+def _shown(c: Comparison) -> list[StateGroup]:
+    return [g for g in c.groups if any(g.name in o.errors for o in c.metrics.values())]

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 
-class Picture(NamedTuple):
+class ReportFigure(NamedTuple):
     """A figure with what a reader needs beside it."""
 
     title: str
@@ -17,7 +17,7 @@ class Picture(NamedTuple):
     svg: str
 
 
-def svg(figure: Figure, salt: str) -> str:
+def to_svg(figure: Figure, salt: str) -> str:
     """Return a figure as SVG; the same figure gives the same text."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kalmanrnn.evaluation.compare import Comparison, Outcome
-from kalmanrnn.evaluation.innovations import figures
+from kalmanrnn.evaluation.compare import Comparison, EstimatorMetrics
+from kalmanrnn.evaluation.innovations import innovation_stats
 from kalmanrnn.report.text import (
     NOTHING,
-    change,
-    consistency,
+    describe_change,
+    describe_consistency,
     group_label,
     interval,
     label,
@@ -32,8 +32,8 @@ class Table(NamedTuple):
     note: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    methods: tuple[str, ...]
-    texts: int = 1
+    estimators: tuple[str, ...]
+    text_columns: int = 1
 
 
 def tables(comparison: Comparison, info: Mapping[str, Any]) -> list[Table]:
@@ -47,28 +47,28 @@ def tables(comparison: Comparison, info: Mapping[str, Any]) -> list[Table]:
         made += outages(info["outages"])
     if comparison.has_truth:
         made.append(detail(comparison))
-    made.append(trust(comparison))
+    made.append(consistency(comparison))
     return made if comparison.innovations is None else [*made, innovations(comparison)]
 
 
 def overview(c: Comparison) -> Table:
     """Tabulate RMSE by state group, diverged drives and cost, one row per estimator."""
-    groups = [g for g in c.groups if any(g.name in o.spread for o in c.outcomes.values())]
+    groups = [g for g in c.groups if any(g.name in o.errors for o in c.metrics.values())]
     rows = tuple(
         (
             label(name),
-            *(number(o.spread[g.name].rmse) if g.name in o.spread else NOTHING for g in groups),
+            *(number(o.errors[g.name].rmse) if g.name in o.errors else NOTHING for g in groups),
             _diverged(o),
             number(o.us_per_tick, 2),
         )
-        for name, o in c.outcomes.items()
+        for name, o in c.metrics.items()
     )
     header = ("RMSE", *(with_unit(g) for g in groups), "diverged", "µs per tick")
     note = f"Root mean square error over all drives, the first {seconds(c.skip_s)} excluded."
-    return Table("Side by side", note, header, rows, tuple(c.outcomes))
+    return Table("Side by side", note, header, rows, tuple(c.metrics))
 
 
-def _diverged(outcome: Outcome) -> str:
+def _diverged(outcome: EstimatorMetrics) -> str:
     return NOTHING if outcome.diverged is None else percent(float(outcome.diverged.mean()))
 
 
@@ -80,7 +80,7 @@ def ratios(c: Comparison) -> Table:
             continue
         accuracy, imitation = c.accuracy_ratio[g.name], c.imitation_ratio[g.name]
         apart = f"{number(c.agreement[g.name])} {unit(g)}"
-        says = (*interval(accuracy), change(accuracy))
+        says = (*interval(accuracy), describe_change(accuracy))
         rows.append((group_label(g.name), *says, *interval(imitation), apart))
     header = ("state group", "accuracy ratio", "95 %", "that is", "imitation ratio", "95 %")
     header = (*header, f"RMS {label(c.student)} - {label(c.teacher)}")
@@ -102,14 +102,14 @@ def detail(c: Comparison) -> Table:
     """Tabulate the distribution of the error, state group by state group."""
     rows, methods = [], []
     for g in c.groups:
-        speaking = [(name, o) for name, o in c.outcomes.items() if g.name in o.spread]
+        speaking = [(name, o) for name, o in c.metrics.items() if g.name in o.errors]
         for i, (name, o) in enumerate(speaking):
-            figures = (number(x) for x in o.spread[g.name])
+            figures = (number(x) for x in o.errors[g.name])
             rows.append((with_unit(g) if i == 0 else "", label(name), *figures))
             methods.append(name)
     header = ("state group", "estimator", "RMSE", "median", "95th percentile", "max")
     note = f"Over all drives and events, the first {seconds(c.skip_s)} excluded."
-    return Table("Error in detail", note, header, tuple(rows), tuple(methods), texts=2)
+    return Table("Error in detail", note, header, tuple(rows), tuple(methods), text_columns=2)
 
 
 def outages(given: Any) -> list[Table]:
@@ -137,7 +137,7 @@ def _outages(
             figures_ = (number(errors.get(key)) for key in keys)
             rows.append((when if i == 0 else "", label(name), *figures_))
             methods.append(name)
-    return Table(title, note, header, tuple(rows), tuple(methods), texts=2)
+    return Table(title, note, header, tuple(rows), tuple(methods), text_columns=2)
 
 
 def innovations(c: Comparison) -> Table:
@@ -146,7 +146,7 @@ def innovations(c: Comparison) -> Table:
     assert found is not None
     rows, methods = [], []
     for z, (channel, unit_) in enumerate(zip(found.channels, found.units, strict=True)):
-        said = [(name, figures(found, name, z, c.skip_s)) for name in found.value]
+        said = [(name, innovation_stats(found, name, z, c.skip_s)) for name in found.value]
         for i, (name, f) in enumerate((n, f) for n, f in said if f is not None):
             inside = NOTHING if f.inside is None else percent(f.inside)
             first = f"{channel} [{unit_}]" if i == 0 else ""
@@ -157,16 +157,16 @@ def innovations(c: Comparison) -> Table:
         "Reading less what was expected of it, before it was used. The sensor's own noise is in "
         "every row; in a consistent filter the mean is near 0 and 99.7 % lie within 3 sigma."
     )
-    return Table("Innovations", note, header, tuple(rows), tuple(methods), texts=2)
+    return Table("Innovations", note, header, tuple(rows), tuple(methods), text_columns=2)
 
 
-def trust(c: Comparison) -> Table:
+def consistency(c: Comparison) -> Table:
     """Tabulate whether the covariances can be trusted."""
     rows, methods = [], []
-    for name, o in c.outcomes.items():
+    for name, o in c.metrics.items():
         if not o.sigma and name != c.student:
             continue
-        says = consistency(o.nees_mean, c.nees_band) if o.sigma else "no covariance"
+        says = describe_consistency(o.nees_mean, c.nees_band) if o.sigma else "no covariance"
         rows.append((label(name), number(o.nees_mean), says, number(o.nis_mean)))
         methods.append(name)
     low, high = (number(x) for x in c.nees_band)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from kalmanrnn.evaluation.compare import Comparison
-from kalmanrnn.evaluation.metrics import DIVERGED_FACTOR, Group, Interval
+from kalmanrnn.evaluation.metrics import DIVERGED_FACTOR, Interval, StateGroup
 
 LABELS = {
     "gps": "GPS alone (held)",
@@ -18,7 +18,7 @@ LABELS = {
 }
 NOTHING = "—"
 
-MEANING = (
+GLOSSARY = (
     "Accuracy ratio: RMSE(student - truth) / RMSE(teacher - truth). 1.00 is parity, below is "
     "better than the teacher.",
     "Imitation ratio: RMSE(student - teacher) / RMSE(teacher - truth). 0 is a perfect copy.",
@@ -45,12 +45,12 @@ def group_label(name: str) -> str:
     return name.replace("_", " ").replace("accel ", "accelerometer ")
 
 
-def with_unit(group: Group) -> str:
+def with_unit(group: StateGroup) -> str:
     """Name a group with its unit in brackets."""
     return f"{group_label(group.name)} [{unit(group)}]" if group.unit else group_label(group.name)
 
 
-def unit(group: Group) -> str:
+def unit(group: StateGroup) -> str:
     """Write a group's unit as people do."""
     return group.unit.replace("^2", "²")
 
@@ -93,7 +93,7 @@ def _ratio(x: float, *, narrow: bool) -> str:
     return f"{x:.{3 if narrow else 2}f}"
 
 
-def change(i: Interval) -> str:
+def describe_change(i: Interval) -> str:
     """Say what an accuracy ratio means to the user."""
     if not math.isfinite(i.value):
         return "far worse: it diverged" if i.value == math.inf else "not known"
@@ -125,22 +125,22 @@ def verdict(comparison: Comparison) -> str:
             ends = ends.replace("no interval", "not enough data for an interval")
             ends = ends if "interval" in ends else f"95 % interval {ends}"
             first = f"{start}'s {group_label(name)} error is {value} times the {teacher}'s"
-            parts.append(f"{first} ({ends}): {change(ratio)}")
+            parts.append(f"{first} ({ends}): {describe_change(ratio)}")
         else:
-            parts.append(f"{group_label(name)} {value} ({ends}): {change(ratio)}")
-    return "; ".join([*parts, lost(comparison)]) + "."
+            parts.append(f"{group_label(name)} {value} ({ends}): {describe_change(ratio)}")
+    return "; ".join([*parts, describe_divergence(comparison)]) + "."
 
 
-def lost(comparison: Comparison) -> str:
+def describe_divergence(comparison: Comparison) -> str:
     """Say how many of the student's drives diverged."""
-    flags = comparison.outcomes[comparison.student].diverged
+    flags = comparison.metrics[comparison.student].diverged
     count = 0 if flags is None else int(flags.sum())
     if comparison.drives == 1:
         return "the drive diverged" if count else "it did not diverge"
     return f"{count or 'no'} drive{'s' if count > 1 else ''} diverged"
 
 
-def consistency(value: float | None, band: tuple[float, float]) -> str:
+def describe_consistency(value: float | None, band: tuple[float, float]) -> str:
     """Say whether a filter's covariance can be trusted."""
     if value is None or not math.isfinite(value):
         return NOTHING

@@ -23,11 +23,13 @@ def run_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise refusal(path, error) from error
+        raise load_error(path, error) from error
     return module
 
 
-def refusal(path: Path, error: Exception, settings: Mapping[str, Any] | None = None) -> UserError:
+def load_error(
+    path: Path, error: Exception, settings: Mapping[str, Any] | None = None
+) -> UserError:
     """Tell which line of a sim's file, run with these settings, gave rise to an exception."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
@@ -42,7 +44,7 @@ def refusal(path: Path, error: Exception, settings: Mapping[str, Any] | None = N
     )
 
 
-def made_by(
+def load_object(
     name_or_path: str | Path,
     settings: Sequence[str],
     params: Mapping[str, Any],
@@ -55,18 +57,20 @@ def made_by(
     """
     path = find_sim(name_or_path)
     module = run_file(path)
-    wanted = arguments(path, getattr(module, "make", None), {**pairs(settings), **params})
+    wanted = make_arguments(
+        path, getattr(module, "make", None), {**parse_settings(settings), **params}
+    )
     try:
         made = getattr(module, "SCENARIO", getattr(module, "TASK", None))
         if wanted:
             made = module.make(**wanted)
         check(made)
     except Exception as error:
-        raise refusal(path, error, wanted) from error
+        raise load_error(path, error, wanted) from error
     return path, made
 
 
-def pairs(settings: Sequence[str]) -> dict[str, str]:
+def parse_settings(settings: Sequence[str]) -> dict[str, str]:
     """Split `name=value` settings as a command line gives them."""
     for text in settings:
         if "=" not in text:
@@ -79,7 +83,7 @@ def pairs(settings: Sequence[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in settings)
 
 
-def arguments(path: Path, make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+def make_arguments(path: Path, make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Check settings against the parameters of `make`, and read strings by their defaults."""
     if settings and make is None:
         raise UserError(

@@ -19,10 +19,10 @@ import numpy as np
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.state_space import StateSpace, wrap
 from kalmanrnn.scenarios.catalogue import list_sims, sims_folder
-from kalmanrnn.scenarios.loading import made_by
-from kalmanrnn.scenarios.sensors import Channel, Sensor, common_clock
+from kalmanrnn.scenarios.loading import load_object
+from kalmanrnn.scenarios.sensors import Channel, Sensor, event_rate
 
-__all__ = ["Scenario", "check_models", "list_sims", "load", "sims_folder"]
+__all__ = ["Scenario", "check_models", "list_sims", "load_scenario", "sims_folder"]
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,16 @@ class Scenario:
     tick_hz: float
     process: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
     process_noise: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-    world: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
+    simulate_truth: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
     initial_std: tuple[float, ...]
-    initial: Callable[[jax.Array, jax.Array], jax.Array] | None = None
-    start: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    sample_initial: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    initialise: Callable[[jax.Array, jax.Array], jax.Array] | None = None
     origin: str = ""
     frame: Callable[[jax.Array], jax.Array] | None = None
     features: Callable[[jax.Array, jax.Array], jax.Array] | None = None
-    turn: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None
+    yaw_symmetry: (
+        Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None
+    ) = None
     constants: dict[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class Scenario:
 
         Without offsets that is the fastest sensor's rate.
         """
-        return common_clock(self.sensors, self.tick_hz)
+        return event_rate(self.sensors, self.tick_hz)
 
     @property
     def ticks_per_event(self) -> int:
@@ -126,7 +128,7 @@ class Scenario:
     def origin_columns(self) -> np.ndarray:
         """`[Z]` component of the origin block that each measurement reads, -1 for none."""
         columns = [
-            np.arange(s.size) if self.origin and s.reads == self.origin else np.full(s.size, -1)
+            np.arange(s.size) if self.origin and s.observes == self.origin else np.full(s.size, -1)
             for s in self.sensors
         ]
         return np.concatenate(columns)
@@ -171,7 +173,9 @@ class Scenario:
         return jnp.eye(self.space.tangent_dim, dtype=x.dtype)
 
 
-def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) -> Scenario:
+def load_scenario(
+    name_or_path: str | Path, settings: Sequence[str] = (), **params: Any
+) -> Scenario:
     """Load a shipped sim by name or a file ending in .py, with parameters of its `make` set.
 
     settings: `name=value` strings, read by the type of make's default; params: values as they
@@ -182,7 +186,7 @@ def load(name_or_path: str | Path, settings: Sequence[str] = (), **params: Any) 
         if isinstance(made, Scenario):
             check_models(made)
 
-    path, made = made_by(name_or_path, settings, params, check)
+    path, made = load_object(name_or_path, settings, params, check)
     if isinstance(made, Scenario):
         return made
     if made is not None and type(made).__name__ == "SequenceTask":

@@ -45,7 +45,7 @@ class Sensor:
     sigma: tuple[float, ...]
     measure: Callable[[jax.Array], jax.Array]
     angular: bool | tuple[bool, ...] = False
-    reads: str = ""
+    observes: str = ""
     offset_s: float = 0.0
     dropout: float = 0.0
     outage_s: float = 0.0
@@ -83,7 +83,7 @@ class Sensor:
         return len(self.channels)
 
 
-def common_clock(sensors: Sequence[Sensor], tick_hz: float) -> float:
+def event_rate(sensors: Sequence[Sensor], tick_hz: float) -> float:
     """Return the slowest rate [Hz] on which every sensor's period and offset falls.
 
     Looked for among multiples of the fastest sensor's rate, up to tick_hz; without offsets it
@@ -169,13 +169,13 @@ def Gps(
     sigma_m: tuple[float, ...] = (1.0, 1.0, 1.8),
     *,
     measure: Callable[[jax.Array], jax.Array],
-    reads: str = "position",
+    observes: str = "position",
     **chances: Any,
 ) -> Sensor:
     """Make a GPS that reads a position east, north (and up) [m]."""
     names = ("east", "north", "up")[: len(sigma_m)]
     channels = tuple(Channel(f"gps_{name}", "m") for name in names)
-    return Sensor("gps", channels, rate_hz, sigma_m, measure, reads=reads, **chances)
+    return Sensor("gps", channels, rate_hz, sigma_m, measure, observes=observes, **chances)
 
 
 def Compass(

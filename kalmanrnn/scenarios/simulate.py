@@ -26,14 +26,14 @@ def simulate(scenario: Scenario, key: jax.Array, count: int, seconds: float) -> 
 
 @partial(jax.jit, static_argnums=(0, 2, 3))
 def _simulate(scenario: Scenario, key: jax.Array, count: int, events: int) -> Drive:
-    return jax.vmap(partial(one_drive, scenario, events=events))(jax.random.split(key, count))
+    return jax.vmap(partial(simulate_drive, scenario, events=events))(jax.random.split(key, count))
 
 
-def one_drive(scenario: Scenario, key: jax.Array, *, events: int) -> Drive:
+def simulate_drive(scenario: Scenario, key: jax.Array, *, events: int) -> Drive:
     """Make one drive of that many events."""
     world_key, belief_key, *sensor_keys = jax.random.split(key, 2 + len(scenario.sensors))
     k = scenario.ticks_per_event
-    truth, u = scenario.world(world_key, events * k)
+    truth, u = scenario.simulate_truth(world_key, events * k)
     assert truth.shape == (events * k + 1, scenario.space.state_dim), truth.shape
     assert u.shape == (events * k, len(scenario.inputs)), u.shape
     truth = truth[:-1:k]
@@ -47,14 +47,14 @@ def one_drive(scenario: Scenario, key: jax.Array, *, events: int) -> Drive:
     dt = jnp.full((events, k), 1.0 / scenario.tick_hz)
     packets = Packet(z, seen, u.reshape(events, k, -1), dt)
     t = jnp.arange(events) / scenario.event_hz
-    return Drive(t, packets, first_belief(scenario, belief_key, truth[0]), truth)
+    return Drive(t, packets, initial_belief(scenario, belief_key, truth[0]), truth)
 
 
-def first_belief(scenario: Scenario, key: jax.Array, truth: jax.Array) -> Belief:
+def initial_belief(scenario: Scenario, key: jax.Array, truth: jax.Array) -> Belief:
     """Draw where the filter starts, given where the robot truly is."""
     std = jnp.asarray(scenario.initial_std, truth.dtype)
-    if scenario.initial is not None:
-        mean = scenario.initial(key, truth)
+    if scenario.sample_initial is not None:
+        mean = scenario.sample_initial(key, truth)
     else:
         mean = scenario.space.retract(truth, std * jax.random.normal(key, std.shape))
     return Belief(mean, jnp.diag(std**2))

@@ -15,7 +15,7 @@ from scipy.interpolate import BSpline
 DEGREE = 5
 
 
-def curve(key: jax.Array, ticks: int, dt: float, knot_s: float) -> jax.Array:
+def random_spline(key: jax.Array, ticks: int, dt: float, knot_s: float) -> jax.Array:
     """Draw a smooth random curve of unit variance: `[3, 2 * ticks + 1]` at half ticks.
 
     A uniform quintic B-spline through white noise, one knot every `knot_s` seconds; the rows

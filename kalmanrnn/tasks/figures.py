@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, logarithmic
-from kalmanrnn.report.svg import Picture, svg
+from kalmanrnn.report.svg import ReportFigure, to_svg
 from kalmanrnn.report.training_curve import PALETTE, training
 from kalmanrnn.tasks.evaluation import Judged, Shown
 from kalmanrnn.tasks.task import SequenceTask, Verdict
@@ -24,7 +24,7 @@ MARKED, WIDE = 60, 200.0
 
 def task_pictures(
     task: SequenceTask, judged: Judged, history: Sequence[Mapping[str, Any]]
-) -> list[Picture]:
+) -> list[ReportFigure]:
     """Draw every figure of a task's report."""
     with mpl.rc_context(STYLE):
         made = [kind_picture(task, shown) for shown in judged.shown]
@@ -33,7 +33,7 @@ def task_pictures(
         if history:
             text = "Training loss, and the error on sequences that are never learnt from."
             made.append(("Training", text, training(history)))
-        return [Picture(title, text, svg(figure, title)) for title, text, figure in made]
+        return [ReportFigure(title, text, to_svg(figure, title)) for title, text, figure in made]
 
 
 def kind_picture(task: SequenceTask, shown: Shown) -> tuple[str, str, Figure]:

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from kalmanrnn.core.config import BudgetConfig, TaskConfig
-from kalmanrnn.core.progress import Meter
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.tasks.batches import batch_of, make_feed, window_of
 from kalmanrnn.tasks.model import Model, answer, empty, fit_scales, loss_of, make_model
 from kalmanrnn.tasks.sampler import TRAINING, sequences
@@ -18,8 +18,8 @@ from kalmanrnn.tasks.task import Sample, SequenceTask
 from kalmanrnn.tasks.validation import watcher
 from kalmanrnn.training import checkpoint, loop
 from kalmanrnn.training import update as learn
-from kalmanrnn.training.loop import Leg, Study, Tally
-from kalmanrnn.training.run_directory import RunFolder
+from kalmanrnn.training.loop import Progress, StepInfo, TrainingSpec
+from kalmanrnn.training.run_directory import RunDirectory
 
 SCALED_ON = 512
 
@@ -28,56 +28,56 @@ class TrainedTask(NamedTuple):
     """What training gives: the best network and the run's tally."""
 
     model: Model
-    tally: Tally
+    tally: Progress
 
 
 def fit_task(
     task: SequenceTask,
     config: TaskConfig,
-    folder: RunFolder,
+    folder: RunDirectory,
     *,
     stop: Callable[[int], bool] = lambda step: False,
     quiet: bool = False,
 ) -> TrainedTask:
     """Train on a task, going on from the folder's last checkpoint if there is one."""
     budget = config.budget
-    with Meter(budget.updates, quiet=quiet) as meter:
+    with ProgressBar(budget.updates, quiet=quiet) as meter:
         meter.note(f"making sequences of {task.name}")
         feed = make_feed(task, budget)
         model, state, tally = start(task, config, folder)
         look = watcher(task, budget)
         if tally.step == 0:
             seen = look(model)
-            tally = tally._replace(untrained=seen.score)
+            tally = tally._replace(untrained_score=seen.score)
             loop.save_best(folder, model.params, model.scales, tally)
         window = window_of(task, budget)
-        leg = Leg("learn", budget.batch * window, "steps", may_stop=False)
+        leg = StepInfo("learn", budget.batch * window, "steps", may_stop=False)
         update = updater(model, budget)
 
-        def advance(state: learn.State, tally: Tally, step: int):
+        def advance(state: learn.TrainState, tally: Progress, step: int):
             sample, fresh = feed(step)
             state, loss = update(state, sample, fresh and not budget.stateful)
             return state, tally, loss
 
-        study = Study(
-            total=budget.updates,
-            leg=lambda step: leg,
-            checks=budget.num_validations,
-            ends=frozenset({budget.updates}),
-            advance=advance,
-            look=lambda state: look(model._replace(params=state.params)),
+        study = TrainingSpec(
+            num_updates=budget.updates,
+            step_info=lambda step: leg,
+            num_validations=budget.num_validations,
+            phase_ends=frozenset({budget.updates}),
+            update=advance,
+            validate=lambda state: look(model._replace(params=state.params)),
             norm=model.scales,
             patience=0,
         )
-        _, tally = loop.run(study, state, tally, folder, meter, stop)
+        _, tally = loop.train_loop(study, state, tally, folder, meter, stop)
     like = (model.params, model.scales)
     (params, scales), _ = checkpoint.load(folder.best, like)
     return TrainedTask(model._replace(params=params, scales=scales), tally)
 
 
 def start(
-    task: SequenceTask, config: TaskConfig, folder: RunFolder
-) -> tuple[Model, learn.State, Tally]:
+    task: SequenceTask, config: TaskConfig, folder: RunDirectory
+) -> tuple[Model, learn.TrainState, Progress]:
     """Return where learning begins, or where the folder's last checkpoint left it."""
     budget = config.budget
     model = make_model(task, config.network, seed=budget.seed)
@@ -85,22 +85,22 @@ def start(
         count = min(budget.sequences or SCALED_ON, SCALED_ON)
         some = sequences(task, budget.seed, TRAINING, count)
         model = model._replace(scales=fit_scales(task, some.x, some.y))
-        return model, begin(model, budget), Tally()
+        return model, begin(model, budget), Progress()
     like = (begin(model, budget), model.scales)
     (state, scales), meta = checkpoint.load(folder.last, like)
-    return model._replace(scales=scales), state, Tally(**meta)
+    return model._replace(scales=scales), state, Progress(**meta)
 
 
-def begin(model: Model, budget: BudgetConfig) -> learn.State:
+def begin(model: Model, budget: BudgetConfig) -> learn.TrainState:
     """Return the state before the first update."""
     zero = jnp.zeros((), jnp.int32)
     opt = optimiser(budget).init(model.params)
-    return learn.State(model.params, opt, empty(model, batch_of(budget)), zero, zero)
+    return learn.TrainState(model.params, opt, empty(model, batch_of(budget)), zero, zero)
 
 
 def optimiser(budget: BudgetConfig) -> Any:
     """Return a budget's rule of descent."""
-    return learn.optimiser(
+    return learn.make_optimizer(
         steps=budget.updates,
         rate=budget.learning_rate,
         warmup=budget.warmup,
@@ -116,11 +116,11 @@ def updater(model: Model, budget: BudgetConfig) -> Callable:
     transform = optimiser(budget)
 
     @jax.jit
-    def one(state: learn.State, sample: Sample, fresh: jax.Array):
+    def one(state: learn.TrainState, sample: Sample, fresh: jax.Array):
         first = jax.tree.map(lambda a: jnp.where(fresh, 0.0, a), state.memory)
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
-            memory, raw = answer(task, core(graph, params), scales, first, sample.x)
+            memory, raw = answer(task, merge(graph, params), scales, first, sample.x)
             return loss_of(task, scales, raw, sample), jax.lax.stop_gradient(memory)
 
         return learn.apply_gradients(transform, state, objective)

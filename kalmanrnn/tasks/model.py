@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.config import NetworkConfig
-from kalmanrnn.models.recurrent import Core, Memory, core, make_core
+from kalmanrnn.models.recurrent import Core, HiddenState, make_core, merge
 from kalmanrnn.tasks.task import Sample, SequenceTask
 
 
@@ -61,21 +61,21 @@ def _spread(a: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(flat.mean(axis=0), jnp.float32), jnp.asarray(std, jnp.float32)
 
 
-def empty(model: Model, batch: int) -> Memory:
+def empty(model: Model, batch: int) -> HiddenState:
     """Return the memory of `batch` sequences at their beginning."""
-    start = core(model.graph, model.params).start()
+    start = merge(model.graph, model.params).initial_state()
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (batch, *a.shape)), start)
 
 
 def answer(
-    task: SequenceTask, network: Core, scales: Scales, memory: Memory, x: jax.Array
-) -> tuple[Memory, jax.Array]:
+    task: SequenceTask, network: Core, scales: Scales, memory: HiddenState, x: jax.Array
+) -> tuple[HiddenState, jax.Array]:
     """Run a network over inputs `[B, T, F]`; memory after, and raw outputs shaped as labels are.
 
     Raw: in units of the labels' spread, or logits.
     """
     x = (x - scales.x_mean) / scales.x_std
-    memory, seen = network.read(memory, jnp.swapaxes(x, 0, 1))
+    memory, seen = network.run_layers(memory, jnp.swapaxes(x, 0, 1))
     if task.by_step:
         return memory, jnp.swapaxes(network.head(seen), 0, 1)
     out = network.head(network.summary(seen))

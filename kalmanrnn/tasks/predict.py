@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.models.recurrent import Memory, core
+from kalmanrnn.models.recurrent import HiddenState, merge
 from kalmanrnn.tasks.model import Model, answer, empty, in_units
 from kalmanrnn.tasks.ragged import Store, each_window, put_back
 from kalmanrnn.tasks.task import SequenceTask
@@ -20,14 +20,16 @@ AT_ONCE = 256
 @lru_cache(maxsize=32)
 def _runner(task: SequenceTask, graph: Any) -> Any:
     @jax.jit
-    def run(params: Any, scales: Any, memory: Memory, x: jax.Array) -> tuple[Memory, jax.Array]:
-        memory, raw = answer(task, core(graph, params), scales, memory, x)
+    def run(
+        params: Any, scales: Any, memory: HiddenState, x: jax.Array
+    ) -> tuple[HiddenState, jax.Array]:
+        memory, raw = answer(task, merge(graph, params), scales, memory, x)
         return memory, in_units(task, scales, raw)
 
     return run
 
 
-def carry_on(model: Model, memory: Memory, x: Any) -> tuple[Memory, jax.Array]:
+def carry_on(model: Model, memory: HiddenState, x: Any) -> tuple[HiddenState, jax.Array]:
     """Run on from a memory over inputs `[B, T, F]`: memory after, outputs in labels' units."""
     return _runner(model.task, model.graph)(model.params, model.scales, memory, jnp.asarray(x))
 

@@ -18,8 +18,8 @@ import numpy as np
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.scenarios.catalogue import sims_folder
-from kalmanrnn.scenarios.loading import made_by
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.loading import load_object
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.sensors import Channel
 
 Kind = Literal["forecast", "step_value", "step_class", "sequence_value", "sequence_class"]
@@ -155,10 +155,10 @@ def load_sim(
         if isinstance(made, SequenceTask):
             check_task(made)
 
-    _, made = made_by(name_or_path, settings, params, check)
+    _, made = load_object(name_or_path, settings, params, check)
     if isinstance(made, SequenceTask):
         return made
-    return load(name_or_path, settings, **params)
+    return load_scenario(name_or_path, settings, **params)
 
 
 def load_task(

@@ -1,4 +1,4 @@
-"""Where a training step falls: which part, which set of drives, which window.
+"""Where a training step falls: which phase, which set of drives, which window.
 
 Everything follows from the step's number, so that a run can be taken up at any step.
 """
@@ -12,8 +12,8 @@ import numpy as np
 from kalmanrnn.core.config import DataConfig, TrainConfig
 
 
-class Part(NamedTuple):
-    """One part of training: "distil" along the teacher's run, or "free" run."""
+class Phase(NamedTuple):
+    """One phase of training: "distil" along the teacher's run, or "rollout" on its own output."""
 
     name: str
     first_step: int
@@ -21,23 +21,23 @@ class Part(NamedTuple):
     first_set: int
     batch: int
     window: int
-    passes: int
-    rate: float
+    epochs: int
+    learning_rate: float
     windows: int
     batches: int
 
     @property
     def sets(self) -> int:
-        """Training sets this part uses."""
-        return -(-self.steps // (self.passes * self.windows * self.batches))
+        """Training sets this phase uses."""
+        return -(-self.steps // (self.epochs * self.windows * self.batches))
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where one step falls. `fresh` says that memory starts empty at it."""
 
-    part: Part
+    phase: Phase
     set_index: int
-    pass_index: int
+    epoch: int
     batch: int
     window: int
 
@@ -47,37 +47,37 @@ class Place(NamedTuple):
         return self.window == 0
 
 
-def parts(config: TrainConfig, data: DataConfig, events: int) -> list[Part]:
-    """Lay out the parts of a run over drives of that many events."""
-    laid: list[Part] = []
-    for name in ("distil", "free"):
-        steps, batch, window, passes, rate = (
+def phases(config: TrainConfig, data: DataConfig, events: int) -> list[Phase]:
+    """Lay out the phases of a run over drives of that many events."""
+    found: list[Phase] = []
+    for name in ("distil", "rollout"):
+        steps, batch, window, epochs, rate = (
             getattr(config, f"{name}_{field}")
-            for field in ("steps", "batch", "window", "passes", "rate")
+            for field in ("steps", "batch", "window", "epochs", "learning_rate")
         )
         window = min(window, events)
         batch = min(batch, data.drives)
-        before = laid[-1] if laid else None
+        before = found[-1] if found else None
         first_step = before.first_step + before.steps if before else 0
         first_set = before.first_set + before.sets if before else 0
         windows, batches = events // window, data.drives // batch
-        laid.append(
-            Part(name, first_step, steps, first_set, batch, window, passes, rate, windows, batches)
+        found.append(
+            Phase(name, first_step, steps, first_set, batch, window, epochs, rate, windows, batches)
         )
-    return laid
+    return found
 
 
-def place(laid: list[Part], step: int) -> Place:
+def locate(found: list[Phase], step: int) -> Position:
     """Find where a step falls."""
-    part = next(p for p in reversed(laid) if step >= p.first_step and p.steps)
+    part = next(p for p in reversed(found) if step >= p.first_step and p.steps)
     window_count, inside = divmod(step - part.first_step, part.windows)
     pass_count, batch = divmod(window_count, part.batches)
-    set_count, pass_index = divmod(pass_count, part.passes)
-    return Place(part, part.first_set + set_count, pass_index, batch, inside)
+    set_count, pass_index = divmod(pass_count, part.epochs)
+    return Position(part, part.first_set + set_count, pass_index, batch, inside)
 
 
-def order(seed: int, where: Place, drives: int) -> np.ndarray:
+def batch_indices(seed: int, position: Position, drives: int) -> np.ndarray:
     """Return the drives `[batch]` of a step's batch; a pass sees each drive once."""
-    rng = np.random.default_rng([seed, where.set_index, where.pass_index])
-    size = where.part.batch
-    return rng.permutation(drives)[where.batch * size : (where.batch + 1) * size]
+    rng = np.random.default_rng([seed, position.set_index, position.epoch])
+    size = position.phase.batch
+    return rng.permutation(drives)[position.batch * size : (position.batch + 1) * size]

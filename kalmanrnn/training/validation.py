@@ -14,11 +14,11 @@ import numpy as np
 
 from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.evaluation import metrics
-from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.models.student import Normaliser, Student, estimator
 
 
-class Judgement(NamedTuple):
+class ValidationResult(NamedTuple):
     """How a student does.
 
     score: mean log ratio over state groups, the lower the better; inf when any group is not
@@ -31,22 +31,22 @@ class Judgement(NamedTuple):
     error: float
     unit: str
     ratios: dict[str, float]
-    blind: bool
+    without_truth: bool
 
 
-def judge(
-    student: Student, watched: TeacherRun, skip: int
-) -> Callable[[Any, Normaliser], Judgement]:
+def make_validator(
+    student: Student, dataset: TeacherRun, skip: int
+) -> Callable[[Any, Normaliser], ValidationResult]:
     """Return a function that judges parameters on the watched drives."""
     space = student.scenario.space
     difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
     groups = metrics.state_groups(space)
-    goal, truth = watched.run.mean, watched.drives.truth
+    goal, truth = dataset.run.mean, dataset.drives.truth
     blind = truth is None or not np.isfinite(truth).all()
     if not blind:
         goal = truth
     assert goal is not None
-    stride = watched.run.mean.shape[1] // goal.shape[1]
+    stride = dataset.run.mean.shape[1] // goal.shape[1]
 
     def errors(mean: Any) -> np.ndarray:
         late = np.asarray(mean)[:, ::stride]
@@ -54,24 +54,24 @@ def judge(
 
     @jax.jit
     def run(params: Any, norm: Normaliser) -> jax.Array:
-        return over_drives(estimator(student, params, norm), watched.drives).mean
+        return rollout(estimator(student, params, norm), dataset.drives).mean
 
     def sizes(e: np.ndarray) -> dict[str, float]:
         known = np.ones(e.shape, bool)
-        return {g.name: metrics.rmse(metrics.norms(g, e, known)) for g in groups}
+        return {g.name: metrics.rmse(metrics.error_norms(g, e, known)) for g in groups}
 
     if blind:
-        stated = np.sqrt(np.diagonal(watched.run.cov, axis1=-2, axis2=-1))[:, skip:]
+        stated = np.sqrt(np.diagonal(dataset.run.cov, axis1=-2, axis2=-1))[:, skip:]
         teacher = sizes(stated)
     else:
-        teacher = sizes(errors(watched.run.mean))
+        teacher = sizes(errors(dataset.run.mean))
     shown = next((g for g in groups if g.name == student.scenario.origin), groups[0])
 
-    def one(params: Any, norm: Normaliser) -> Judgement:
+    def one(params: Any, norm: Normaliser) -> ValidationResult:
         own = sizes(errors(run(params, norm)))
         ratios = {name: own[name] / teacher[name] for name in teacher}
         logs = np.log(np.maximum(list(ratios.values()), 1e-9))
         score = float(np.mean(logs)) if np.all(np.isfinite(logs)) else float("inf")
-        return Judgement(score, shown.name, own[shown.name], shown.unit, ratios, blind)
+        return ValidationResult(score, shown.name, own[shown.name], shown.unit, ratios, blind)
 
     return one

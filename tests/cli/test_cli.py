@@ -211,15 +211,15 @@ def test_resume_finishes_a_run(tmp_path):
     from kalmanrnn.cli.train import TrainFlags
     from kalmanrnn.core.config import RunConfig
     from kalmanrnn.core.errors import UserError
-    from kalmanrnn.scenarios.scenario import load
+    from kalmanrnn.scenarios.scenario import load_scenario
     from kalmanrnn.training.fit import fit
-    from kalmanrnn.training.run_directory import create
+    from kalmanrnn.training.run_directory import create_run
 
     flags = parse(TrainFlags, ["--sim", "linear", *SMALL], prog="x")
     config = RunConfig("linear", (), flags.student, flags.data, flags.train)
-    folder = create(tmp_path / "run", config, ["kalmanrnn", "train"])
+    folder = create_run(tmp_path / "run", config, ["kalmanrnn", "train"])
     with pytest.raises(UserError):
-        fit(load("linear"), config, folder, stop=lambda step: step == 30, quiet=True)
+        fit(load_scenario("linear"), config, folder, stop=lambda step: step == 30, quiet=True)
     assert run("report", folder.path) == DATA
     assert run("train", "--resume", folder.path, "--quiet") == OK
     assert (folder.report / "report.html").exists()

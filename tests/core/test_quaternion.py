@@ -72,5 +72,5 @@ def test_derivatives_at_no_turn_are_exact():
 
 def test_about_and_yaw_agree():
     angles = np.linspace(-3, 3, 13)
-    headings = [quaternion.yaw(quaternion.about(2, jnp.asarray(a))) for a in angles]
+    headings = [quaternion.yaw(quaternion.from_axis_angle(2, jnp.asarray(a))) for a in angles]
     np.testing.assert_allclose(headings, angles, **CLOSE)

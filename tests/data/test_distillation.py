@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.config import DataConfig, StudentConfig
-from kalmanrnn.data.distillation import answers, lesson
-from kalmanrnn.data.teacher_runs import make_drives, random_outages, teach
+from kalmanrnn.data.distillation import distillation_targets, teacher_outputs
+from kalmanrnn.data.teacher_runs import make_drives, random_outages, run_teacher
 from kalmanrnn.models import student as students
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 DATA = DataConfig(teacher="ekf", seconds=6.0, check_segments=0)
 
 
 @pytest.fixture(scope="module")
 def taught():
-    drives = make_drives(load("imu_gps"), DATA, 4, 0, 2)
+    drives = make_drives(load_scenario("imu_gps"), DATA, 4, 0, 2)
     drives = random_outages(drives, DataConfig(outage_share=1.0, max_outage_s=3.0), [1])
-    return teach(load("imu_gps"), DATA, drives, every="event", seed=0)
+    return run_teacher(load_scenario("imu_gps"), DATA, drives, every="event", seed=0)
 
 
 def student_and_scales(kind):
     student, _ = students.make_student(
-        load("imu_gps"), StudentConfig(student=kind, hidden=4), seed=0
+        load_scenario("imu_gps"), StudentConfig(student=kind, hidden=4), seed=0
     )
     norm = students.blank_normaliser(student)
     scales = jnp.linspace(0.5, 2.0, 15)
@@ -38,7 +38,7 @@ def one(tree, i=0):
 def test_the_right_answer_gives_the_teachers_estimate(kind, taught):
     student, norm = student_and_scales(kind)
     drive, run = one(taught.drives), one(taught.run)
-    output, gain, before = answers(student, norm, drive, run)
+    output, gain, before = teacher_outputs(student, norm, drive, run)
     raw = gain.reshape(len(gain), -1) if kind == "gain" else output
     # The squash is left out: it is the student's own, the answer is the teacher's.
     innovation = run.innovation / norm.innovation_std
@@ -52,7 +52,7 @@ def test_the_right_answer_gives_the_teachers_estimate(kind, taught):
 def test_a_lesson_shows_what_a_student_sees_on_its_own_run(kind, taught):
     student, norm = student_and_scales(kind)
     drive, run = one(taught.drives), one(taught.run)
-    shown = lesson(student, norm, drive, run)
+    shown = distillation_targets(student, norm, drive, run)
     carry = students.first_carry(student.scenario, drive.belief.mean, ())
     assert not np.asarray(drive.packets.seen).all()
     for e in range(len(drive.t)):

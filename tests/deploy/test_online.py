@@ -9,7 +9,7 @@ import kalmanrnn
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.online.estimator import Stepper
-from kalmanrnn.evaluation.estimates import student_track
+from kalmanrnn.evaluation.estimates import run_student
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.recording.recording import Recording
 from kalmanrnn.models.student import blank_normaliser, make_student
@@ -77,7 +77,7 @@ def test_messages_one_by_one_equal_the_batch(scenario, drives, name, late_s):
     recording = messy(sim, drive, rng)
     log = bind(sim, recording)
     student, params, norm = student_of(sim)
-    batch = student_track(student, params, norm, log.drive)
+    batch = run_student(student, params, norm, log.drive)
     stepper = Stepper(student, params, norm, max_delay_s=0.5)
     stepper.start(log.drive.belief.mean[0])
     begin = log.start - 1e-6
@@ -96,7 +96,7 @@ def test_every_estimate_on_the_way_is_the_batchs(scenario, drives):
     recording = recording_of(sim, drive)
     log = bind(sim, recording)
     student, params, norm = student_of(sim)
-    batch = student_track(student, params, norm, log.drive).mean[0]
+    batch = run_student(student, params, norm, log.drive).mean[0]
     stepper = Stepper(student, params, norm)
     stepper.start(log.drive.belief.mean[0])
     seen = {}
@@ -197,7 +197,7 @@ def test_sensors_near_their_rates_limit_are_thinned_as_in_the_batch(scenario, dr
     recording = recording._replace(streams=tuple(streams), first=first, start=0.0)
     log = bind(sim, recording)
     student, params, norm = student_of(sim)
-    batch = student_track(student, params, norm, log.drive).mean[0]
+    batch = run_student(student, params, norm, log.drive).mean[0]
     stepper = Stepper(student, params, norm)
     stepper.start(log.drive.belief.mean[0])
     feed(stepper, messages(recording, rng, 0.0))

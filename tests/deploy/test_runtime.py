@@ -17,7 +17,7 @@ from kalmanrnn.deploy import runtime
 from kalmanrnn.deploy.machine.archive import encoded, program_data, write_archive
 from kalmanrnn.deploy.machine.machine import machine_of
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import over_drive
+from kalmanrnn.filters.rollout import rollout_drive
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
 
 
@@ -67,7 +67,7 @@ def test_a_folder_follows_a_whole_drive(scenario, drives, tmp_path, name, kind):
     made = exported(sim, kind, tmp_path)
     drive = jax.tree.map(np.array, one(drives(name, count=8, seconds=12.0)))
     local = one(localise(sim, jax.tree.map(lambda a: a[None], drive._replace(truth=None))))
-    want = np.asarray(jax.jit(lambda d: over_drive(made, d).mean)(local))
+    want = np.asarray(jax.jit(lambda d: rollout_drive(made, d).mean)(local))
     far = np.zeros(sim.space.state_dim)
     if sim.origin:
         far[sim.space.state_slice(sim.origin)] = 1e5

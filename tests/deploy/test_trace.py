@@ -21,7 +21,7 @@ from kalmanrnn.deploy.machine.machine import machine_of
 from kalmanrnn.deploy.runtime import prepare, run_program
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 KINDS = ("gain", "residual", "delta", "feedback", "direct", "ekf", "ukf")
 EVENTS = 25
@@ -401,7 +401,7 @@ SCENARIO = Scenario(
 def own(tmp_path, line):
     path = tmp_path / "own_sim.py"
     path.write_text(USER.format(line=line))
-    return load(path)
+    return load_scenario(path)
 
 
 @pytest.mark.parametrize(

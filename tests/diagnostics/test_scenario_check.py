@@ -123,8 +123,8 @@ def test_wrong_shapes_and_what_jax_cannot_trace(linear):
 
     f = found(check_scenario(replace(linear, process=choosy)), "shapes")
     assert "process cannot be traced by jax: TracerBoolConversionError" in f.what
-    short = replace(linear, world=lambda key, ticks: (jnp.zeros((ticks, 4)), jnp.zeros((ticks, 0))))
-    assert "world(8 ticks)" in found(check_scenario(short), "shapes").what
+    short = replace(linear, simulate_truth=lambda key, ticks: (jnp.zeros((ticks, 4)), jnp.zeros((ticks, 0))))
+    assert "simulate_truth(8 ticks)" in found(check_scenario(short), "shapes").what
     f = found(check_scenario(with_sensor(linear, 0, measure=lambda x: x)), "shapes")
     assert "measure of gps must give (2,), gives (4,)" in f.what
 
@@ -220,19 +220,19 @@ def test_ticks_of_no_length_that_do_something(linear):
 
 def test_a_turn_that_is_none(rover):
     def half(x, z, angle):
-        there, seen = rover.turn(x, z, angle)
+        there, seen = rover.yaw_symmetry(x, z, angle)
         return there, seen.at[0].set(z[0])
 
-    f = found(laws(replace(rover, turn=half), rover), "turn")
-    assert "measure and turn do not commute: compass's compass is" in f.what
+    f = found(laws(replace(rover, yaw_symmetry=half), rover), "yaw_symmetry")
+    assert "measure and yaw_symmetry do not commute: compass's compass is" in f.what
     assert "gps" not in f.what
 
     def still(x, z, angle):
-        there, seen = rover.turn(x, z, angle)
+        there, seen = rover.yaw_symmetry(x, z, angle)
         return there.at[2].set(x[2]), seen.at[0].set(z[0])
 
-    f = found(laws(replace(rover, turn=still), rover), "turn")
-    assert "process and turn do not commute: position" in f.what
+    f = found(laws(replace(rover, yaw_symmetry=still), rover), "yaw_symmetry")
+    assert "process and yaw_symmetry do not commute: position" in f.what
 
 
 def test_an_origin_that_is_known(rover):
@@ -243,7 +243,7 @@ def test_an_origin_that_is_known(rover):
         (0.5,),
         lambda x: jnp.sqrt(x[:2] @ x[:2] + 1e-6)[None],
     )
-    with_beacon = replace(rover, sensors=(*rover.sensors, beacon), turn=None)
+    with_beacon = replace(rover, sensors=(*rover.sensors, beacon), yaw_symmetry=None)
     f = found(laws(with_beacon, rover), "origin")
     assert f.level == "error"
     assert f.what.startswith("beacon's range is")
@@ -261,7 +261,7 @@ def test_what_no_sensor_sees(scenario):
             jnp.zeros((5, 5), x.dtype).at[:4, :4].set(lorenz.process_noise(x[:4], u, dt))
         ),
         initial_std=(*lorenz.initial_std, 0.3),
-        world=lambda key, ticks: _with_scale(lorenz.world(key, ticks), key),
+        simulate_truth=lambda key, ticks: _with_scale(lorenz.simulate_truth(key, ticks), key),
     )
     f = found(check_scenario(blind), "observability")
     assert f.level == "warning"

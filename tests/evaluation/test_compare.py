@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.compare import Track, baseline_tracks, compare, filter_track
+from kalmanrnn.evaluation.compare import Estimates, compare, run_baselines, run_filter
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
 from kalmanrnn.scenarios.simulate import simulate
@@ -44,7 +44,7 @@ SCENARIO = Scenario(
     tick_hz=1 / TICK_S,
     process=process,
     process_noise=process_noise,
-    world=world,
+    simulate_truth=world,
     initial_std=(0.5, 0.5, 1.0, 1.0),
     origin="position",
 )
@@ -58,10 +58,10 @@ def drives():
 
 @pytest.fixture(scope="module")
 def tracks(drives):
-    found = baseline_tracks(SCENARIO, drives)
+    found = run_baselines(SCENARIO, drives)
     rng = np.random.default_rng(0)
     mean = found["ukf"].mean + 0.2 * rng.normal(size=found["ukf"].mean.shape)
-    return found | {"student": Track(mean)}
+    return found | {"student": Estimates(mean)}
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,7 @@ def test_held_reading_is_the_last_one_seen(drives, tracks):
 
 
 def test_batches_do_not_change_the_answer(drives, tracks):
-    parts = filter_track(
-        SCENARIO, drives, "ekf", batch=10
-    )  # 24 drives: the last batch is filled up
+    parts = run_filter(SCENARIO, drives, "ekf", batch=10)  # 24 drives: the last batch is filled up
     # Same program, other batch size: only the order of sums may differ.
     np.testing.assert_allclose(parts.mean, tracks["ekf"].mean, rtol=0, atol=1e-9)
     np.testing.assert_allclose(parts.cov, tracks["ekf"].cov, rtol=0, atol=1e-9)
@@ -100,36 +98,36 @@ def test_batches_do_not_change_the_answer(drives, tracks):
 
 def test_dead_reckoning_never_looks_at_a_measurement(drives, tracks):
     blind = drives._replace(packets=drives.packets._replace(z=drives.packets.z + 100.0))
-    again = filter_track(SCENARIO, blind, "dead_reckoning")
+    again = run_filter(SCENARIO, blind, "dead_reckoning")
     np.testing.assert_array_equal(again.mean, tracks["dead_reckoning"].mean)
 
 
 def test_unknown_filter_is_named(drives):
     with pytest.raises(ValueError, match="dead_reckoning"):
-        filter_track(SCENARIO, drives, "magic")
+        run_filter(SCENARIO, drives, "magic")
 
 
 def test_filters_beat_the_gps_and_dead_reckoning(comparison):
-    rmse = {name: o.spread["position"].rmse for name, o in comparison.outcomes.items()}
+    rmse = {name: o.errors["position"].rmse for name, o in comparison.metrics.items()}
     assert rmse["ukf"] < 0.9 * rmse["gps"]
     assert rmse["ukf"] < 0.5 * rmse["dead_reckoning"]
-    assert "velocity" not in comparison.outcomes["gps"].spread
+    assert "velocity" not in comparison.metrics["gps"].errors
 
 
 def test_ekf_and_ukf_are_consistent_on_a_linear_robot(comparison):
     low, high = comparison.nees_band
     for name in ("ekf", "ukf"):
-        assert low < comparison.outcomes[name].nees_mean < high
+        assert low < comparison.metrics[name].nees_mean < high
         # 1100 seen readings of two numbers: 1 within 0.03 at one sigma.
-        assert comparison.outcomes[name].nis_mean == pytest.approx(1.0, abs=0.1)
-    assert comparison.outcomes["student"].nees is None
+        assert comparison.metrics[name].nis_mean == pytest.approx(1.0, abs=0.1)
+    assert comparison.metrics["student"].nees is None
 
 
 def test_ratios_are_those_of_the_added_error(comparison):
     accuracy = comparison.accuracy_ratio["position"]
     imitation = comparison.imitation_ratio["position"]
     assert comparison.agreement["position"] == pytest.approx(0.2 * np.sqrt(2), rel=0.05)
-    teacher = comparison.outcomes["ukf"].spread["position"].rmse
+    teacher = comparison.metrics["ukf"].errors["position"].rmse
     assert imitation.value == pytest.approx(comparison.agreement["position"] / teacher)
     # Independent error: squares add, to the sampling error of their product.
     assert accuracy.value**2 == pytest.approx(1 + imitation.value**2, abs=0.05)
@@ -140,10 +138,10 @@ def test_a_lost_student_is_counted_and_never_left_out(drives, tracks):
     mean = tracks["student"].mean.copy()
     mean[3, 60:] = np.nan
     mean[5] += 1e4
-    got = compare(SCENARIO, drives, tracks | {"student": Track(mean)}, skip_s=5.0)
-    assert np.flatnonzero(got.outcomes["student"].diverged).tolist() == [3, 5]
+    got = compare(SCENARIO, drives, tracks | {"student": Estimates(mean)}, skip_s=5.0)
+    assert np.flatnonzero(got.metrics["student"].diverged).tolist() == [3, 5]
     assert got.accuracy_ratio["position"].value == np.inf
-    assert not got.outcomes["ukf"].diverged.any()
+    assert not got.metrics["ukf"].diverged.any()
 
 
 def test_drives_without_truth_get_agreement_and_nis(drives, tracks):
@@ -151,8 +149,8 @@ def test_drives_without_truth_get_agreement_and_nis(drives, tracks):
     assert not got.has_truth
     assert got.accuracy_ratio == {}
     assert got.agreement["position"] > 0
-    assert got.outcomes["ukf"].nis_mean == pytest.approx(1.0, abs=0.1)
-    assert got.outcomes["ukf"].spread == {}
+    assert got.metrics["ukf"].nis_mean == pytest.approx(1.0, abs=0.1)
+    assert got.metrics["ukf"].errors == {}
 
 
 def test_a_reference_that_knows_only_positions(drives, tracks):
@@ -160,24 +158,24 @@ def test_a_reference_that_knows_only_positions(drives, tracks):
     truth[..., :2] = np.nan
     got = compare(SCENARIO, drives._replace(truth=truth), tracks, skip_s=5.0)
     assert list(got.accuracy_ratio) == ["position"]
-    assert got.outcomes["ukf"].nees_mean == pytest.approx(1.0, abs=0.3)
+    assert got.metrics["ukf"].nees_mean == pytest.approx(1.0, abs=0.3)
 
 
 def test_one_log_gets_its_interval_from_stretches(drives, tracks):
     one = jax.tree.map(lambda a: a[:1], drives)
     mine = {
-        name: Track(*(a[:1] if isinstance(a, np.ndarray) else a for a in t))
+        name: Estimates(*(a[:1] if isinstance(a, np.ndarray) else a for a in t))
         for name, t in tracks.items()
     }
     got = compare(SCENARIO, one, mine, skip_s=5.0)
     assert "stretches" in got.resampled
     assert got.accuracy_ratio["position"].low < got.accuracy_ratio["position"].high
-    assert [p.what for p in got.paths] == ["only"]
+    assert [p.rank for p in got.examples] == ["only"]
 
 
 def test_picked_drives_are_the_students_best_and_worst(comparison):
-    per_drive = comparison.outcomes["student"].per_drive["position"]
-    picked = {p.what: p.drive for p in comparison.paths}
+    per_drive = comparison.metrics["student"].per_drive["position"]
+    picked = {p.rank: p.drive for p in comparison.examples}
     assert picked["best"] == per_drive.argmin()
     assert picked["worst"] == per_drive.argmax()
 
@@ -186,6 +184,6 @@ def test_wrong_shapes_and_names_are_refused(drives, tracks):
     with pytest.raises(ValueError, match="no track 'student'"):
         compare(SCENARIO, drives, {"ukf": tracks["ukf"]})
     with pytest.raises(ValueError, match="mean must be"):
-        compare(SCENARIO, drives, tracks | {"student": Track(np.zeros((24, 79, 4)))})
+        compare(SCENARIO, drives, tracks | {"student": Estimates(np.zeros((24, 79, 4)))})
     with pytest.raises(ValueError, match="skip_s"):
         compare(SCENARIO, drives, tracks, skip_s=100.0)

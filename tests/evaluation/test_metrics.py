@@ -14,7 +14,7 @@ EVERYWHERE = np.ones((1, 1, 8), bool)
 
 
 def size_of(name, error, known=EVERYWHERE):
-    return metrics.norms(GROUPS[name], np.asarray(error, float)[None, None], known)[0, 0]
+    return metrics.error_norms(GROUPS[name], np.asarray(error, float)[None, None], known)[0, 0]
 
 
 def test_groups_are_in_reading_order():
@@ -40,12 +40,12 @@ def test_a_lost_estimate_is_infinite_and_an_unknown_truth_is_left_out():
 
 
 def test_rmse_and_percentiles_of_known_errors():
-    got = metrics.spread(np.array([[3.0, 4.0], [np.nan, 5.0]]))
+    got = metrics.summarise_errors(np.array([[3.0, 4.0], [np.nan, 5.0]]))
     assert got.rmse == pytest.approx(np.sqrt(50 / 3))
     assert (got.median, got.max) == (4.0, 5.0)
-    many = metrics.spread(np.arange(1, 101, dtype=float))
+    many = metrics.summarise_errors(np.arange(1, 101, dtype=float))
     assert (many.median, many.p95, many.max) == (50.0, 95.0, 100.0)
-    assert metrics.spread(np.array([1.0, np.inf])).rmse == np.inf
+    assert metrics.summarise_errors(np.array([1.0, np.inf])).rmse == np.inf
 
 
 def test_divergence_is_a_last_error_beyond_twenty_teachers_or_not_finite():
@@ -64,8 +64,8 @@ def test_imitation_ratio_of_an_added_independent_error():
     teacher = rng.normal(size=(64, 4000))
     added = 0.3 * rng.normal(size=(64, 4000))
     under = metrics.mean_square(teacher)
-    imitation = metrics.ratio(metrics.mean_square(added), under, seed=0)
-    accuracy = metrics.ratio(metrics.mean_square(teacher + added), under, seed=0)
+    imitation = metrics.rmse_ratio(metrics.mean_square(added), under, seed=0)
+    accuracy = metrics.rmse_ratio(metrics.mean_square(teacher + added), under, seed=0)
     # 256,000 samples: both ratios are known to about 1/500.
     assert imitation.value == pytest.approx(0.3, abs=3e-3)
     assert accuracy.value**2 == pytest.approx(1 + imitation.value**2, abs=6e-3)
@@ -80,7 +80,7 @@ def test_bootstrap_contains_the_truth_as_often_as_it_says():
         hard = np.exp(rng.normal(size=48))
         under = hard * rng.chisquare(50, 48) / 50
         over = 1.21 * hard * rng.chisquare(50, 48) / 50
-        got = metrics.ratio(over, under, seed=trial)
+        got = metrics.rmse_ratio(over, under, seed=trial)
         hits += got.low <= 1.1 <= got.high
     # 95 of 100 expected, standard deviation 2.2; a bootstrap of 48 drives is a little short.
     assert 86 <= hits <= 100
@@ -90,14 +90,14 @@ def test_bootstrap_is_reproducible_by_seed_and_paired():
     rng = np.random.default_rng(2)
     under = rng.chisquare(3, 32)
     over = 4.0 * under
-    assert metrics.ratio(over, under, seed=3) == metrics.ratio(over, under, seed=3)
-    assert metrics.ratio(over, under, seed=3) == pytest.approx((2.0, 2.0, 2.0))
+    assert metrics.rmse_ratio(over, under, seed=3) == metrics.rmse_ratio(over, under, seed=3)
+    assert metrics.rmse_ratio(over, under, seed=3) == pytest.approx((2.0, 2.0, 2.0))
     other = rng.chisquare(3, 32)
-    assert metrics.ratio(other, under, seed=3) != metrics.ratio(other, under, seed=4)
+    assert metrics.rmse_ratio(other, under, seed=3) != metrics.rmse_ratio(other, under, seed=4)
 
 
 def test_one_drive_has_no_interval():
-    got = metrics.ratio(np.array([4.0]), np.array([1.0]), seed=0)
+    got = metrics.rmse_ratio(np.array([4.0]), np.array([1.0]), seed=0)
     assert got.value == 2.0
     assert np.isnan([got.low, got.high]).all()
 

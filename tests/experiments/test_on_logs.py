@@ -10,12 +10,19 @@ from helpers import one, recording_of
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.config import LogsConfig
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.data.log_dataset import check_apart
-from kalmanrnn.data.log_segments import Stretch, consecutive, divide, draw, filtered, joined
-from kalmanrnn.evaluation.estimates import Track, filter_track
-from kalmanrnn.evaluation.heading_check import course_note, off_course
-from kalmanrnn.evaluation.innovations import figures, innovations_of
-from kalmanrnn.evaluation.outages import withheld
+from kalmanrnn.data.log_dataset import check_distinct
+from kalmanrnn.data.log_segments import (
+    Segment,
+    concatenate,
+    consecutive_segments,
+    filter_log,
+    sample_segments,
+    split_logs,
+)
+from kalmanrnn.evaluation.estimates import Estimates, run_filter
+from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
+from kalmanrnn.evaluation.innovations import collect_innovations, innovation_stats
+from kalmanrnn.evaluation.outages import outage_errors
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.binding.position_fixes import fixes_of
 from kalmanrnn.logs.recording.recording import save_recording
@@ -53,8 +60,8 @@ def run(log_file, tmp_path_factory):
 def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     sim = scenario("linear")
     drive = one(bind(sim, recording_of(sim, long_drive)).drive)
-    whole = filtered(sim, "ekf", "log", drive)
-    parts = divide([whole], LogsConfig(test_share=0.5, test_gap_s=5.0))
+    whole = filter_log(sim, "ekf", "log", drive)
+    parts = split_logs([whole], LogsConfig(test_share=0.5, test_gap_s=5.0))
     z = [part.drive.packets.z for each in parts for part in each]
     apart = len(drive.t) - sum(map(len, z))
     # Two gaps of five seconds of events belong to nothing.
@@ -64,13 +71,13 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     second = len(drive.t) // 2
     np.testing.assert_array_equal(z[1], drive.packets.z[second : second + len(z[1])])
     logs = [whole._replace(name=str(i)) for i in range(8)]
-    parts = divide(logs, LogsConfig())
+    parts = split_logs(logs, LogsConfig())
     names = [[part.name for part in each] for each in parts]
     assert names == [["0", "1", "2", "3", "4", "5"], ["6"], ["7"]]
-    parts = divide(logs[:2], LogsConfig(test_gap_s=1.0))
+    parts = split_logs(logs[:2], LogsConfig(test_gap_s=1.0))
     assert [[part.name for part in each] for each in parts] == [["0"], ["1"], ["1"]]
     with pytest.raises(UserError, match="too short to be divided"):
-        divide([whole], LogsConfig(test_gap_s=30.0))
+        split_logs([whole], LogsConfig(test_gap_s=30.0))
 
 
 def test_logs_that_share_readings_are_refused(scenario, long_drive):
@@ -79,23 +86,23 @@ def test_logs_that_share_readings_are_refused(scenario, long_drive):
     other = recording_of(
         sim, long_drive._replace(packets=long_drive.packets._replace(z=long_drive.packets.z + 1.0))
     )
-    check_apart([("a", one_log), ("b", other)])
+    check_distinct([("a", one_log), ("b", other)])
     with pytest.raises(UserError, match="b and a hold the same readings"):
-        check_apart([("a", one_log), ("b", one_log)])
+        check_distinct([("a", one_log), ("b", one_log)])
     with pytest.raises(UserError, match="antenna in different places"):
-        check_apart([("a", one_log), ("b", other._replace(lever_arm_m=(1.0, 0.0, 0.0)))])
+        check_distinct([("a", one_log), ("b", other._replace(lever_arm_m=(1.0, 0.0, 0.0)))])
 
 
 def test_a_stretch_goes_on_as_the_whole_did(scenario, long_drive):
     """The filter begun at a stretch's belief says there what it said over the whole log."""
     sim = scenario("linear")
-    whole = filtered(sim, "ekf", "log", long_drive)
-    part = whole.cut(200, 300)
+    whole = filter_log(sim, "ekf", "log", long_drive)
+    part = whole.slice(200, 300)
     batch = part.drive._replace(truth=None)
-    as_one = Stretch("x", batch, part.before).drive
+    as_one = Segment("x", batch, part.before).drive
     lone = type(as_one)(*[None if a is None else _batched(a) for a in as_one])
-    track = filter_track(sim, lone, "ekf")
-    every = filter_track(sim, _batched(long_drive._replace(truth=None)), "ekf")
+    track = run_filter(sim, lone, "ekf")
+    every = run_filter(sim, _batched(long_drive._replace(truth=None)), "ekf")
     np.testing.assert_allclose(track.mean[0], every.mean[0, 200:300], rtol=1e-9, atol=1e-9)
 
 
@@ -107,9 +114,9 @@ def _batched(tree):
 
 def test_drawn_stretches_are_pieces_of_the_log(scenario, long_drive):
     sim = scenario("linear")
-    whole = filtered(sim, "ekf", "log", long_drive)
+    whole = filter_log(sim, "ekf", "log", long_drive)
     rng = np.random.default_rng(0)
-    found = draw(sim, [whole.cut(0, 300)], 80, 50, rng)
+    found = sample_segments(sim, [whole.slice(0, 300)], 80, 50, rng)
     assert found.t.shape == (50, 80)
     starts = set()
     for z, t in zip(found.packets.z, found.t, strict=True):
@@ -119,7 +126,7 @@ def test_drawn_stretches_are_pieces_of_the_log(scenario, long_drive):
         assert first + 80 <= 300
         starts.add(int(first))
     assert len(starts) > 30
-    parts = consecutive(sim, [whole.cut(0, 300)], 80, 10, rng)
+    parts = consecutive_segments(sim, [whole.slice(0, 300)], 80, 10, rng)
     assert parts.t.shape == (3, 80)
     wider = found._replace(
         packets=found.packets._replace(
@@ -127,7 +134,7 @@ def test_drawn_stretches_are_pieces_of_the_log(scenario, long_drive):
             dt=np.pad(found.packets.dt, [(0, 0), (0, 0), (0, 3)]),
         )
     )
-    both = joined(parts, wider)
+    both = concatenate(parts, wider)
     assert both.packets.dt.shape == (53, 80, wider.packets.dt.shape[-1])
 
 
@@ -165,7 +172,7 @@ def test_estimates_are_written_for_each_event(run, log_file, tmp_path, capsys, l
     assert len(rows) == len(long_drive.t)
     assert float(rows[0]["t_s"]) == pytest.approx(1.7e9, abs=1e-3)
     assert main(["predict", str(run), str(log_file), "--out", str(out)]) == USAGE
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_a_withheld_fix_is_not_seen(scenario, long_drive):
@@ -175,11 +182,11 @@ def test_a_withheld_fix_is_not_seen(scenario, long_drive):
 
     def run(d):
         return {
-            "ukf": filter_track(sim, d, "ukf"),
-            "blind": filter_track(sim, d, "dead_reckoning"),
+            "ukf": run_filter(sim, d, "ukf"),
+            "blind": run_filter(sim, d, "dead_reckoning"),
         }
 
-    (found,) = withheld(sim, run, drive, (20.0,), (5.0,))
+    (found,) = outage_errors(sim, run, drive, (20.0,), (5.0,))
     whole = run(drive._replace(truth=None))
     event = int(np.flatnonzero(long_drive.packets.seen[:, 0] & (long_drive.t >= 25 - 1e-6))[0])
     blind = whole["blind"].mean[0, event, :2] - long_drive.packets.z[event]
@@ -220,14 +227,14 @@ def test_innovations_of_a_track_are_the_filters_own(scenario, drives):
     sim = scenario("rover")
     batch = drives("rover", count=4, seconds=12.0)
     first = type(batch)(*[None if a is None else _batched(a) for a in one(batch)])
-    track = filter_track(sim, first, "ekf")
+    track = run_filter(sim, first, "ekf")
     bare = track._replace(innovation=None, innovation_cov=None)
-    found = innovations_of(sim, first, {"ekf": track, "bare": bare})
+    found = collect_innovations(sim, first, {"ekf": track, "bare": bare})
     np.testing.assert_allclose(found.value["bare"], found.value["ekf"], atol=1e-9)
     assert "bare" not in found.sigma
     # Compasses speak degrees to people.
     assert found.units[0] == "deg"
-    inside = figures(found, "ekf", 0, 2.0).inside
+    inside = innovation_stats(found, "ekf", 0, 2.0).inside
     assert 0.9 < inside <= 1.0
 
 
@@ -240,14 +247,14 @@ def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
     fixes = fixes_of(sim, log.recording)
     truth = log.drive.truth[0]
     turned = np.array([sim.turn(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])
-    tracks = {"true": Track(truth[None]), "lost": Track(turned[None])}
+    tracks = {"true": Estimates(truth[None]), "lost": Estimates(turned[None])}
     t = log.start - log.recording.start + log.drive.t[0]
-    found = off_course(sim, fixes, t, tracks)
+    found = heading_errors(sim, fixes, t, tracks)
     # Fixes of a metre, one or two seconds apart, tell the course of a slow rover roughly.
     assert found["true"] < 20.0
     assert found["lost"] == pytest.approx(90.0, abs=20.0)
-    assert "lost in heading" in course_note(found, {})[0]
-    assert "lost in heading" not in course_note({"true": 5.0}, {})[0]
+    assert "lost in heading" in heading_note(found, {})[0]
+    assert "lost in heading" not in heading_note({"true": 5.0}, {})[0]
 
 
 def _first_of(sim, drive):

@@ -12,15 +12,15 @@ import pytest
 from helpers import ROOT
 
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.data.augmentation import turned
-from kalmanrnn.data.teacher_runs import run_filter
+from kalmanrnn.data.augmentation import rotate_yaw
+from kalmanrnn.data.teacher_runs import teacher_estimates
 from kalmanrnn.filters.filterpy_reference import REFERENCES, relative_difference
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.filters.rollout import over_drives
+from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.scenarios.catalogue import exports_task, find_sim, list_sims
 from kalmanrnn.scenarios.copying import copy_sim
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps, Sensor
 from kalmanrnn.scenarios.simulate import simulate
 
@@ -52,7 +52,7 @@ def nees(scenario, drives, run):
 
 def with_sensors(*changes, **more):
     """The linear robot with one GPS per change."""
-    linear = load("linear", ["tick_hz=60"])
+    linear = load_scenario("linear", ["tick_hz=60"])
     sensors = tuple(
         replace(Gps(10.0, (1.0, 1.0), measure=lambda x: x[:2]), name=f"gps_{i}", **change)
         for i, change in enumerate(changes)
@@ -62,7 +62,7 @@ def with_sensors(*changes, **more):
 
 def test_sensors_take_turns(drives):
     d = drives("radar_lidar", count=4, seconds=10.0)
-    assert load("radar_lidar").event_hz == 20.0
+    assert load_scenario("radar_lidar").event_hz == 20.0
     np.testing.assert_allclose(np.diff(d.t), 0.05, rtol=1e-12)
     np.testing.assert_array_equal(d.packets.seen[..., 0], np.arange(200) % 2 == [[0]] * 4)
     np.testing.assert_array_equal(d.packets.seen[..., 1], ~d.packets.seen[..., 0])
@@ -120,9 +120,9 @@ def test_the_offset_that_does_not_fit_is_named():
 
 
 def test_an_angle_among_other_readings_wraps_alone():
-    sensor = load("radar_lidar").sensors[1]
+    sensor = load_scenario("radar_lidar").sensors[1]
     assert sensor.angular == (False, True, False)
-    scenario = load("radar_lidar")
+    scenario = load_scenario("radar_lidar")
     np.testing.assert_array_equal(scenario.angular, [False, False, False, True, False])
     found = scenario.innovation(jnp.full(5, 6.0), jnp.zeros(5))
     np.testing.assert_allclose(found, [6, 6, 6, 6 - 2 * np.pi, 6], rtol=1e-6)
@@ -173,10 +173,10 @@ def test_measurements_are_as_noisy_as_stated(name, scenario, drives):
 def test_the_filters_answer_turns_with_the_world(scenario, drives):
     s, d = scenario("wifibot"), drives("wifibot", count=4, seconds=10.0)
     with jax.enable_x64(True):
-        run = run_filter(s, "ukf", d)
+        run = teacher_estimates(s, "ukf", d)
         angles = np.array([0.7, -2.0, 3.0, 1.0])
-        about, expected = turned(s, d, run, angles)
-        found = run_filter(s, "ukf", about)
+        about, expected = rotate_yaw(s, d, run, angles)
+        found = teacher_estimates(s, "ukf", about)
         off = errors(s, np.asarray(expected.mean), np.asarray(found.mean))
     # The UKF's sigma points lie along other axes in a turned world, which moves its mean by
     # little where the world is nearly linear and never by what matters.
@@ -188,7 +188,7 @@ def test_the_filters_answer_turns_with_the_world(scenario, drives):
 @pytest.mark.usefixtures("float64")
 def test_the_arc_is_exact():
     """A constant turn in one tick ends where ten thousand straight steps do."""
-    scenario = load("radar_lidar")
+    scenario = load_scenario("radar_lidar")
     start = jnp.array([1.0, -2.0, 5.0, 0.3, 0.8])
     one = scenario.process(start, jnp.zeros(0), jnp.asarray(2.0))
     heading = 0.3 + 0.8 * 2.0 * (np.arange(10_000) + 0.5) / 10_000
@@ -201,7 +201,7 @@ def test_the_arc_is_exact():
 
 @pytest.mark.usefixtures("float64")
 def test_range_rate_is_the_ranges_slope():
-    scenario = load("radar_lidar")
+    scenario = load_scenario("radar_lidar")
     x, dt = jnp.array([3.0, 4.0, 5.0, 2.0, 0.4]), 1e-5
     ahead, back = (scenario.process(x, jnp.zeros(0), jnp.asarray(s * dt)) for s in (1, -1))
     slope = (scenario.measure(ahead)[2] - scenario.measure(back)[2]) / (2 * dt)
@@ -209,7 +209,7 @@ def test_range_rate_is_the_ranges_slope():
 
 
 def test_a_log_starts_as_a_simulated_drive_does(own_robots):
-    scenario = load("radar_lidar")
+    scenario = load_scenario("radar_lidar")
     log = bind(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR))
     assert log.drive.packets.seen.shape == (1, 500, 2)
     np.testing.assert_array_equal(log.drive.packets.seen[0, :2], [[True, False], [False, True]])
@@ -219,9 +219,9 @@ def test_a_log_starts_as_a_simulated_drive_does(own_robots):
 
 
 def test_ukf_is_within_the_courses_limits(own_robots):
-    scenario = load("radar_lidar")
+    scenario = load_scenario("radar_lidar")
     drive = bind(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR)).drive
-    run = run_filter(scenario, "ukf", drive)
+    run = teacher_estimates(scenario, "ukf", drive)
     off = own_robots["cartesian"](np.asarray(run.mean)) - own_robots["cartesian"](drive.truth)
     rmse = np.sqrt(np.mean(off**2, axis=(0, 1)))
     assert (rmse < own_robots["LIMITS"]).all()
@@ -233,11 +233,11 @@ def test_ukf_is_within_the_courses_limits(own_robots):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_ukf_on_the_wheeled_robot(seed, own_robots):
-    scenario = load("wifibot")
+    scenario = load_scenario("wifibot")
     recording = own_robots["wifibot_recording"](DATA / "wifibot" / "wifibot1.txt", seed)
     drive = bind(scenario, recording).drive
     assert np.abs(np.degrees(drive.belief.mean[0, 2] - drive.truth[0, 0, 2])) == pytest.approx(30)
-    run = run_filter(scenario, "ukf", drive)
+    run = teacher_estimates(scenario, "ukf", drive)
     off = np.asarray(run.mean)[..., :2] - drive.truth[..., :2]
     rmse = np.sqrt(np.nanmean(np.sum(off**2, axis=-1)))
     # Fixes alone have 0.1 m in each axis.
@@ -258,7 +258,7 @@ def test_a_copy_runs_by_itself(name, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     copy_sim(name, Path("my_robot.py"))
-    copied, shipped = load("./my_robot.py"), load(name)
+    copied, shipped = load_scenario("./my_robot.py"), load_scenario(name)
     assert copied.name == "my_robot"
     assert (copied.space, copied.inputs) == (shipped.space, shipped.inputs)
     first = find_sim(name).read_text().splitlines()[0]
@@ -307,9 +307,9 @@ def test_the_pages_own_robot_runs(tmp_path):
     whole = [b for b in blocks if "SCENARIO =" in b]
     for i, text in enumerate(whole):
         (tmp_path / f"robot_{i}.py").write_text(text)
-        scenario = load(tmp_path / f"robot_{i}.py")
+        scenario = load_scenario(tmp_path / f"robot_{i}.py")
         d = simulate(scenario, jax.random.key(0), 2, 3.0)
         with jax.enable_x64(True):
-            run = over_drives(FILTERS["ukf"](scenario), d)
+            run = rollout(FILTERS["ukf"](scenario), d)
         assert np.isfinite(np.asarray(run.mean)).all()
     assert whole

@@ -7,8 +7,8 @@ from helpers import ROOT
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.data.teacher_runs import run_filter
-from kalmanrnn.filters.external.labels import filled, label
+from kalmanrnn.data.teacher_runs import teacher_estimates
+from kalmanrnn.filters.external.labels import label, replace_lost
 from kalmanrnn.filters.external.run import as_filter_run
 
 EXAMPLE = ROOT / "examples" / "my_filter.py"
@@ -74,7 +74,7 @@ def rover(scenario):
 def test_our_own_filter_from_outside_says_the_same(tmp_path, rover, few):
     spec = write(tmp_path, OURS) + ":make_filter"
     labels = label(rover, spec, few)
-    ours = run_filter(rover, "ukf", few)
+    ours = teacher_estimates(rover, "ukf", few)
     # The same sums, event by event and in a batch: rounding, carried along a drive.
     np.testing.assert_allclose(labels.mean, ours.mean, rtol=0, atol=1e-9)
     np.testing.assert_allclose(labels.cov, ours.cov, rtol=0, atol=1e-9)
@@ -101,7 +101,7 @@ def test_processes_say_what_one_process_says_and_their_number_does_not_matter(tm
 
 def test_laid_out_as_a_run_it_is_the_filters_own(tmp_path, rover, few):
     labels = label(rover, write(tmp_path, OURS), few)
-    run, ekf = as_filter_run(rover, labels, few), run_filter(rover, "ukf", few)
+    run, ekf = as_filter_run(rover, labels, few), teacher_estimates(rover, "ukf", few)
     np.testing.assert_array_equal(run.mean, labels.mean)
     np.testing.assert_array_equal(run.cov, labels.cov)
     # A UKF's prior is the mean of its points, this one the process at its mean.
@@ -125,7 +125,7 @@ def test_without_a_covariance_an_ekfs_takes_its_place(tmp_path, rover, few):
     spec = write(tmp_path, OURS.replace("return said", "return said.mean"))
     labels = label(rover, spec, few)
     assert labels.cov is None
-    run, ekf = as_filter_run(rover, labels, few), run_filter(rover, "ekf", few)
+    run, ekf = as_filter_run(rover, labels, few), teacher_estimates(rover, "ekf", few)
     ratio = np.diagonal(run.cov, axis1=-2, axis2=-1) / np.diagonal(ekf.cov, axis1=-2, axis2=-1)
     # It linearises at the UKF's states instead of its own.
     assert np.abs(np.median(ratio) - 1) < 0.02
@@ -155,7 +155,7 @@ def test_a_failure_costs_the_drive_and_names_its_cause(tmp_path, rover, few, ste
     assert message in labels.first_message
     assert np.isnan(labels.mean[1]).all()
     np.testing.assert_allclose(labels.mean[2, 0], few.belief.mean[2] + 1, rtol=0, atol=1e-12)
-    full, same = filled(labels, few)
+    full, same = replace_lost(labels, few)
     np.testing.assert_array_equal(full.mean[1], labels.mean[0])
     np.testing.assert_array_equal(same.packets.z[1], few.packets.z[0])
 
@@ -244,7 +244,7 @@ def test_estimates_are_kept_by_what_they_depend_on(tmp_path, rover, few):
 def test_the_example_is_as_good_as_our_filter(rover, scenario, drives):
     d = drives("rover", count=6, seconds=10.0)
     labels = label(scenario("rover"), f"{EXAMPLE}:make_filter", d)
-    ours = run_filter(scenario("rover"), "ukf", d)
+    ours = teacher_estimates(scenario("rover"), "ukf", d)
 
     def wrong(mean):
         return np.sqrt(np.mean((mean - d.truth)[:, 20:, :2] ** 2))

@@ -58,12 +58,12 @@ def test_stretches_find_a_wrong_filter(kind, scenario, drives, filtered):
     sim = ("rover", "dropout=0.3")
     s, d = scenario(*sim), drives(*sim, count=4, seconds=10.0)
     run = filtered(kind, *sim, drives=d)
-    assert largest_difference(s, d, run, kind=kind, stretches=3) < EQUAL
+    assert largest_difference(s, d, run, kind=kind, segments=3) < EQUAL
     # A thousandth of every gain lost is far above what training accepts (1e-6).
     wrong = run._replace(mean=run.mean + 1e-3 * (run.mean - run.prior))
-    assert largest_difference(s, d, wrong, kind=kind, stretches=3) > 1e-5
+    assert largest_difference(s, d, wrong, kind=kind, segments=3) > 1e-5
     broken = run._replace(cov=np.full_like(run.cov, np.nan))
-    assert largest_difference(s, d, broken, kind=kind, stretches=1) == np.inf
+    assert largest_difference(s, d, broken, kind=kind, segments=1) == np.inf
 
 
 def test_linear_equals_the_textbook_filter(drives, filtered):

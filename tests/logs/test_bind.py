@@ -9,10 +9,10 @@ from helpers import one, recording_of
 from kalmanrnn.core.errors import DATA, UserError
 from kalmanrnn.core.state_space import Block, StateSpace
 from kalmanrnn.logs.binding.bind import bind
-from kalmanrnn.logs.binding.heading import find_heading
+from kalmanrnn.logs.binding.initial_heading import find_heading
 from kalmanrnn.logs.binding.truth import truth_at
-from kalmanrnn.logs.recording.align import fill, merge
 from kalmanrnn.logs.recording.recording import Stream, load_recording, save_recording
+from kalmanrnn.logs.recording.time_alignment import fill, merge
 
 
 @pytest.mark.parametrize("name", ["imu_gps", "rover", "linear", "lorenz"])

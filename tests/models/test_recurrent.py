@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.config import NetworkConfig, StudentConfig
-from kalmanrnn.models.recurrent import core, make_core, of_student
+from kalmanrnn.models.recurrent import make_core, merge, network_config
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_sequence_is_steps_repeated(cell, layers):
     config = StudentConfig(cell=cell, layers=layers, hidden=7, head=5)
-    graph, params = make_core(3, 4, of_student(config), seed=0)
+    graph, params = make_core(3, 4, network_config(config), seed=0)
     params = jax.tree.map(lambda a: a + 0.1, params)
-    network = core(graph, params)
+    network = merge(graph, params)
     xs = jax.random.normal(jax.random.key(1), (11, 3))
-    memory, together = network.sequence(network.start(), xs)
-    one, apart = network.start(), []
+    memory, together = network.sequence(network.initial_state(), xs)
+    one, apart = network.initial_state(), []
     for x in xs:
         one, y = network.step(one, x)
         apart.append(y)
@@ -28,9 +28,9 @@ def test_a_sequence_is_steps_repeated(cell, layers):
 
 def test_the_first_output_is_zero_and_forget_gates_start_open():
     config = StudentConfig(hidden=64, chrono_events=300)
-    graph, params = make_core(3, 4, of_student(config), seed=0)
-    network = core(graph, params)
-    _, y = network.step(network.start(), jnp.ones(3))
+    graph, params = make_core(3, 4, network_config(config), seed=0)
+    network = merge(graph, params)
+    _, y = network.step(network.initial_state(), jnp.ones(3))
     assert np.all(np.asarray(y) == 0)
     bias = np.asarray(network.layers[0].x_map.bias[...])
     forget = bias[64:128]
@@ -41,8 +41,8 @@ def test_the_first_output_is_zero_and_forget_gates_start_open():
 
 def test_lstm_equals_the_textbook():
     config = StudentConfig(hidden=4, head=4)
-    graph, params = make_core(2, 1, of_student(config), seed=3)
-    layer = core(graph, params).layers[0]
+    graph, params = make_core(2, 1, network_config(config), seed=3)
+    layer = merge(graph, params).layers[0]
     x, h, c = np.array([0.3, -0.7]), np.full(4, 0.2), np.full(4, -0.5)
     w, b = np.asarray(layer.x_map.kernel[...]), np.asarray(layer.x_map.bias[...])
     u = np.asarray(layer.h_map.kernel[...])
@@ -62,12 +62,12 @@ def test_lstm_equals_the_textbook():
 def made(inputs, outputs, **settings):
     graph, params = make_core(inputs, outputs, NetworkConfig(**settings), seed=0)
     # Biases that start at zero would hide a bias that is left out.
-    return core(graph, jax.tree.map(lambda a: a + 0.05, params))
+    return merge(graph, jax.tree.map(lambda a: a + 0.05, params))
 
 
 def batch(network, xs):
-    start = jax.tree.map(lambda a: jnp.broadcast_to(a, (xs.shape[1], *a.shape)), network.start())
-    return network.read(start, xs)
+    start = jax.tree.map(lambda a: jnp.broadcast_to(a, (xs.shape[1], *a.shape)), network.initial_state())
+    return network.run_layers(start, xs)
 
 
 @pytest.mark.parametrize("settings", [{"skip": True}, {"head": 5}, {"recurrent_out": True}])
@@ -75,8 +75,8 @@ def batch(network, xs):
 def test_all_shapes_of_network_step_as_they_scan(settings, cell):
     network = made(3, 4, cell=cell, layers=2, hidden=6, **settings)
     xs = jax.random.normal(jax.random.key(1), (9, 3))
-    _, together = network.sequence(network.start(), xs)
-    memory, apart = network.start(), []
+    _, together = network.sequence(network.initial_state(), xs)
+    memory, apart = network.initial_state(), []
     for x in xs:
         memory, y = network.step(memory, x)
         apart.append(y)
@@ -95,7 +95,7 @@ def test_a_skip_shows_the_input_to_every_layer_and_every_layer_to_the_head():
 def test_a_recurrent_output_cannot_leave_the_unit_interval():
     network = made(2, 3, hidden=8, recurrent_out=True)
     xs = 100 * jax.random.normal(jax.random.key(0), (40, 2))
-    _, out = network.sequence(network.start(), xs)
+    _, out = network.sequence(network.initial_state(), xs)
     assert float(jnp.abs(out).max()) <= 1.0
 
 
@@ -104,7 +104,7 @@ def test_backward_layers_are_forward_ones_on_the_turned_sequence():
     xs = jax.random.normal(jax.random.key(0), (7, 3, 2))
     _, seen = batch(network, xs)
     back = network.backward[0]
-    start = tuple(jnp.broadcast_to(a, (3, 4)) for a in back.start())
+    start = tuple(jnp.broadcast_to(a, (3, 4)) for a in back.initial_state())
     _, turned = jax.lax.scan(back.update, start, back.x_map(xs[::-1]))
     np.testing.assert_allclose(seen[..., 4:], turned[::-1], atol=1e-6)
     # Each direction is read where it has seen the whole sequence.
@@ -134,6 +134,6 @@ def test_strided_convolutions_shorten_the_sequence_and_weigh_windows():
 
 
 def test_forget_gates_start_at_one_without_a_chrono_memory():
-    network = core(*make_core(2, 1, NetworkConfig(hidden=4), seed=0))
+    network = merge(*make_core(2, 1, NetworkConfig(hidden=4), seed=0))
     bias = np.asarray(network.layers[0].x_map.bias[...])
     np.testing.assert_array_equal(bias, [0] * 4 + [1] * 4 + [0] * 8)

@@ -9,20 +9,20 @@ from kalmanrnn.core.config import DataConfig, StudentConfig
 from kalmanrnn.core.datatypes import Belief, Drive
 from kalmanrnn.data.local_frame import localise, origins, shift_states
 from kalmanrnn.data.teacher_runs import make_drives
-from kalmanrnn.filters.rollout import over_drive
+from kalmanrnn.filters.rollout import rollout_drive
 from kalmanrnn.models import student as students
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 KINDS = ("gain", "residual", "delta", "feedback", "direct")
 
 
 def drives_of(name: str, seconds: float = 4.0, count: int = 2) -> Drive:
-    return make_drives(load(name), DataConfig(seconds=seconds), 5, 0, count)
+    return make_drives(load_scenario(name), DataConfig(seconds=seconds), 5, 0, count)
 
 
 def alive(name: str, kind: str, **options):
     """Return a student with small random weights everywhere, so that nothing is switched off."""
-    scenario = load(name)
+    scenario = load_scenario(name)
     config = StudentConfig(student=kind, hidden=8, head=6, **options)
     student, params = students.make_student(scenario, config, seed=0)
     leaves, tree = jax.tree.flatten(params)
@@ -42,7 +42,7 @@ def one(drives: Drive, i: int = 0) -> Drive:
 def test_step_by_step_equals_scan(name, kind):
     student, params, norm = alive(name, kind)
     drive = one(localise(student.scenario, drives_of(name)))
-    means = over_drive(students.estimator(student, params, norm), drive).mean
+    means = rollout_drive(students.estimator(student, params, norm), drive).mean
     step = jax.jit(partial(students.step, student, params, norm))
     carry = students.init(student, params, norm, drive.belief)
     for e in range(len(drive.t)):
@@ -56,7 +56,7 @@ def test_step_by_step_equals_scan(name, kind):
 def test_an_estimate_does_not_know_the_future(kind):
     student, params, norm = alive("imu_gps", kind)
     drive = one(localise(student.scenario, drives_of("imu_gps")))
-    run = jax.jit(lambda d: over_drive(students.estimator(student, params, norm), d).mean)
+    run = jax.jit(lambda d: rollout_drive(students.estimator(student, params, norm), d).mean)
     p = drive.packets
     z, u = np.array(p.z), np.array(p.u)
     z[11:] += 5.0
@@ -69,7 +69,7 @@ def test_an_estimate_does_not_know_the_future(kind):
 
 def world_means(student, params, norm, drives: Drive) -> np.ndarray:
     local = localise(student.scenario, drives)
-    run = jax.jit(jax.vmap(partial(over_drive, students.estimator(student, params, norm))))
+    run = jax.jit(jax.vmap(partial(rollout_drive, students.estimator(student, params, norm))))
     origin = origins(student.scenario, drives)[:, None]
     return shift_states(student.scenario, np.asarray(run(local).mean, float), origin)
 
@@ -129,11 +129,11 @@ def test_an_unseen_measurement_changes_nothing_of_a_gain_students_state():
 
 
 def test_untrained_gain_student_is_dead_reckoning():
-    scenario = load("imu_gps")
+    scenario = load_scenario("imu_gps")
     student, params = students.make_student(scenario, StudentConfig(hidden=8), seed=0)
     norm = students.blank_normaliser(student)
     drive = one(localise(scenario, drives_of("imu_gps")))
-    means = over_drive(students.estimator(student, params, norm), drive).mean
+    means = rollout_drive(students.estimator(student, params, norm), drive).mean
     x = drive.belief.mean
     for e in range(3):
         np.testing.assert_allclose(means[e], x, atol=1e-4)

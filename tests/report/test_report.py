@@ -9,9 +9,9 @@ import pytest
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.compare import Track, compare
+from kalmanrnn.evaluation.compare import Estimates, compare
 from kalmanrnn.evaluation.metrics import Interval
-from kalmanrnn.report.text import change, interval, number, verdict
+from kalmanrnn.report.text import describe_change, interval, number, verdict
 from kalmanrnn.report.write import write_report
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
@@ -52,11 +52,11 @@ def scenario(origin="position"):
         summary="a robot on a plane",
         space=SPACE,
         inputs=(Channel("speed", "m/s"),),
-        sensors=(Gps(2.0, (1.0, 1.0, 1.0), measure=lambda x: x[:3], reads=origin),),
+        sensors=(Gps(2.0, (1.0, 1.0, 1.0), measure=lambda x: x[:3], observes=origin),),
         tick_hz=10.0,
         process=lambda x, u, dt: x,
         process_noise=lambda x, u, dt: x,
-        world=lambda key, ticks: None,
+        simulate_truth=lambda key, ticks: None,
         initial_std=(1.0,) * 4,
         origin=origin,
     )
@@ -79,9 +79,9 @@ def made(position, heading, *, origin="position", truth=True):
     cov = np.broadcast_to(np.diag([0.25, 0.25, 0.25, 0.0004]), (B, E, 4, 4))
     held = np.concatenate([way[..., :3], np.full((B, E, 1), np.nan)], axis=-1)
     tracks = {
-        "gps": Track(held, blocks=("position",)),
-        "ukf": Track(way + error, cov, 12.0),
-        "student": Track(way + scale * other, None, 1.5),
+        "gps": Estimates(held, blocks=("position",)),
+        "ukf": Estimates(way + error, cov, 12.0),
+        "student": Estimates(way + scale * other, None, 1.5),
     }
     if not origin:
         del tracks["gps"]
@@ -196,9 +196,9 @@ def test_numbers_have_sensible_digits():
 
 
 def test_ratios_are_put_into_words():
-    assert change(Interval(1.04, 1.02, 1.06)) == "4 % worse"
-    assert change(Interval(0.88, 0.8, 0.95)) == "12 % better"
-    assert change(Interval(1.04, 0.99, 1.06)) == "no clear difference"
-    assert change(Interval(38.0, 30.0, 50.0)) == "38 times worse"
+    assert describe_change(Interval(1.04, 1.02, 1.06)) == "4 % worse"
+    assert describe_change(Interval(0.88, 0.8, 0.95)) == "12 % better"
+    assert describe_change(Interval(1.04, 0.99, 1.06)) == "no clear difference"
+    assert describe_change(Interval(38.0, 30.0, 50.0)) == "38 times worse"
     assert interval(Interval(1.0041, 1.001, 1.007)) == ("1.004", "1.001 to 1.007")
     assert interval(Interval(1.04, float("nan"), float("nan"))) == ("1.04", "no interval")

@@ -10,7 +10,7 @@ import pytest
 
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.scenarios.catalogue import list_sims, sims_folder
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 
 OWN = """
 import jax.numpy as jnp
@@ -38,14 +38,14 @@ def write(tmp_path, text, noise="jnp.ones(2)"):
 
 def refused(*args, **params):
     with pytest.raises(UserError) as caught:
-        load(*args, **params)
+        load_scenario(*args, **params)
     assert len(str(caught.value).splitlines()) == 3
     return caught.value
 
 
 @pytest.mark.parametrize("name", ["imu_gps", "linear", "lorenz", "rover"])
 def test_every_shipped_sim_loads(name):
-    assert load(name).name == name
+    assert load_scenario(name).name == name
     assert dict(list_sims())[name]
 
 
@@ -60,16 +60,16 @@ def test_listing_sims_is_light():
 def test_a_users_own_file(tmp_path, monkeypatch):
     shutil.copy(sims_folder() / "rover.py", tmp_path / "my_robot.py")
     monkeypatch.chdir(tmp_path)
-    assert load("./my_robot.py").space == load("rover").space
+    assert load_scenario("./my_robot.py").space == load_scenario("rover").space
 
 
 def test_settings_are_read_by_the_type_of_the_default():
-    s = load("rover", ["gps_sigma_m=2,3", "gps_hz=10"], compass_sigma_rad=0.2)
+    s = load_scenario("rover", ["gps_sigma_m=2,3", "gps_hz=10"], compass_sigma_rad=0.2)
     np.testing.assert_array_equal(s.sigma, [0.2, 2.0, 3.0])
     assert s.sensors[1].rate_hz == 10.0
-    assert len(load("lorenz", ["observation=spherical"]).sensors) == 2
-    x = jnp.asarray(load("imu_gps").space.identity())
-    arm = load("imu_gps", lever_arm_m="0.5,0,0").measure(x)
+    assert len(load_scenario("lorenz", ["observation=spherical"]).sensors) == 2
+    x = jnp.asarray(load_scenario("imu_gps").space.identity())
+    arm = load_scenario("imu_gps", lever_arm_m="0.5,0,0").measure(x)
     np.testing.assert_allclose(arm, [0.5, 0, 0])
 
 
@@ -146,7 +146,7 @@ def test_process_noise_that_is_no_covariance(tmp_path, noise, why):
 
 def test_singular_process_noise_is_a_covariance(tmp_path):
     path = write(tmp_path, OWN, "jnp.array([[1.0, 1.0], [1.0, 1.0]])")
-    assert load(path).space.tangent_dim == 2
+    assert load_scenario(path).space.tangent_dim == 2
 
 
 def test_settings_need_a_make(tmp_path):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kalmanrnn.scenarios.trajectories import curve, integrate, smoothstep
+from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothstep
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 @pytest.fixture(scope="module")
 def one():
     with jax.enable_x64(True):
-        return np.asarray(curve(jax.random.key(0), 2000, 0.01, 1.0))
+        return np.asarray(random_spline(jax.random.key(0), 2000, 0.01, 1.0))
 
 
 def test_rows_are_derivatives_of_each_other(one):
@@ -36,13 +36,15 @@ def test_integrate_is_exact_for_cubics():
 
 
 def test_unit_variance():
-    many = jax.vmap(lambda k: curve(k, 100, 0.1, 1.0)[0])(jax.random.split(jax.random.key(1), 500))
+    many = jax.vmap(lambda k: random_spline(k, 100, 0.1, 1.0)[0])(
+        jax.random.split(jax.random.key(1), 500)
+    )
     # 5,000 independent spans: the standard error of the deviation is about 1 %.
     assert np.std(many) == pytest.approx(1.0, abs=0.04)
 
 
 def test_other_keys_other_curves(one):
-    other = curve(jax.random.key(1), 2000, 0.01, 1.0)
+    other = random_spline(jax.random.key(1), 2000, 0.01, 1.0)
     assert np.abs(np.asarray(other) - one).max() > 0.5
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.loading import run_file
-from kalmanrnn.scenarios.simulate import one_drive
+from kalmanrnn.scenarios.simulate import simulate_drive
 
 SIM = run_file(find_sim("rover_lstm"))
 
 
 @pytest.fixture(scope="module")
 def drive():
-    made = jax.jit(lambda key: one_drive(SIM.ROVER, key, events=60))(jax.random.key(3))
+    made = jax.jit(lambda key: simulate_drive(SIM.ROVER, key, events=60))(jax.random.key(3))
     return jax.tree.map(np.asarray, made)
 
 

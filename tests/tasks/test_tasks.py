@@ -7,7 +7,7 @@ import pytest
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.core.errors import INTERRUPTED, UserError
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.batches import make_feed, rows_of
 from kalmanrnn.tasks.evaluation import Judged, carried_error
@@ -18,7 +18,7 @@ from kalmanrnn.tasks.report import reached, sentence
 from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, WATCHED, sequences
 from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, load_task, plain
 from kalmanrnn.tasks.validation import error_of, judged
-from kalmanrnn.training.run_directory import create
+from kalmanrnn.training.run_directory import create_run
 
 KINDS = ("forecast", "step_value", "step_class", "sequence_value", "sequence_class")
 SMALL = BudgetConfig(updates=40, batch=8, num_validations=4, validation=16, test=16, warmup=4)
@@ -49,7 +49,7 @@ def config_of(task):
 
 
 def folder_of(tmp_path, name, task):
-    return create(tmp_path / name, config_of(task), ["test"])
+    return create_run(tmp_path / name, config_of(task), ["test"])
 
 
 def arrays(tree):
@@ -85,7 +85,7 @@ def test_stop_and_resume_is_bit_for_bit(tmp_path):
     again = fit_task(task, config_of(task), folder, quiet=True)
     for a, b in zip(arrays(straight.model.params), arrays(again.model.params), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert straight.tally.score == again.tally.score < straight.tally.untrained
+    assert straight.tally.score == again.tally.score < straight.tally.untrained_score
 
 
 def test_the_best_checkpoint_is_kept(tmp_path):
@@ -97,8 +97,8 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     said = [r["score"] for r in folder.history() if "score" in r]
     watched = sequences(task, 0, WATCHED, budget.validation)
     kept = judged(trained.model, outputs(trained.model, watched.x), watched).score
-    assert kept == pytest.approx(min([*said, trained.tally.untrained]), rel=1e-6)
-    assert said[-1] > min([*said, trained.tally.untrained])
+    assert kept == pytest.approx(min([*said, trained.tally.untrained_score]), rel=1e-6)
+    assert said[-1] > min([*said, trained.tally.untrained_score])
 
 
 def test_streams_share_no_sequence_and_indices_name_sequences():
@@ -187,7 +187,7 @@ def test_steps_of_no_weight_teach_nothing():
     def gradient(sample):
         def loss(params):
             _, raw = answer(
-                task, core(model.graph, params), model.scales, empty(model, 4), sample.x
+                task, merge(model.graph, params), model.scales, empty(model, 4), sample.x
             )
             return loss_of(task, model.scales, raw, sample)
 

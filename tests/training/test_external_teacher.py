@@ -10,11 +10,11 @@ from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.core.errors import DATA, USAGE
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import make_set
+from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.models.student import make_student
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.training import update as learn
-from kalmanrnn.training.schedule import parts, place
+from kalmanrnn.training.schedule import locate, phases
 
 TEACHER = '''
 """A textbook Kalman filter for the sim linear; it cannot stand a start far in the north-east."""
@@ -108,16 +108,16 @@ def test_moves_teach_a_gain_that_nobody_gave():
             distil_steps=400, distil_batch=8, distil_window=80, distil_learning_rate=2e-2
         ),
     )
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, config.student, seed=0)
-    taught = make_set(config, 0)
+    taught = build_dataset(config, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 2)
     # Nobody knows the gain: it is all zeros.
     taught = taught._replace(run=taught.run._replace(gain=np.zeros_like(taught.run.gain)))
-    part = parts(config.train, config.data, taught.drives.t.shape[1])[0]
-    state = learn.begin(student, config.train, part, params)
-    data = learn.prepare(student, norm, config.train, place([part], 0), taught)
-    update = learn.update(student, norm, config.train, part, moves=True)
+    part = phases(config.train, config.data, taught.drives.t.shape[1])[0]
+    state = learn.init_state(student, config.train, part, params)
+    data = learn.prepare_batch(student, norm, config.train, locate([part], 0), taught)
+    update = learn.make_update(student, norm, config.train, part, moves=True)
     losses = []
     for _ in range(400):
         state, loss = update(state, data, np.arange(8), 0, True)

@@ -10,14 +10,14 @@ import pytest
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.core.errors import DIVERGED, INTERRUPTED, UserError
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import make_set
+from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.models.student import make_student
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.training import update as learn
-from kalmanrnn.training.fit import Trained, check_learnt, fit
-from kalmanrnn.training.loop import Tally
-from kalmanrnn.training.run_directory import create
-from kalmanrnn.training.schedule import parts, place
+from kalmanrnn.training.fit import Trained, check_improved, fit
+from kalmanrnn.training.loop import Progress
+from kalmanrnn.training.run_directory import create_run
+from kalmanrnn.training.schedule import locate, phases
 
 SMALL = RunConfig(
     sim="linear",
@@ -39,7 +39,7 @@ SMALL = RunConfig(
 
 
 def folder_of(tmp_path, name, config=SMALL):
-    return create(tmp_path / name, config, ["test"])
+    return create_run(tmp_path / name, config, ["test"])
 
 
 def arrays(tree):
@@ -49,7 +49,7 @@ def arrays(tree):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     folder = folder_of(tmp_path_factory.mktemp("runs"), "straight")
-    return folder, fit(load("linear"), SMALL, folder, quiet=True)
+    return folder, fit(load_scenario("linear"), SMALL, folder, quiet=True)
 
 
 def test_it_learns(straight):
@@ -62,7 +62,7 @@ def test_it_learns(straight):
 
 def test_same_seed_same_student(straight, tmp_path):
     _, first = straight
-    again = fit(load("linear"), SMALL, folder_of(tmp_path, "again"), quiet=True)
+    again = fit(load_scenario("linear"), SMALL, folder_of(tmp_path, "again"), quiet=True)
     for a, b in zip(arrays(first.params), arrays(again.params), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -72,13 +72,13 @@ def test_stop_and_resume_is_bit_for_bit(straight, tmp_path, at):
     before, first = straight
     folder = folder_of(tmp_path, "halves")
     with pytest.raises(UserError, match=f"after step {at}") as caught:
-        fit(load("linear"), SMALL, folder, stop=lambda step: step == at, quiet=True)
+        fit(load_scenario("linear"), SMALL, folder, stop=lambda step: step == at, quiet=True)
     assert caught.value.code == INTERRUPTED
-    second = fit(load("linear"), SMALL, folder, quiet=True)
+    second = fit(load_scenario("linear"), SMALL, folder, quiet=True)
     for a, b in zip(arrays(first.params), arrays(second.params), strict=True):
         np.testing.assert_array_equal(a, b)
     clocks = {"seconds": 0, "told_s": 0}
-    assert second.tally._replace(**clocks) == first.tally._replace(**clocks)
+    assert second.progress._replace(**clocks) == first.tally._replace(**clocks)
     said, said_again = before.history(), folder.history()
     assert [r["step"] for r in said] == [r["step"] for r in said_again]
 
@@ -86,10 +86,10 @@ def test_stop_and_resume_is_bit_for_bit(straight, tmp_path, at):
 def test_a_damaged_checkpoint_is_a_user_error(tmp_path):
     folder = folder_of(tmp_path, "damaged")
     with pytest.raises(UserError):
-        fit(load("linear"), SMALL, folder, stop=lambda step: step == 10, quiet=True)
+        fit(load_scenario("linear"), SMALL, folder, stop=lambda step: step == 10, quiet=True)
     folder.last.write_bytes(folder.last.read_bytes()[:1000])
     with pytest.raises(UserError, match="damaged"):
-        fit(load("linear"), SMALL, folder, quiet=True)
+        fit(load_scenario("linear"), SMALL, folder, quiet=True)
 
 
 @pytest.mark.parametrize("kind", ["gain", "residual", "delta", "feedback", "direct"])
@@ -101,16 +101,16 @@ def test_one_batch_can_be_overfitted(kind, name):
         data=replace(SMALL.data, drives=4, outage_share=0.0),
         train=replace(SMALL.train, distil_batch=4, free_batch=4, distil_window=8, free_window=8),
     )
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, config.student, seed=0)
-    taught = make_set(config, 0)
+    taught = build_dataset(config, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 0)
-    part = parts(config.train, config.data, taught.drives.t.shape[1])[name == "free"]
+    part = phases(config.train, config.data, taught.drives.t.shape[1])[name == "free"]
     part = part._replace(steps=600, rate=3e-2)
-    state = learn.begin(student, config.train, part, params)
-    first = place([part], part.first_step)
-    data = learn.prepare(student, norm, config.train, first, taught)
-    update = learn.update(student, norm, config.train, part)
+    state = learn.init_state(student, config.train, part, params)
+    first = locate([part], part.first_step)
+    data = learn.prepare_batch(student, norm, config.train, first, taught)
+    update = learn.make_update(student, norm, config.train, part)
     losses = []
     for _ in range(600):
         state, loss = update(state, data, np.arange(4), 0, True)
@@ -119,15 +119,15 @@ def test_one_batch_can_be_overfitted(kind, name):
 
 
 def test_an_update_that_is_not_finite_is_left_out_and_counted():
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = make_set(SMALL, 0)
+    taught = build_dataset(SMALL, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[0]
-    state = learn.begin(student, SMALL.train, part, params)
-    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
+    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[0]
+    state = learn.init_state(student, SMALL.train, part, params)
+    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
     data = data._replace(gain=data.gain * jnp.nan)
-    update = learn.update(student, norm, SMALL.train, part)
+    update = learn.make_update(student, norm, SMALL.train, part)
     after, _ = update(state, data, np.arange(8), 0, True)
     assert int(after.skipped) == 1
     for a, b in zip(arrays(after.params), arrays(state.params), strict=True):
@@ -135,21 +135,21 @@ def test_an_update_that_is_not_finite_is_left_out_and_counted():
 
 
 def test_memory_carried_over_equals_the_long_window():
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
     params = jax.tree.map(lambda a: a + 0.05, params)
-    taught = make_set(SMALL, 0)
+    taught = build_dataset(SMALL, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 2)
     for name, index in (("distil", 0), ("free", 1)):
-        short = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+        short = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
         long = short._replace(window=2 * short.window)
         # A rate of nearly nothing: only the memory moves.
         still = replace(SMALL.train, warmup_steps=10**6)
-        state = learn.begin(student, still, short._replace(steps=10**7), params)
-        data = learn.prepare(student, norm, still, place([short], short.first_step), taught)
-        once, _ = learn.update(student, norm, still, long)(state, data, np.arange(8), 0, True)
+        state = learn.init_state(student, still, short._replace(steps=10**7), params)
+        data = learn.prepare_batch(student, norm, still, locate([short], short.first_step), taught)
+        once, _ = learn.make_update(student, norm, still, long)(state, data, np.arange(8), 0, True)
         twice = state
-        one = learn.update(student, norm, still, short)
+        one = learn.make_update(student, norm, still, short)
         for start in (0, short.window):
             twice, _ = one(twice, data, np.arange(8), start, start == 0)
         for a, b in zip(arrays(once.memory), arrays(twice.memory), strict=True):
@@ -157,14 +157,14 @@ def test_memory_carried_over_equals_the_long_window():
 
 
 def test_lost_drives_are_put_back_and_counted():
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = make_set(SMALL, 0)
+    taught = build_dataset(SMALL, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[1]
-    state = learn.begin(student, SMALL.train, part, params)
-    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
-    update = learn.update(student, norm, SMALL.train, part)
+    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[1]
+    state = learn.init_state(student, SMALL.train, part, params)
+    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
+    update = learn.make_update(student, norm, SMALL.train, part)
     state, _ = update(state, data, np.arange(8), 0, True)
     assert int(state.anchored) == 0
     far = state.memory.x.at[:3].add(1e4)
@@ -176,10 +176,10 @@ def test_lost_drives_are_put_back_and_counted():
 
 def test_a_student_that_did_not_learn_is_refused(tmp_path):
     folder = folder_of(tmp_path, "none")
-    student, params = make_student(load("linear"), SMALL.student, seed=0)
-    trained = Trained(student, params, None, Tally(step=9, score=1.0, untrained=1.0))
+    student, params = make_student(load_scenario("linear"), SMALL.student, seed=0)
+    trained = Trained(student, params, None, Progress(step=9, score=1.0, untrained_score=1.0))
     with pytest.raises(UserError, match="did not learn") as caught:
-        check_learnt(trained, folder)
+        check_improved(trained, folder)
     assert caught.value.code == DIVERGED
 
 
@@ -194,8 +194,8 @@ def test_a_runs_folder_is_never_written_over(tmp_path):
 
 
 def test_the_schedule_warms_up_and_cools_down():
-    part = parts(SMALL.train, SMALL.data, 60)[0]
-    transform = learn.for_part(SMALL.train, part)
+    part = phases(SMALL.train, SMALL.data, 60)[0]
+    transform = learn.phase_optimizer(SMALL.train, part)
     params = {"w": jnp.ones((3, 3))}
     state = transform.init(params)
     sizes = []
@@ -214,7 +214,7 @@ def test_every_tick_does_not_go_with_the_truth(tmp_path):
         train=replace(SMALL.train, target="truth"),
     )
     with pytest.raises(UserError, match="--every tick"):
-        fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+        fit(load_scenario("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
 
 
 @pytest.mark.slow
@@ -230,9 +230,9 @@ def test_every_tick_does_not_go_with_the_truth(tmp_path):
 def test_every_choice_of_student_trains(student, target, tmp_path):
     train = replace(SMALL.train, distil_steps=20, free_steps=10, target=target)
     config = replace(SMALL, student=student, train=train)
-    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
-    assert trained.tally.step == 30
-    assert np.isfinite(trained.tally.score)
+    trained = fit(load_scenario("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.progress.step == 30
+    assert np.isfinite(trained.progress.score)
 
 
 def test_free_run_has_a_patience_of_its_own(tmp_path):
@@ -241,20 +241,20 @@ def test_free_run_has_a_patience_of_its_own(tmp_path):
         SMALL.train, distil_steps=40, free_steps=12, distil_rate=1e-12, checks=13, patience=4
     )
     config = replace(SMALL, train=train)
-    trained = fit(load("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
-    assert trained.tally.step == 52
+    trained = fit(load_scenario("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
+    assert trained.progress.step == 52
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_nothing_leaks_from_one_drive_into_the_next(index):
-    scenario = load("linear")
+    scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = make_set(SMALL, 0)
+    taught = build_dataset(SMALL, 0)
     norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = parts(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
-    state = learn.begin(student, SMALL.train, part, params)
-    data = learn.prepare(student, norm, SMALL.train, place([part], part.first_step), taught)
-    update = learn.update(student, norm, SMALL.train, part)
+    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+    state = learn.init_state(student, SMALL.train, part, params)
+    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
+    update = learn.make_update(student, norm, SMALL.train, part)
     dirty = state._replace(memory=jax.tree.map(lambda a: a + 1.0, state.memory))
     clean, _ = update(state, data, np.arange(8), 0, True)
     after, _ = update(dirty, data, np.arange(8), 0, True)

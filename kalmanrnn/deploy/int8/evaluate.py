@@ -12,14 +12,14 @@ import numpy as np
 
 from kalmanrnn.core.config import DataConfig
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.data.prefetch import HELD_OUT
+from kalmanrnn.data.prefetch import TEST
 from kalmanrnn.data.teacher_runs import make_drives
 from kalmanrnn.deploy.int8.inputs import input_moments
 from kalmanrnn.deploy.int8.quantise import Scales, rounded
 from kalmanrnn.evaluation import metrics
-from kalmanrnn.evaluation.estimates import filter_track, student_track
+from kalmanrnn.evaluation.estimates import run_filter, run_student
 from kalmanrnn.evaluation.metrics import Interval
-from kalmanrnn.evaluation.summary import Errors, errors_of
+from kalmanrnn.evaluation.summary import StateErrors, state_errors
 from kalmanrnn.training.fit import Trained
 
 DRIVES = 64
@@ -79,19 +79,19 @@ def round_within(trained: Trained, data: DataConfig, seed: int, limit: float) ->
 def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tuple[Loss, ...]:
     """Run both students and the UKF over the same drives; return what each group errs."""
     scenario = floats.student.scenario
-    drives = make_drives(scenario, data, seed, HELD_OUT, DRIVES)
+    drives = make_drives(scenario, data, seed, TEST, DRIVES)
     groups = metrics.state_groups(scenario.space)
     truth, t = np.asarray(drives.truth, float), np.asarray(drives.t, float)
     since = t - t[:, :1]
     late = since >= min(data.skip_s, float(since.max()) / 2)
-    tracks = [student_track(x.student, x.params, x.norm, drives) for x in (small, floats)]
-    tracks.append(filter_track(scenario, drives, "ukf"))
-    errors = [errors_of(scenario.space, groups, truth, track.mean) for track in tracks]
+    tracks = [run_student(x.student, x.params, x.norm, drives) for x in (small, floats)]
+    tracks.append(run_filter(scenario, drives, "ukf"))
+    errors = [state_errors(scenario.space, groups, truth, track.mean) for track in tracks]
 
-    def one(group: metrics.Group) -> Loss:
+    def one(group: metrics.StateGroup) -> Loss:
         sizes = [_late(e, group.name, late) for e in errors]
         squares = [metrics.mean_square(size) for size in sizes]
-        ratios = [metrics.ratio(squares[a], squares[b], seed=seed) for a, b in _PAIRS]
+        ratios = [metrics.rmse_ratio(squares[a], squares[b], seed=seed) for a, b in _PAIRS]
         small, own, ukf = map(metrics.rmse, sizes)
         return Loss(group.name, group.unit, small, own, ukf, *ratios)
 
@@ -101,8 +101,8 @@ def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tup
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
-def _late(errors: Errors, name: str, late: np.ndarray) -> np.ndarray:
-    return np.where(late, errors.size[name], np.nan)
+def _late(errors: StateErrors, name: str, late: np.ndarray) -> np.ndarray:
+    return np.where(late, errors.norms[name], np.nan)
 
 
 def losses_text(judged: Judged) -> str:

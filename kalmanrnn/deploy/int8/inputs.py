@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
-from kalmanrnn.data.local_frame import every_tick, localise
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.data.local_frame import localise, split_into_ticks
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import Carry, init, normalise, observe, step
 from kalmanrnn.training.fit import Trained
 
@@ -20,7 +20,7 @@ def input_moments(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
     student, params, norm = trained.student, trained.params, trained.norm
     local = localise(student.scenario, drives._replace(truth=None))
     if student.config.every == "tick":
-        local = every_tick(local)
+        local = split_into_ticks(local)
 
     def event(carry: Carry, packet: Packet) -> tuple[Carry, Any]:
         features, _ = observe(student, norm, carry, packet.z, packet.seen)
@@ -41,7 +41,7 @@ def _rows(trained: Trained, x: jax.Array, before: Carry, after: Carry) -> dict[s
     for i, (old, new) in enumerate(zip(before.memory, after.memory, strict=True)):
         found |= {f"layers.{i}.x_map.kernel": x, f"layers.{i}.h_map.kernel": old[0]}
         x = new[0]
-    head = core(trained.student.graph, trained.params).head_map
+    head = merge(trained.student.graph, trained.params).head_map
     return found | {"head_map.kernel": x, "out_map.kernel": jnp.tanh(head(x))}
 
 

@@ -91,7 +91,7 @@ def sensor_facts(scenario: Scenario) -> list[dict[str, Any]]:
                 "offset_s": float(sensor.offset_s),
                 "sigma": [float(s) for s in sensor.sigma],
                 "angular": [bool(a) for a in scenario.angular[columns]],
-                "reads": sensor.reads,
+                "reads": sensor.observes,
             }
         )
     return found

@@ -18,14 +18,14 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.online.input_buffer import ROOM, Inputs
-from kalmanrnn.logs.binding.belief import check_gravity, levelled
 from kalmanrnn.logs.binding.bind import CLOSEST, LONGEST_GAP_S
-from kalmanrnn.logs.recording.align import SLACK
+from kalmanrnn.logs.binding.initial_belief import check_gravity, levelled
 from kalmanrnn.logs.recording.geodesy import Origin, geodetic_to_enu
-from kalmanrnn.models.recurrent import core
+from kalmanrnn.logs.recording.time_alignment import SLACK
+from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.stepping import Held, ahead, answer
 from kalmanrnn.models.student import Normaliser, Student, first_carry
-from kalmanrnn.scenarios.scenario import load
+from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import open_run
 
@@ -83,7 +83,7 @@ class Stepper:
         self._names = {sensor.name: i for i, sensor in enumerate(scenario.sensors)}
         self._answer = jax.jit(partial(answer, student, params, norm))
         self._ahead = jax.jit(partial(ahead, student))
-        self._memory = core(student.graph, params).start()
+        self._memory = merge(student.graph, params).initial_state()
         # One more than in simulation: jitter splits a tick at either end.
         self._size = scenario.ticks_per_event + 1
         self._place = slice(0, 0)
@@ -105,7 +105,7 @@ class Stepper:
         """Load a run's student; UserError where there is none, or it is damaged."""
         folder = open_run(Path(run))
         config = folder.config()
-        trained = load_trained(folder, load(config.sim, config.set), config)
+        trained = load_trained(folder, load_scenario(config.sim, config.set), config)
         return cls(trained.student, trained.params, trained.norm, max_delay_s=max_delay_s)
 
     def start(self, mean: np.ndarray | None = None, **blocks: Any) -> None:

@@ -49,7 +49,7 @@ def functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Callable, l
     if scenario.features is not None:
         yield "features", scenario.features, [x, u], None
     if scenario.yaw_symmetry is not None:
-        yield "turn", scenario.yaw_symmetry, [x, shape(z), one], ((space.state_dim,), (z,))
+        yield "yaw_symmetry", scenario.yaw_symmetry, [x, shape(z), one], ((space.state_dim,), (z,))
 
 
 def check_description(scenario: Scenario) -> list[Finding]:
@@ -85,18 +85,18 @@ def check_shapes(scenario: Scenario) -> Finding:
 
 
 def _random_shapes(scenario: Scenario) -> list[str]:
-    """Compare what `world` and `initial` draw with what they must."""
+    """Compare what `simulate_truth` and `sample_initial` draw with what they must."""
     key, x = jax.random.key(0), jax.ShapeDtypeStruct((scenario.space.state_dim,), jnp.float64)
     bad = []
     try:
         truth, u = jax.eval_shape(lambda k: scenario.simulate_truth(k, TICKS), key)
         wanted = ((TICKS + 1, *x.shape), (TICKS, len(scenario.inputs)))
         if (truth.shape, u.shape) != wanted:
-            bad.append(f"world({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}")
+            bad.append(f"simulate_truth({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}")
         if scenario.sample_initial is not None:
             mean = jax.eval_shape(scenario.sample_initial, key, x)
             if mean.shape != x.shape:
-                bad.append(f"initial must give {x.shape}, gives {mean.shape}")
+                bad.append(f"sample_initial must give {x.shape}, gives {mean.shape}")
     except Exception as error:
         bad.append(f"world or initial cannot be traced by jax: {first_line(error)}")
     return bad

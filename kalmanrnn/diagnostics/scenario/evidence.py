@@ -85,7 +85,7 @@ def compiled(lowered: Any) -> Any:
 
 
 def over_worlds(scenario: Scenario, events: int) -> Any:
-    """Return `world` over a batch of keys."""
+    """Return `simulate_truth` over a batch of keys."""
     return jax.vmap(partial(world, scenario, events=events))
 
 

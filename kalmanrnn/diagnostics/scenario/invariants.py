@@ -36,9 +36,9 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
     inputs = [f"input {c.name}" for c in scenario.inputs]
     near = seen.samples
     looked = [
-        ("world's truth", seen.truth, state),
-        ("world's inputs", seen.u, inputs),
-        ("initial", seen.draws, tangent),
+        ("simulate_truth's states", seen.truth, state),
+        ("simulate_truth's inputs", seen.u, inputs),
+        ("sample_initial", seen.draws, tangent),
         ("process", seen.after, state),
         ("process near the truth", near.after, state),
         ("process_noise", seen.noise, tangent),
@@ -64,7 +64,7 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
 def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
     """Check that quaternions have length 1 and angles lie within half a turn."""
     bad, worst = [], 0.0
-    for name, values in (("process", seen.after), ("world", seen.truth)):
+    for name, values in (("process", seen.after), ("simulate_truth", seen.truth)):
         for block in scenario.space.blocks:
             part = values[..., scenario.space.state_slice(block.name)]
             if block.kind == "rotation":
@@ -117,19 +117,19 @@ def check_rest(scenario: Scenario, seen: Evidence) -> Finding:
 
 
 def check_turn(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check that process and measure do not know which way north is, as `turn` claims."""
+    """Check that process and measure do not know which way north is, as `yaw_symmetry` claims."""
     moved = np.abs(seen.samples.turned_after).max(axis=0)
     read = np.abs(seen.samples.turned_readings).max(axis=0)
     bad = [
-        f"process and turn do not commute: {tangent} is {off:.2g} off"
+        f"process and yaw_symmetry do not commute: {tangent} is {off:.2g} off"
         for tangent, off in _worst_of_each(block_names(scenario, "tangent"), moved)
     ]
     bad += [
-        f"measure and turn do not commute: {column} is {off:.2g} off"
+        f"measure and yaw_symmetry do not commute: {column} is {off:.2g} off"
         for column, off in _worst_of_each(reading_names(scenario), read)
     ]
-    cure = "turn every block and reading that has a direction, or give no turn"
-    return pass_or_fail("turn", bad, "process and measure commute with it", cure)
+    cure = "turn every block and reading that has a direction, or give no yaw_symmetry"
+    return pass_or_fail("yaw_symmetry", bad, "process and measure commute with it", cure)
 
 
 def check_origin(scenario: Scenario, seen: Evidence) -> Finding:
@@ -144,7 +144,7 @@ def check_origin(scenario: Scenario, seen: Evidence) -> Finding:
         f"{column} is {off:.3g} off when the world moves by 10 km"
         for column, off in _worst_of_each(reading_names(scenario), read)
     ]
-    cure = f'a sensor that reads {scenario.origin} itself says reads="{scenario.origin}"; where '
+    cure = f'a sensor that reads {scenario.origin} itself says observes="{scenario.origin}"; where '
     cure += 'something depends on the place, say origin=""'
     return pass_or_fail("origin", bad, "a world moved by 10 km moves its readings as much", cure)
 

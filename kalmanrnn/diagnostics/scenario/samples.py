@@ -20,7 +20,7 @@ class Samples(NamedTuple):
     after, readings: `[n, X]`, `[n, Z]` f and h. back: `[n, D]` difference(retract(x, d), x) - d.
     again: `[n, D]` what retract(x, difference(y, x)) lacks of y. tangent: `[n, D]` d.
     rest: `[n, D]` and rest_noise: `[n, D]` what a tick of dt = 0 moves and adds to variances.
-    turned_after, turned_readings: what f and h lack of commuting with `turn`, 0 without one.
+    turned_after, turned_readings: what f and h lack of commuting with `yaw_symmetry`, 0 without one.
     moved_after, moved_readings: what they lack after the origin block has moved by `shift`.
     """
 

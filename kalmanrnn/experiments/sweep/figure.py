@@ -11,7 +11,7 @@ from kalmanrnn.core.config import RunConfig
 from kalmanrnn.experiments.sweep.text import Found, only_names, subject
 from kalmanrnn.experiments.sweep.trend import Curve
 from kalmanrnn.report.style import STYLE, frame, grid, legend, logarithmic
-from kalmanrnn.report.svg import Picture, svg
+from kalmanrnn.report.svg import ReportFigure, to_svg
 from kalmanrnn.report.text import group_label
 from kalmanrnn.report.training_curve import PALETTE
 
@@ -19,7 +19,7 @@ from kalmanrnn.report.training_curve import PALETTE
 APART = 0.012
 
 
-def pictures(found: Found) -> list[Picture]:
+def pictures(found: Found) -> list[ReportFigure]:
     """Draw what there is; nothing before the first run is over."""
     if not found.curves:
         return []
@@ -33,7 +33,7 @@ def pictures(found: Found) -> list[Picture]:
     if any(not np.isfinite(v) for c in found.curves for at in c.values for v in at):
         text += " A cross at the top: the run diverged or did not learn."
     with mpl.rc_context(STYLE):
-        return [Picture(title, text, svg(draw(found), title))]
+        return [ReportFigure(title, text, to_svg(draw(found), title))]
 
 
 def draw(found: Found) -> Figure:

@@ -30,7 +30,7 @@ def trends(found: Found) -> Table:
         "least 1 %; by 5 % where there is one seed and nobody knows the spread."
     )
     header = ("figure", f"with {found.x}", "from and to")
-    return Table("Trend", note, header, rows, ("",) * len(rows), texts=len(header))
+    return Table("Trend", note, header, rows, ("",) * len(rows), text_columns=len(header))
 
 
 def along(found: Found) -> Table:
@@ -52,7 +52,9 @@ def along(found: Found) -> Table:
     if not any(row[0] for row in rows):
         header, rows, texts = header[1:], [row[1:] for row in rows], 1
     made = tuple(rows)
-    return Table(f"Error {subject(found)}", note, header, made, ("",) * len(made), texts=texts)
+    return Table(
+        f"Error {subject(found)}", note, header, made, ("",) * len(made), text_columns=texts
+    )
 
 
 def _mean(curve: Curve | None, x: float) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from kalmanrnn.filters.external.filterpy_adapter import FilterpyTeacher
-from kalmanrnn.filters.external.labels import Labels, filled, label
+from kalmanrnn.filters.external.labels import Labels, label, replace_lost
 from kalmanrnn.filters.external.run import as_filter_run
 
-__all__ = ["FilterpyTeacher", "Labels", "as_filter_run", "filled", "label"]
+__all__ = ["FilterpyTeacher", "Labels", "as_filter_run", "replace_lost", "label"]

@@ -11,15 +11,15 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.npz import read_npz, write_npz
-from kalmanrnn.filters.external.loading import Order
-from kalmanrnn.filters.external.worker import Said
+from kalmanrnn.filters.external.loading import FilterSpec
+from kalmanrnn.filters.external.worker import FilterOutput
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.scenario import Scenario
 
 VERSION = "1"
 
 
-def key_of(scenario: Scenario, order: Order, drive: Drive) -> str:
+def cache_key(scenario: Scenario, order: FilterSpec, drive: Drive) -> str:
     """Hash all that a drive's estimates depend on, but for what the teacher's file imports."""
     parts = [VERSION, scenario.name, order.function, order.sim, *order.settings]
     digest = hashlib.sha256("\0".join(parts).encode())
@@ -33,7 +33,9 @@ def key_of(scenario: Scenario, order: Order, drive: Drive) -> str:
     return digest.hexdigest()[:32]
 
 
-def cached(cache: Path | None, key: str, scenario: Scenario, drive: Drive) -> Said | None:
+def read_cache(
+    cache: Path | None, key: str, scenario: Scenario, drive: Drive
+) -> FilterOutput | None:
     """Read a drive's estimates; None where there are none, or damaged ones."""
     if cache is None:
         return None
@@ -48,10 +50,10 @@ def cached(cache: Path | None, key: str, scenario: Scenario, drive: Drive) -> Sa
         return None
     if cov is not None and cov.shape != (events, d, d):
         return None
-    return Said(mean, cov, "")
+    return FilterOutput(mean, cov, "")
 
 
-def keep(cache: Path, key: str, said: Said) -> None:
+def write_cache(cache: Path, key: str, said: FilterOutput) -> None:
     """Write a drive's estimates."""
     cache.mkdir(parents=True, exist_ok=True)
     arrays = {"mean": said.mean, "cov": said.cov}

@@ -15,9 +15,9 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.filters.external.cache import cached, keep, key_of
-from kalmanrnn.filters.external.loading import Order, make, split_spec
-from kalmanrnn.filters.external.worker import Said, run_order, run_teacher, settle
+from kalmanrnn.filters.external.cache import cache_key, read_cache, write_cache
+from kalmanrnn.filters.external.loading import FilterSpec, make_filter, split_spec
+from kalmanrnn.filters.external.worker import FilterOutput, init_worker, run_external, run_spec
 from kalmanrnn.scenarios.scenario import Scenario
 
 # Two runs of one filter over one drive; another thread count may round otherwise.
@@ -58,11 +58,11 @@ def label(
     the teacher fails costs that drive; UserError where it fails on all.
     """
     path, function = split_spec(spec)
-    order = Order(str(path), function, str(sim), tuple(settings))
+    order = FilterSpec(str(path), function, str(sim), tuple(settings))
     batch = _each(drives)
-    keys = [key_of(scenario, order, drive) for drive in batch]
-    said: list[Said | None] = [
-        cached(cache, key, scenario, drive) for key, drive in zip(keys, batch, strict=True)
+    keys = [cache_key(scenario, order, drive) for drive in batch]
+    said: list[FilterOutput | None] = [
+        read_cache(cache, key, scenario, drive) for key, drive in zip(keys, batch, strict=True)
     ]
     left = [i for i, s in enumerate(said) if s is None]
     progress(len(batch) - len(left), len(batch))
@@ -79,49 +79,49 @@ def label(
             continue
         said[left[index]] = one
         if cache is not None and not one.failure:
-            keep(cache, keys[left[index]], one)
+            write_cache(cache, keys[left[index]], one)
         done += 1
         progress(done, len(batch))
     return _gathered([s for s in said if s is not None], scenario, drives, path)
 
 
-Run = Callable[[list[Drive]], Iterator[tuple[int, Said]]]
+Run = Callable[[list[Drive]], Iterator[tuple[int, FilterOutput]]]
 
 
-def _here(scenario: Scenario, order: Order) -> Run:
+def _here(scenario: Scenario, order: FilterSpec) -> Run:
     """Run in this process, in order."""
 
-    def run(drives: list[Drive]) -> Iterator[tuple[int, Said]]:
+    def run(drives: list[Drive]) -> Iterator[tuple[int, FilterOutput]]:
         if not drives:
             return
         with jax.enable_x64(True):
-            teacher = make(order, scenario)
+            teacher = make_filter(order, scenario)
         for index, drive in enumerate(drives):
             with jax.enable_x64(True):
-                one = run_teacher(teacher, drive, scenario.space)
+                one = run_external(teacher, drive, scenario.space)
             yield index, one
 
     return run
 
 
-def _elsewhere(scenario: Scenario, order: Order, workers: int) -> Run:
+def _elsewhere(scenario: Scenario, order: FilterSpec, workers: int) -> Run:
     """Run in that many processes, as they come; the last drive when all others are done."""
     spawn = multiprocessing.get_context("spawn")
 
-    def run(drives: list[Drive]) -> Iterator[tuple[int, Said]]:
+    def run(drives: list[Drive]) -> Iterator[tuple[int, FilterOutput]]:
         if not drives:
             return
         size = min(workers, len(drives))
-        with ProcessPoolExecutor(size, mp_context=spawn, initializer=settle) as pool:
+        with ProcessPoolExecutor(size, mp_context=spawn, initializer=init_worker) as pool:
             space = scenario.space
             try:
                 first = {
-                    pool.submit(run_order, order, drive, space): index
+                    pool.submit(run_spec, order, drive, space): index
                     for index, drive in enumerate(drives[:-1])
                 }
                 for future in as_completed(first):
                     yield first[future], future.result()
-                yield len(drives) - 1, pool.submit(run_order, order, drives[-1], space).result()
+                yield len(drives) - 1, pool.submit(run_spec, order, drives[-1], space).result()
             except BrokenProcessPool as error:
                 raise UserError(
                     f"a process that ran the teacher {Path(order.path).name} died",
@@ -135,7 +135,7 @@ def _elsewhere(scenario: Scenario, order: Order, workers: int) -> Run:
     return run
 
 
-def _gathered(said: list[Said], scenario: Scenario, drives: Drive, path: Path) -> Labels:
+def _gathered(said: list[FilterOutput], scenario: Scenario, drives: Drive, path: Path) -> Labels:
     """Lay out what was said; UserError where nothing was."""
     kept = np.array([not s.failure for s in said])
     message = next((s.failure for s in said if s.failure), "")
@@ -157,7 +157,7 @@ def _gathered(said: list[Said], scenario: Scenario, drives: Drive, path: Path) -
     return Labels(mean, cov if whole else None, kept, int(np.sum(~kept)), message)
 
 
-def filled(labels: Labels, drives: Drive) -> tuple[Labels, Drive]:
+def replace_lost(labels: Labels, drives: Drive) -> tuple[Labels, Drive]:
     """Put kept drives in the place of lost ones, so that a set keeps its size."""
     rows = np.arange(len(labels.kept))
     good = rows[labels.kept]
@@ -177,7 +177,7 @@ def _each(drives: Drive) -> list[Drive]:
     return [jax.tree.map(lambda a, i=i: exact(a[i]), blind) for i in range(len(blind.t))]
 
 
-def _check_forgetful(first: Said | None, again: Said, path: Path) -> None:
+def _check_forgetful(first: FilterOutput | None, again: FilterOutput, path: Path) -> None:
     """Refuse a teacher whose init leaves something of the drive before."""
     if first is None or first.mean is None:
         return

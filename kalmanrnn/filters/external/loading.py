@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.scenarios.scenario import Scenario, load
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
 
-class Order(NamedTuple):
+class FilterSpec(NamedTuple):
     """What a worker needs to make the teacher; plain and hashable.
 
     sim, settings: how to load the scenario again, for a `make_filter` that takes one.
@@ -48,31 +48,31 @@ def split_spec(spec: str) -> tuple[Path, str]:
     return Path(path), function
 
 
-def make(order: Order, scenario: Scenario | None) -> Any:
+def make_filter(spec: FilterSpec, scenario: Scenario | None) -> Any:
     """Execute the teacher's file and make the teacher."""
-    path = Path(order.path)
+    path = Path(spec.path)
     try:
-        function = getattr(_module(path), order.function, None)
+        function = getattr(_module(path), spec.function, None)
         if not callable(function):
             raise UserError(
-                f"{path.name} has no function {order.function}",
+                f"{path.name} has no function {spec.function}",
                 why="the part behind the colon names a function that returns the filter",
-                cure=f"put `def {order.function}(scenario):` into {path}",
+                cure=f"put `def {spec.function}(scenario):` into {path}",
                 code=USAGE,
             )
-        teacher = function(*_wanted(function, order, scenario))
+        teacher = function(*_wanted(function, spec, scenario))
     except UserError:
         raise
     except Exception as error:
         raise UserError(
             f"the teacher {path.name} cannot be made",
-            why=told(error),
+            why=describe_error(error),
             cure=f"mend it: {path}",
         ) from error
     for name in ("init", "step"):
         if not callable(getattr(teacher, name, None)):
             raise UserError(
-                f"the teacher that {order.function} returns has no {name}",
+                f"the teacher that {spec.function} returns has no {name}",
                 why="a teacher has init(belief) and step(packet)",
                 cure=f"give {type(teacher).__name__} a method {name}, as in examples/my_filter.py",
             )
@@ -99,13 +99,13 @@ def takes_scenario(function: Any) -> bool:
     return any(p.kind in kinds and (p.default is p.empty or p.name == "scenario") for p in known)
 
 
-def _wanted(function: Any, order: Order, scenario: Scenario | None) -> Sequence[Scenario]:
+def _wanted(function: Any, order: FilterSpec, scenario: Scenario | None) -> Sequence[Scenario]:
     if not takes_scenario(function):
         return ()
-    return (scenario if scenario is not None else load(order.sim, order.settings),)
+    return (scenario if scenario is not None else load_scenario(order.sim, order.settings),)
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Say what was raised and in which line of which file, the user's if it is known."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parent)]

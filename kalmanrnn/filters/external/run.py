@@ -12,7 +12,7 @@ import numpy as np
 from kalmanrnn.core.datatypes import Belief, Drive
 from kalmanrnn.filters.ekf import FilterEstimate, ekf
 from kalmanrnn.filters.external.labels import Labels
-from kalmanrnn.filters.rollout import in_batches
+from kalmanrnn.filters.rollout import map_batches
 from kalmanrnn.scenarios.scenario import Scenario
 
 CHUNK = 128
@@ -38,7 +38,7 @@ def as_filter_run(scenario: Scenario, labels: Labels, drives: Drive) -> FilterEs
     cov = labels.cov
     given = _Given(drives.t, drives._replace(truth=None), labels.mean, cov)
     with jax.enable_x64(True):
-        run = in_batches(_compiled(scenario), given, CHUNK)  # pyright: ignore[reportArgumentType]
+        run = map_batches(_compiled(scenario), given, CHUNK)  # pyright: ignore[reportArgumentType]
     return run._replace(mean=np.asarray(labels.mean), cov=run.cov if cov is None else cov)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.state_space import StateSpace
-from kalmanrnn.filters.external.loading import Order, make, told
+from kalmanrnn.filters.external.loading import FilterSpec, describe_error, make_filter
 
 # A quaternion that a filter renormalises now and then is this close to length 1.
 UNIT = 1e-3
 
 
-class Said(NamedTuple):
+class FilterOutput(NamedTuple):
     """What a teacher said over a drive, or why it could not.
 
     mean: `[E, X]`, or None. cov: `[E, D, D]`, or None. failure: empty where all went well.
@@ -31,16 +31,16 @@ class Said(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _made(order: Order) -> Any:
-    return make(order, None)
+def _made(order: FilterSpec) -> Any:
+    return make_filter(order, None)
 
 
-def run_order(order: Order, drive: Drive, space: StateSpace) -> Said:
+def run_spec(order: FilterSpec, drive: Drive, space: StateSpace) -> FilterOutput:
     """Run the ordered teacher over a drive; the file is loaded once in each process."""
-    return run_teacher(_made(order), drive, space)
+    return run_external(_made(order), drive, space)
 
 
-def run_teacher(teacher: Any, drive: Drive, space: StateSpace) -> Said:
+def run_external(teacher: Any, drive: Drive, space: StateSpace) -> FilterOutput:
     """Hand a drive's events to a teacher one by one."""
     means, covs = [], []
     try:
@@ -53,10 +53,10 @@ def run_teacher(teacher: Any, drive: Drive, space: StateSpace) -> Said:
             means.append(mean)
             covs.append(cov)
     except (Exception, SystemExit) as error:
-        return Said(None, None, told(error))
+        return FilterOutput(None, None, describe_error(error))
     if any(c is None for c in covs) and any(c is not None for c in covs):
-        return Said(None, None, "it gives a covariance at some events and none at others")
-    return Said(np.stack(means), None if covs[0] is None else np.stack(covs), "")
+        return FilterOutput(None, None, "it gives a covariance at some events and none at others")
+    return FilterOutput(np.stack(means), None if covs[0] is None else np.stack(covs), "")
 
 
 def _read(said: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
@@ -94,7 +94,7 @@ def _read(said: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
     return mean, cov
 
 
-def settle() -> None:
+def init_worker() -> None:
     """Leave Ctrl-C to the parent and the accelerator alone; a teacher's jax is float64."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["JAX_PLATFORMS"] = "cpu"

@@ -14,11 +14,11 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.binding.belief import first_belief, start_time
+from kalmanrnn.logs.binding.initial_belief import first_belief, start_time
 from kalmanrnn.logs.binding.position_fixes import fixes_of
 from kalmanrnn.logs.binding.truth import truth_at
-from kalmanrnn.logs.recording.align import cut, fill, interpolate, merge, thin
 from kalmanrnn.logs.recording.recording import Recording
+from kalmanrnn.logs.recording.time_alignment import cut, fill, interpolate, merge, thin
 from kalmanrnn.scenarios.scenario import Scenario
 
 FEWEST_EVENTS = 10
