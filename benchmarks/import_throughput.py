@@ -12,8 +12,8 @@ from pathlib import Path
 import common
 import numpy as np
 
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.readers.source import open_log
 
 QUESTION = "sensor_msgs/Imu messages per second from MCAP, and peak memory among large clouds"
 CLOUD_BYTES = 1 << 20

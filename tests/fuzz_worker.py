@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.readers.source import open_log
 from kalmanrnn.logs.recording.recording import load_recording
 
 MEMORY_BYTES = 1 << 30

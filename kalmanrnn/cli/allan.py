@@ -37,7 +37,7 @@ class AllanFlags:
 
 
 def allan(args: Sequence[str]) -> int:
-    """Print an IMU's noise figures; write them and a picture where asked."""
+    """Print an IMU's noise estimate_imu_noise; write them and a picture where asked."""
     flags = parse(AllanFlags, args, prog="kalmanrnn allan")
     if flags.to_s is not None and flags.to_s <= flags.from_s:
         raise UserError(
@@ -53,10 +53,15 @@ def allan(args: Sequence[str]) -> int:
     if flags.out is not None:
         require_parent(flags.out)
     from kalmanrnn.core.progress import ProgressBar
-    from kalmanrnn.diagnostics.logs.imu_noise import code_line, figures, sheet, write_yaml
+    from kalmanrnn.diagnostics.logs.imu_noise import (
+        estimate_imu_noise,
+        format_sim_argument,
+        format_summary,
+        write_yaml,
+    )
 
     with ProgressBar(1) as meter:
-        found = figures(
+        found = estimate_imu_noise(
             flags.log,
             topic=flags.topic,
             span=(flags.from_s, flags.to_s),
@@ -64,14 +69,14 @@ def allan(args: Sequence[str]) -> int:
             accel_unit=flags.accel_unit,
             progress=lambda done, total: meter.step(done, "read", f"of {total} messages"),
         )
-    print("\n".join(sheet(found)))
+    print("\n".join(format_summary(found)))
     if flags.out is not None:
         write_yaml(found, flags.out)
         print(f"\nwritten: {flags.out}")
     if flags.plot is not None:
-        from kalmanrnn.diagnostics.logs.allan_figure import draw
+        from kalmanrnn.diagnostics.logs.allan_figure import draw_allan
 
-        draw(found, flags.plot)
+        draw_allan(found, flags.plot)
         print(f"picture: {flags.plot}")
-    print(f"\nfor a sim file:\n{code_line(found)}")
+    print(f"\nfor a sim file:\n{format_sim_argument(found)}")
     return OK

@@ -33,23 +33,23 @@ def inspect(args: Sequence[str]) -> int:
 
         check_figure(flags.plot)
     from kalmanrnn.core.progress import ProgressBar
-    from kalmanrnn.diagnostics.logs.check_log import judge
-    from kalmanrnn.diagnostics.logs.facts import gather
-    from kalmanrnn.diagnostics.logs.summary import as_json, sheet
-    from kalmanrnn.logs.readers.source import open_log
+    from kalmanrnn.diagnostics.logs.checks import check_log
+    from kalmanrnn.diagnostics.logs.facts import collect_facts
+    from kalmanrnn.diagnostics.logs.summary import format_summary, to_json
+    from kalmanrnn.logs.readers.open_log import open_log
 
     source = open_log(flags.log)
     with ProgressBar(sum(t.count for t in source.topics)) as meter:
-        facts = gather(source, lambda done, total: meter.step(done, "read", "messages"))
-    findings = judge(facts)
+        facts = collect_facts(source, lambda done, total: meter.step(done, "read", "messages"))
+    findings = check_log(facts)
     if flags.plot is not None:
-        from kalmanrnn.diagnostics.logs.figure import draw
+        from kalmanrnn.diagnostics.logs.log_figure import draw_log
 
-        draw(facts, flags.plot)
+        draw_log(facts, flags.plot)
     if flags.json:
-        print(json.dumps(as_json(facts, findings)))
+        print(json.dumps(to_json(facts, findings)))
         return OK
-    print("\n".join(sheet(facts, findings)))
+    print("\n".join(format_summary(facts, findings)))
     if flags.plot is not None:
         print(f"\npicture: {flags.plot}")
     return OK

@@ -46,7 +46,7 @@ def predict(args: Sequence[str]) -> int:
     choose_device(flags.device)
     from kalmanrnn.experiments.on_logs import open_log_run, write_predictions
     from kalmanrnn.experiments.on_logs import run_estimator as run_over
-    from kalmanrnn.logs.writers.write import check_suffix
+    from kalmanrnn.logs.writers.estimates import check_suffix
 
     check_suffix(flags.out)
     one = open_log_run(open_run(flags.run), flags.log, flags.map, flags.sim)

@@ -13,7 +13,7 @@ import numpy as np
 from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_external
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.data.log_segments import Split, filter_log, split_logs
-from kalmanrnn.logs.binding.bind import Log, bind, with_log_noise
+from kalmanrnn.logs.binding.bind import BoundLog, bind, with_logged_noise
 from kalmanrnn.logs.recording.recording import Recording, load_recording, save_recording
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
@@ -26,7 +26,7 @@ class LogDataset(NamedTuple):
     """
 
     scenario: Scenario
-    logs: dict[str, Log]
+    logs: dict[str, BoundLog]
     split: Split
 
 
@@ -49,7 +49,7 @@ def load_log_dataset(config: RunConfig, folder: Path) -> LogDataset:
         )
     check_distinct(recordings)
     first = recordings[0][1]
-    scenario, _ = with_log_noise(scenario_for_log(config.sim, config.set, first), first)
+    scenario, _ = with_logged_noise(scenario_for_log(config.sim, config.set, first), first)
     whole, logs = [], {}
     for name, recording in recordings:
         logs[name] = log = bind(scenario, recording)

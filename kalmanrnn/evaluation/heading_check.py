@@ -6,18 +6,18 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kalmanrnn.evaluation.estimates import Estimates
-from kalmanrnn.logs.binding.position_fixes import Fixes
+from kalmanrnn.logs.binding.position_fixes import PositionFixes
 from kalmanrnn.logs.recording.time_alignment import interpolate
-from kalmanrnn.logs.writers.estimates import HEADINGS, pose_of
+from kalmanrnn.logs.writers.estimates import HEADINGS, pose_from_state
 from kalmanrnn.scenarios.scenario import Scenario
 
-MOVING_M_S = 0.5
+MIN_COURSE_M_S = 0.5
 LOST_DEG = 30.0
 FEWEST = 20
 
 
 def heading_errors(
-    scenario: Scenario, fixes: Fixes | None, t: np.ndarray, tracks: dict[str, Estimates]
+    scenario: Scenario, fixes: PositionFixes | None, t: np.ndarray, tracks: dict[str, Estimates]
 ) -> dict[str, float]:
     """Return each track's median angle between heading and course [deg], on a log of one drive.
 
@@ -27,7 +27,7 @@ def heading_errors(
     if fixes is None or not _has_heading(scenario):
         return {}
     velocity = interpolate(t, fixes.t, fixes.velocity)
-    moving = np.linalg.norm(velocity, axis=1) > MOVING_M_S
+    moving = np.linalg.norm(velocity, axis=1) > MIN_COURSE_M_S
     if moving.sum() < FEWEST:
         return {}
     course = np.arctan2(velocity[:, 1], velocity[:, 0])
@@ -35,7 +35,9 @@ def heading_errors(
     for name, track in tracks.items():
         mean = track.mean[0]
         if track.blocks is None and np.isfinite(mean).all() and name != "dead_reckoning":
-            ahead = Rotation.from_quat(pose_of(scenario, mean).quaternion).apply([1.0, 0.0, 0.0])
+            ahead = Rotation.from_quat(pose_from_state(scenario, mean).quaternion).apply(
+                [1.0, 0.0, 0.0]
+            )
             off = np.arctan2(ahead[:, 1], ahead[:, 0]) - course
             off = np.abs((off + np.pi) % (2 * np.pi) - np.pi)
             found[name] = float(np.degrees(np.median(off[moving])))

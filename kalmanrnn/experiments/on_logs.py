@@ -23,8 +23,8 @@ from kalmanrnn.experiments.train_and_evaluate import (
     run_external,
     scenario_and_student,
 )
-from kalmanrnn.logs.binding.bind import Log, bind
-from kalmanrnn.logs.binding.position_fixes import fixes_of
+from kalmanrnn.logs.binding.bind import BoundLog, bind
+from kalmanrnn.logs.binding.position_fixes import find_fixes
 from kalmanrnn.logs.recording.recording import Recording, load_recording
 from kalmanrnn.report.text import LABELS
 from kalmanrnn.training.fit import Trained, check_improved, fit
@@ -38,7 +38,7 @@ class LogRun(NamedTuple):
     """A run's student on one log: what it is called, the log, its student on that log's noise."""
 
     name: str
-    log: Log
+    log: BoundLog
     trained: Trained
 
 
@@ -176,7 +176,7 @@ def evaluate_log(
 
     def remark(tracks: dict[str, Estimates]) -> list[str]:
         t = log.start - log.recording.start + np.asarray(log.drive.t)[0]
-        fixes = fixes_of(log.scenario, log.recording)
+        fixes = find_fixes(log.scenario, log.recording)
         return heading_note(heading_errors(log.scenario, fixes, t, tracks), LABELS)
 
     info["notes"], info["map"] = list(log.notes), log.recording.map.strip()

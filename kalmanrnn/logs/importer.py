@@ -8,27 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion.clock import Timed, clean, settle
+from kalmanrnn.logs.conversion.clock import TimedTopic, clean, to_common_clock
 from kalmanrnn.logs.conversion.convert import (
-    gps_of_columns,
-    imu_of_columns,
-    imu_units,
-    own_stream,
-    streams_of_topic,
+    apply_imu_units,
+    convert_topic,
+    custom_stream,
+    gps_from_columns,
+    imu_from_columns,
 )
-from kalmanrnn.logs.conversion.local_frame import on_earth, snapped, to_local
-from kalmanrnn.logs.conversion.read_sections import gather, sections
-from kalmanrnn.logs.conversion.reference import reference_stream, tie
-from kalmanrnn.logs.guessing.guess import guess_map
-from kalmanrnn.logs.mapping.layout import GpsMap, LogMap
-from kalmanrnn.logs.mapping.mapping import map_text, parse_map
+from kalmanrnn.logs.conversion.local_frame import check_geodetic, regularise, to_local
+from kalmanrnn.logs.conversion.read_sections import named_sections, read_sections
+from kalmanrnn.logs.conversion.reference import align_to_gps, reference_stream
+from kalmanrnn.logs.guessing.guess_map import guess_map
+from kalmanrnn.logs.mapping.parse import map_text, parse_map
+from kalmanrnn.logs.mapping.schema import GpsMap, LogMap
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.readers.source import open_log
 from kalmanrnn.logs.recording.geodesy import Origin
 from kalmanrnn.logs.recording.recording import Recording, Stream, load_recording
 
 # A gap is called one where it is that many times the usual step.
-GAP = 5.0
+GAP_FACTOR = 5.0
 
 
 def import_log(
@@ -39,7 +39,7 @@ def import_log(
 ) -> Recording:
     """Read a log as its map says, or as can be guessed; a drive file comes back as it is.
 
-    A drive file holds the map that it was made with; `map_file` means nothing to it.
+    A drive file holds the map that it was converted with; `map_file` means nothing to it.
     """
     path = Path(path)
     if not path.exists():
@@ -50,49 +50,49 @@ def import_log(
         return load_recording(path)
     # A log may hold any numbers; what overflows becomes NaN, and is left out and counted.
     with np.errstate(over="ignore", invalid="ignore"):
-        return _imported(path, map_file and Path(map_file), progress)
+        return _import(path, map_file and Path(map_file), progress)
 
 
-def _imported(path: Path, map_file: Path | None, progress: Callable[[int, int], None]) -> Recording:
+def _import(path: Path, map_file: Path | None, progress: Callable[[int, int], None]) -> Recording:
     source, have, guessed = open_log(path), {}, []
     if map_file is None:
         text, have = guess_map(source, progress)
-        name, guessed = "the guessed map", _comments(text)
+        name, guessed = "the guessed map", _guess_notes(text)
     else:
         name, text = map_file.name, map_text(map_file)
     layout = parse_map(name, text)
-    readings, notes = gather(source, layout, progress, have)
-    timed, more = settle(readings, layout)
-    recording = recording_of(timed, layout)
+    readings, notes = read_sections(source, layout, progress, have)
+    timed, more = to_common_clock(readings, layout)
+    recording = build_recording(timed, layout)
     return recording._replace(notes=(*notes, *guessed, *more, *recording.notes), map=text)
 
 
-def _comments(text: str) -> list[str]:
+def _guess_notes(text: str) -> list[str]:
     """Return what a guessed map says of its own guesses, its first line left out."""
     lines = [line.partition("# ")[2] for line in text.splitlines()[1:]]
     return [f"guessed: {line}" for line in lines if line]
 
 
-def recording_of(timed: dict[str, Timed], layout: LogMap) -> Recording:
+def build_recording(timed: dict[str, TimedTopic], layout: LogMap) -> Recording:
     """Convert readings on one clock; `timed` by the topics' or files' names."""
     streams, notes, origin = [], [], None
-    for role, section in sections(layout):
+    for role, section in named_sections(layout):
         topic = timed[section.topic or section.file]
-        made, said = _converted(role, topic, layout)
-        notes += said
-        for stream in made:
-            stream, said = _mended(stream, topic.name, section.delay_s)
-            notes += said
+        converted, more = _convert(role, topic, layout)
+        notes += more
+        for stream in converted:
+            stream, more = _clean(stream, topic.name, section.delay_s)
+            notes += more
             if isinstance(section, GpsMap):
-                stream, said = snapped(stream, topic.name, section.period_s)
-                notes += said
+                stream, more = regularise(stream, topic.name, section.period_s)
+                notes += more
             if role == "gps" and stream.name == "gps":
                 stream, origin, world = to_local(stream)
                 notes.append(world)
             streams.append(stream)
-            notes += rates(stream)
-    reference, origin, said = _reference(timed, layout, streams, origin)
-    said += overlaps([*streams, *([reference] if reference else [])])
+            notes += describe_rate(stream)
+    reference, origin, more = _reference(timed, layout, streams, origin)
+    more += check_overlap([*streams, *([reference] if reference else [])])
     start = min(float(s.t[0]) for s in streams)
     moved = [s._replace(t=s.t - start) for s in streams]
     return Recording(
@@ -100,36 +100,36 @@ def recording_of(timed: dict[str, Timed], layout: LogMap) -> Recording:
         streams=tuple(moved),
         reference=reference and reference._replace(t=reference.t - start),
         origin=origin,
-        notes=tuple(dict.fromkeys([*notes, *said])),
+        notes=tuple(dict.fromkeys([*notes, *more])),
         reference_note=layout.reference.note if layout.reference else "",
         lever_arm_m=tuple(layout.gps.lever_arm_m) if layout.gps else (0.0, 0.0, 0.0),  # pyright: ignore[reportArgumentType]
         first=layout.first,
     )
 
 
-def _converted(role: str, topic: Timed, layout: LogMap) -> tuple[list[Stream], list[str]]:
+def _convert(role: str, topic: TimedTopic, layout: LogMap) -> tuple[list[Stream], list[str]]:
     """Turn one section's readings into streams; fixes stay degrees, checked."""
     if role in layout.streams:
-        return own_stream(role, topic, layout.streams[role])
+        return custom_stream(role, topic, layout.streams[role])
     if topic.type == "csv":
-        made, notes = {"imu": imu_of_columns, "gps": gps_of_columns}[role](topic, layout)
+        converted, notes = {"imu": imu_from_columns, "gps": gps_from_columns}[role](topic, layout)
     else:
-        made, notes = streams_of_topic(role, topic, layout)
+        converted, notes = convert_topic(role, topic, layout)
     if role == "imu":
         assert layout.imu is not None
         axes = layout.imu.axes or layout.body(None)
         if topic.type == "px4/sensor_combined" or not np.allclose(axes.matrix, np.eye(3)):
             name = axes.name if layout.imu.axes or layout.frame else "forward-right-down"
             notes = [*notes, f"{topic.name}: axes {name} turned into forward-left-up"]
-        stream, said = imu_units(made[0], layout)
-        made, notes = [stream], notes + [s.replace("imu:", f"{topic.name}:") for s in said]
+        stream, more = apply_imu_units(converted[0], layout)
+        converted, notes = [stream], notes + [s.replace("imu:", f"{topic.name}:") for s in more]
     if role == "gps":
-        stream, said = on_earth(made[0], topic.name)
-        made, notes = [stream, *made[1:]], notes + said
-    return made, notes
+        stream, more = check_geodetic(converted[0], topic.name)
+        converted, notes = [stream, *converted[1:]], notes + more
+    return converted, notes
 
 
-def _mended(stream: Stream, name: str, delay_s: float) -> tuple[Stream, list[str]]:
+def _clean(stream: Stream, name: str, delay_s: float) -> tuple[Stream, list[str]]:
     """Sort, leave out, move earlier; notes name the topic or file."""
     stream, notes = clean(stream, name)
     if delay_s:
@@ -139,20 +139,20 @@ def _mended(stream: Stream, name: str, delay_s: float) -> tuple[Stream, list[str
 
 
 def _reference(
-    timed: dict[str, Timed], layout: LogMap, streams: list[Stream], origin: Origin | None
+    timed: dict[str, TimedTopic], layout: LogMap, streams: list[Stream], origin: Origin | None
 ) -> tuple[Stream | None, Origin | None, list[str]]:
     section = layout.reference
     if section is None:
         return None, origin, []
     names = section.topic or (section.file,)
     found, origin = reference_stream([timed[n] for n in names], layout, origin)
-    stream, notes = _mended(found.stream, ", ".join(names), section.delay_s)
+    stream, notes = _clean(found.stream, ", ".join(names), section.delay_s)
     gps = next((s for s in streams if s.name == "gps"), None)
-    stream, said = tie(found._replace(stream=stream), gps)
-    return stream, origin, notes + said
+    stream, more = align_to_gps(found._replace(stream=stream), gps)
+    return stream, origin, notes + more
 
 
-def overlaps(streams: list[Stream]) -> list[str]:
+def check_overlap(streams: list[Stream]) -> list[str]:
     """Refuse an IMU, GPS and reference that share no time: UserError; note the same of others."""
     notes = []
     for i, one in enumerate(streams):
@@ -174,14 +174,14 @@ def overlaps(streams: list[Stream]) -> list[str]:
     return notes
 
 
-def rates(stream: Stream) -> list[str]:
+def describe_rate(stream: Stream) -> list[str]:
     """Say a stream's usual rate, and where readings are missing."""
     steps = np.diff(stream.t)
     if not steps.size:
         return [f"{stream.name}: a single reading"]
     usual = float(np.median(steps))
     notes = [f"{stream.name}: {len(stream.t)} readings at {1 / usual:.3g} Hz"]
-    long = int((steps > GAP * usual).sum())
+    long = int((steps > GAP_FACTOR * usual).sum())
     if long:
         notes.append(f"{stream.name}: {long} gaps, up to {steps.max():.2f} s")
     return notes

@@ -11,13 +11,13 @@ from scipy.spatial.transform import Rotation
 
 from kalmanrnn.cli.inspect_log import inspect
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.diagnostics.logs.agreement import heading_of, turn_rates
-from kalmanrnn.diagnostics.logs.check_log import judge
-from kalmanrnn.diagnostics.logs.facts import gather
-from kalmanrnn.diagnostics.logs.figure import draw, envelope
-from kalmanrnn.diagnostics.logs.signals import judge_mount
-from kalmanrnn.diagnostics.logs.summary import as_json, sheet
-from kalmanrnn.diagnostics.logs.topics import GYRO, gps_of, imu_of, triple
+from kalmanrnn.diagnostics.logs.checks import check_log
+from kalmanrnn.diagnostics.logs.facts import collect_facts
+from kalmanrnn.diagnostics.logs.imu_checks import check_mounting
+from kalmanrnn.diagnostics.logs.imu_consistency import estimate_mounting_yaw, turn_rates
+from kalmanrnn.diagnostics.logs.log_figure import draw_log, envelope
+from kalmanrnn.diagnostics.logs.summary import format_summary, to_json
+from kalmanrnn.diagnostics.logs.topics import GYRO, find_triple, read_gps_topic, read_imu_topic
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared logs are not here")
@@ -66,7 +66,7 @@ def odometry(name="/odom", **options):
 
 
 def gps(name="/fix", *, again=1, swap=False, zero=False, sigma=0.9, status=0, **options):
-    """Fixes of a slow circle; `again`: how often each is said."""
+    """PositionFixes of a slow circle; `again`: how often each is said."""
     t = START + np.arange(600) / 5.0
     s = (np.arange(600) // again * again) / 5.0
     latitude = 48.0 + 1e-4 * np.sin(0.05 * s)
@@ -85,7 +85,7 @@ def gps(name="/fix", *, again=1, swap=False, zero=False, sigma=0.9, status=0, **
 
 
 def findings(*those, **options):
-    return judge(gather(source(*those, **options)))
+    return check_log(collect_facts(source(*those, **options)))
 
 
 def about(found, text):
@@ -108,11 +108,11 @@ def test_a_good_log_has_no_problem():
 def test_every_right_angled_mount_is_found(rotation):
     """All 24, from gravity and from how the forces go with the speed."""
     mount = np.rint(rotation.as_matrix())
-    r = imu_of(imu(mount=mount))
+    r = read_imu_topic(imu(mount=mount))
     t, speed, _ = motion(rate_hz=20.0)
-    heading = heading_of(r.readings.log_t, r.gyro, r.accel, t, speed)
-    assert heading.sure
-    found = judge_mount("imu", r.gyro, r.accel, heading)
+    mounting_yaw = estimate_mounting_yaw(r.readings.log_t, r.gyro, r.accel, t, speed)
+    assert mounting_yaw.is_reliable
+    found = check_mounting("imu", r.gyro, r.accel, mounting_yaw)
     if np.array_equal(mount, np.eye(3)):
         assert found.command == ""
     elif np.array_equal(mount, np.diag([1, -1, -1])):
@@ -177,7 +177,7 @@ def test_stamps_that_are_zero_or_frozen_ask_for_log_time():
         r = imu()._replace(stamp_t=stamps)
         found = findings(r)
         assert "clock: log" in [f.command for f in found]
-        assert gather(source(r)).pace["/imu"].clock == "log"
+        assert collect_facts(source(r)).timings["/imu"].clock == "log"
 
 
 def test_stamps_twice_or_backwards_are_counted():
@@ -208,13 +208,13 @@ def test_clocks_that_do_not_overlap_are_found():
 def test_gaps_are_counted_and_placed():
     t, *_ = motion()
     t = t + 2.5 * (t > START + 60)
-    facts = gather(source(imu(t=t)))
-    pace = facts.pace["/imu"]
-    assert pace.rate_hz == pytest.approx(50.0, rel=1e-6)
-    assert pace.gaps == 1
-    assert pace.gap_s == pytest.approx(2.52, abs=1e-6)
-    assert pace.gap_at == pytest.approx(60.0, abs=0.03)
-    assert about(judge(facts), "long gaps up to 2.5 s").command.startswith("window:")
+    facts = collect_facts(source(imu(t=t)))
+    timings = facts.timings["/imu"]
+    assert timings.rate_hz == pytest.approx(50.0, rel=1e-6)
+    assert timings.gaps == 1
+    assert timings.gap_s == pytest.approx(2.52, abs=1e-6)
+    assert timings.gap_at == pytest.approx(60.0, abs=0.03)
+    assert about(check_log(facts), "long gaps up to 2.5 s").command.startswith("window:")
 
 
 def test_numbers_that_are_none_empty_topics_slashes_and_two_imus_are_found():
@@ -245,7 +245,7 @@ def test_spread_at_rest_is_measured():
     )
     still = odometry()
     still.fields["twist.twist.linear.x"][:] = 0.0
-    (found,) = gather(source(r, still)).gps_facts
+    (found,) = collect_facts(source(r, still)).summarise_gps
     assert found.standing_s == pytest.approx(t[-1] - t[0], abs=0.2)
     # 1200 draws tell a standard deviation to 2 %.
     assert found.spread_m[0] == pytest.approx(0.5, rel=0.08)
@@ -265,13 +265,13 @@ def test_spread_at_rest_is_measured():
 )
 def test_gyros_are_known_by_many_names(names):
     fields = {n: np.zeros(2) for n in ["t", "accel_x", *names[::-1], "weight"]}
-    assert triple(fields, GYRO) == names
+    assert find_triple(fields, GYRO) == names
 
 
 def test_receivers_integers_are_degrees():
     fields = {"lat": np.array([473977419.0] * 2), "lon": np.array([85455942.0] * 2)}
     fields |= {"alt": np.array([488004.0] * 2), "fix_type": np.array([3.0, 2.0])}
-    found = gps_of(
+    found = read_gps_topic(
         readings("vehicle_gps_position", "px4/vehicle_gps_position", fields, np.arange(2.0))
     )
     np.testing.assert_allclose(found.geodetic[0], [47.3977419, 8.5455942, 488.004])
@@ -281,20 +281,20 @@ def test_receivers_integers_are_degrees():
 
 def test_a_log_of_nothing_known_still_has_its_table(tmp_path):
     r = readings("/battery", "x/msg/Battery", {"volts": np.ones(20)}, np.arange(20.0))
-    facts = gather(source(r, empty=("/empty",)))
-    found = judge(facts)
-    lines = sheet(facts, found)
+    facts = collect_facts(source(r, empty=("/empty",)))
+    found = check_log(facts)
+    lines = format_summary(facts, found)
     assert any(line.startswith("/battery") and " 20 " in line for line in lines)
     assert any("no IMU" in line for line in lines)
-    draw(facts, tmp_path / "nothing.svg")
+    draw_log(facts, tmp_path / "nothing.svg")
     text = (tmp_path / "nothing.svg").read_text()
     assert "/battery" in text
     assert "altitude" not in text
-    nothing = gather(source(empty=("/empty",)))
-    assert json.loads(json.dumps(as_json(nothing, judge(nothing))))["topics"][0]["count"] == 0
+    nothing = collect_facts(source(empty=("/empty",)))
+    assert json.loads(json.dumps(to_json(nothing, check_log(nothing))))["topics"][0]["count"] == 0
 
 
-def broken(r, rng):
+def break_at_gaps(r, rng):
     """The readings cut short, with holes, constants, or stamps that make no sense."""
     n = int(rng.choice([0, 1, 2, 3, 12, 200, 600]))
     t, stamps = r.log_t[:n].copy(), r.stamp_t[:n].copy()
@@ -320,22 +320,22 @@ def test_no_log_is_too_broken_to_be_inspected(tmp_path):
     rng = np.random.default_rng(0)
     whole = [imu(), odometry(), gps()]
     for trial in range(150):
-        those = [broken(r, rng) for r in whole if rng.random() < 0.8]
-        facts = gather(source(*those, kind=["ros1", "ulog", "csv"][trial % 3]))
-        found = judge(facts)
+        those = [break_at_gaps(r, rng) for r in whole if rng.random() < 0.8]
+        facts = collect_facts(source(*those, kind=["ros1", "ulog", "csv"][trial % 3]))
+        found = check_log(facts)
         assert all(f.what and f.evidence for f in found)
-        assert len(sheet(facts, found)) >= 3 + len(those)
-        json.dumps(as_json(facts, found), allow_nan=False)
+        assert len(format_summary(facts, found)) >= 3 + len(those)
+        json.dumps(to_json(facts, found), allow_nan=False)
         if trial % 30 == 0:
-            draw(facts, tmp_path / "broken.png")
+            draw_log(facts, tmp_path / "break_at_gaps.png")
 
 
 def test_json_says_null_where_nothing_is_known():
-    facts = gather(source(imu(), gps(sigma=0.0)))
-    text = json.dumps(as_json(facts, judge(facts)), allow_nan=False)
+    facts = collect_facts(source(imu(), gps(sigma=0.0)))
+    text = json.dumps(to_json(facts, check_log(facts)), allow_nan=False)
     read = json.loads(text)
     assert read["gps"][0]["spread_m"] == [None, None]
-    assert read["topics"][0]["pace"]["rate_hz"] == pytest.approx(50.0, rel=1e-6)
+    assert read["topics"][0]["timings"]["rate_hz"] == pytest.approx(50.0, rel=1e-6)
     assert {"level", "name", "what", "evidence", "cure", "command"} == set(read["findings"][0])
 
 
@@ -358,7 +358,7 @@ def test_a_figure_of_an_unknown_format_is_refused_before_reading():
 
 @needs_data
 def test_husky(capsys, tmp_path):
-    """What is known of this bag: a rotated IMU, a slash, two gaps, nothing to judge by."""
+    """What is known of this bag: a rotated IMU, a slash, two gaps, nothing to check_log by."""
     picture = tmp_path / "husky.png"
     assert inspect([str(SHARED / "husky_bag" / "husky.bag"), "--plot", str(picture)]) == 0
     out = capsys.readouterr().out

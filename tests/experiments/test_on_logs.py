@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import one, recording_of
+from helpers import build_recording, one
 
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.config import LogsConfig
@@ -24,7 +24,7 @@ from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
 from kalmanrnn.evaluation.innovations import collect_innovations, innovation_stats
 from kalmanrnn.evaluation.outages import outage_errors
 from kalmanrnn.logs.binding.bind import bind
-from kalmanrnn.logs.binding.position_fixes import fixes_of
+from kalmanrnn.logs.binding.position_fixes import find_fixes
 from kalmanrnn.logs.recording.recording import save_recording
 
 SMALL = [
@@ -44,7 +44,7 @@ def long_drive(drives):
 def log_file(scenario, long_drive, tmp_path_factory):
     """A minute of a robot as a drive file, nobody knowing the truth."""
     path = tmp_path_factory.mktemp("log") / "minute.npz"
-    save_recording(path, recording_of(scenario("linear"), long_drive)._replace(reference=None))
+    save_recording(path, build_recording(scenario("linear"), long_drive)._replace(reference=None))
     return path
 
 
@@ -59,7 +59,7 @@ def run(log_file, tmp_path_factory):
 
 def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     sim = scenario("linear")
-    drive = one(bind(sim, recording_of(sim, long_drive)).drive)
+    drive = one(bind(sim, build_recording(sim, long_drive)).drive)
     whole = filter_log(sim, "ekf", "log", drive)
     parts = split_logs([whole], LogsConfig(test_share=0.5, test_gap_s=5.0))
     z = [part.drive.packets.z for each in parts for part in each]
@@ -82,8 +82,8 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
 
 def test_logs_that_share_readings_are_refused(scenario, long_drive):
     sim = scenario("linear")
-    one_log = recording_of(sim, long_drive)
-    other = recording_of(
+    one_log = build_recording(sim, long_drive)
+    other = build_recording(
         sim, long_drive._replace(packets=long_drive.packets._replace(z=long_drive.packets.z + 1.0))
     )
     check_distinct([("a", one_log), ("b", other)])
@@ -243,14 +243,14 @@ def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
     """The truth faces the way it goes; turned by a quarter it does not."""
     sim = scenario(name)
     drive = one(drives(name, count=4, seconds=60.0 if name == "rover" else 12.0), 1)
-    log = bind(sim, recording_of(sim, drive, first=_first_of(sim, drive)))
-    fixes = fixes_of(sim, log.recording)
+    log = bind(sim, build_recording(sim, drive, first=_first_of(sim, drive)))
+    fixes = find_fixes(sim, log.recording)
     truth = log.drive.truth[0]
     turned = np.array([sim.turn(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])
     tracks = {"true": Estimates(truth[None]), "lost": Estimates(turned[None])}
     t = log.start - log.recording.start + log.drive.t[0]
     found = heading_errors(sim, fixes, t, tracks)
-    # Fixes of a metre, one or two seconds apart, tell the course of a slow rover roughly.
+    # PositionFixes of a metre, one or two seconds apart, tell the course of a slow rover roughly.
     assert found["true"] < 20.0
     assert found["lost"] == pytest.approx(90.0, abs=20.0)
     assert "lost in heading" in heading_note(found, {})[0]

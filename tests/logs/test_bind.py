@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import one, recording_of
+from helpers import build_recording, one
 
 from kalmanrnn.core.errors import DATA, UserError
 from kalmanrnn.core.state_space import Block, StateSpace
@@ -12,7 +12,7 @@ from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.binding.initial_heading import find_heading
 from kalmanrnn.logs.binding.truth import truth_at
 from kalmanrnn.logs.recording.recording import Stream, load_recording, save_recording
-from kalmanrnn.logs.recording.time_alignment import fill, merge
+from kalmanrnn.logs.recording.time_alignment import fill_gaps, merge_times
 
 
 @pytest.mark.parametrize("name", ["imu_gps", "rover", "linear", "lorenz"])
@@ -22,7 +22,7 @@ def test_a_simulated_drive_comes_back(scenario, drives, name):
     first = {
         b.name: tuple(drive.belief.mean[sim.space.state_slice(b.name)]) for b in sim.space.blocks
     }
-    recording = recording_of(sim, drive, first=first)
+    recording = build_recording(sim, drive, first=first)
     log = bind(sim, recording)
     back = one(log.drive)
     # imu_gps may start later, once it is fast enough for a course.
@@ -41,7 +41,7 @@ def test_a_simulated_drive_comes_back(scenario, drives, name):
 
 def test_a_drive_file_keeps_everything(scenario, drives, tmp_path):
     sim = scenario("rover")
-    recording = recording_of(sim, one(drives("rover", count=4, seconds=12.0)))
+    recording = build_recording(sim, one(drives("rover", count=4, seconds=12.0)))
     recording = recording._replace(
         notes=("a", "b"), first={"heading": (0.1,)}, map="imu: {}\n", lever_arm_m=(0.1, 0.2, 0.3)
     )
@@ -77,13 +77,13 @@ def test_events_are_known_without_looking_ahead():
     rng = np.random.default_rng(0)
     t = np.cumsum(rng.exponential(0.3, 60))
     for end in (10, 30, 59):
-        whole, _ = fill(t, 0.2)
-        part, _ = fill(t[:end], 0.2)
+        whole, _ = fill_gaps(t, 0.2)
+        part, _ = fill_gaps(t[:end], 0.2)
         np.testing.assert_array_equal(whole[: len(part)], part)
 
 
 def test_readings_near_each_other_share_an_event():
-    t, index = merge([np.array([0.0, 0.1, 0.2]), np.array([0.004, 0.15, 0.152])], 0.005)
+    t, index = merge_times([np.array([0.0, 0.1, 0.2]), np.array([0.004, 0.15, 0.152])], 0.005)
     np.testing.assert_allclose(t, [0.0, 0.1, 0.15, 0.152, 0.2])
     np.testing.assert_array_equal(index[0], [0, 1, 4])
     np.testing.assert_array_equal(index[1], [0, 2, 3])
@@ -92,7 +92,7 @@ def test_readings_near_each_other_share_an_event():
 def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
     sim = scenario("linear")
     drive = one(drives("linear", count=4, seconds=12.0))
-    recording = recording_of(sim, drive)
+    recording = build_recording(sim, drive)
     stream = recording.streams[-1]
     variance = np.full(stream.values.shape, 4.0)
     variance[0] = np.nan
@@ -107,7 +107,7 @@ def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
 
 def test_columns_may_stand_in_any_order(scenario, drives):
     sim = scenario("linear")
-    recording = recording_of(sim, one(drives("linear", count=4, seconds=12.0)))
+    recording = build_recording(sim, one(drives("linear", count=4, seconds=12.0)))
     stream = recording.streams[-1]
     turned = stream._replace(values=stream.values[:, ::-1], channels=stream.channels[::-1])
     others = recording.streams[:-1]
@@ -118,7 +118,7 @@ def test_columns_may_stand_in_any_order(scenario, drives):
 
 def test_a_gap_that_no_filter_is_carried_through_is_refused(scenario, drives):
     sim = scenario("linear")
-    recording = recording_of(sim, one(drives("linear", count=4, seconds=12.0)))
+    recording = build_recording(sim, one(drives("linear", count=4, seconds=12.0)))
     late = [s._replace(t=np.where(s.t > 6, s.t + 1e6, s.t)) for s in recording.streams]
     with pytest.raises(UserError, match="nothing was read for 1000000 s") as caught:
         bind(sim, recording._replace(streams=tuple(late)))
@@ -131,7 +131,7 @@ def test_a_heading_that_the_log_does_not_tell_is_taken_for_unknown(scenario, dri
     drive = one(drives("rover", count=4, seconds=12.0))
     seen = drive.packets.seen & [False, True]
     packets = drive.packets._replace(u=np.zeros_like(drive.packets.u), seen=seen)
-    still = recording_of(sim, drive._replace(packets=packets))
+    still = build_recording(sim, drive._replace(packets=packets))
     values = np.zeros_like(still.streams[2].values)
     streams = (still.streams[0], still.streams[2]._replace(values=values))
     log = bind(sim, still._replace(streams=streams))
@@ -142,7 +142,7 @@ def test_a_heading_that_the_log_does_not_tell_is_taken_for_unknown(scenario, dri
 def test_what_a_log_lacks_is_named(scenario, drives):
     sim = scenario("rover")
     drive = one(drives("rover", count=4, seconds=12.0))
-    recording = recording_of(sim, drive)
+    recording = build_recording(sim, drive)
     with pytest.raises(UserError, match="no wheel_left, wheel_right") as caught:
         bind(sim, recording._replace(streams=recording.streams[1:]))
     assert caught.value.code == DATA

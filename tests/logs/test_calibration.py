@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from kalmanrnn.cli.allan import allan
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.logs.calibration.allan import allan_deviation, fit_noise, fitted_deviation
-from kalmanrnn.logs.calibration.stationary import standing
+from kalmanrnn.logs.calibration.stationary import select_stationary
 from kalmanrnn.logs.recording.recording import Recording, Stream, save_recording
 from kalmanrnn.scenarios.sensors import Imu
 
@@ -63,7 +63,7 @@ def test_white_noise_falls_with_a_slope_of_a_half():
 def test_known_noise_is_found_within_a_tenth(density, walk, seed):
     curve = allan_deviation(at_rest(density, walk, seconds=3 * 3600, seed=seed), 50.0)
     found = fit_noise(curve, 3 * 3600)
-    assert found.walk_told
+    assert found.walk_observable
     assert found.density.mean() == pytest.approx(density, rel=0.02)
     # Its standard error is said to be 3 % (three axes); a tenth is three of them.
     assert found.walk_error < 0.035
@@ -102,11 +102,11 @@ def test_a_short_log_does_not_tell_a_random_walk():
     for seed in range(10):
         x = at_rest(1e-3, 2e-5, seconds=300, seed=seed)
         found = fit_noise(allan_deviation(x, 50.0), 300)
-        assert not found.walk_told
+        assert not found.walk_observable
         assert found.density.mean() == pytest.approx(1e-3, rel=0.1)
         # Nor is one seen where there is none.
         white = at_rest(1e-3, 0.0, rate_hz=10, seed=seed)
-        assert not fit_noise(allan_deviation(white, 10.0), 7200).walk_told
+        assert not fit_noise(allan_deviation(white, 10.0), 7200).walk_observable
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,7 +121,7 @@ def test_flicker_is_a_flat_part_and_no_random_walk(seed):
         x += lfilter([1], [1, -keep], steps, axis=0)
     curve = allan_deviation(x, rate_hz)
     found = fit_noise(curve, seconds)
-    assert not found.walk_told
+    assert not found.walk_observable
     assert (found.instability > 1e-4).all()
     # The three terms follow the whole curve where it is well known.
     assert found.misfit < 0.15
@@ -172,13 +172,13 @@ def test_a_tilt_without_noise_is_a_move_too():
     gyro, accel = at_rest(1e-3, 0.0, seconds=60), G + at_rest(1e-2, 0.0, seconds=60)
     accel[2000:] += [1.0, 0.0, 0.0]
     with pytest.raises(UserError, match="moves"):
-        standing(np.arange(3000) / 50, gyro, accel, log="log")
+        select_stationary(np.arange(3000) / 50, gyro, accel, log="log")
 
 
 def test_a_drifting_bias_is_no_move():
     gyro = at_rest(1e-3, 2e-5, seconds=4 * 3600, rate_hz=20)
     accel = G + at_rest(1e-2, 2e-4, seconds=4 * 3600, rate_hz=20)
-    rest = standing(np.arange(len(gyro)) / 20, gyro, accel, log="log")
+    rest = select_stationary(np.arange(len(gyro)) / 20, gyro, accel, log="log")
     assert rest.rate_hz == pytest.approx(20)
     assert rest.notes == ()
 
@@ -199,7 +199,7 @@ def test_gaps_and_uneven_steps_are_stated():
     t = np.arange(n) / 50
     t[1000:] += 3.0
     t[3000:] += 0.1
-    rest = standing(t, gyro, accel, log="log")
+    rest = select_stationary(t, gyro, accel, log="log")
     assert len(rest.gyro) == 4000
     assert "only the longest stretch" in rest.notes[1]
     assert "uneven: 2 of 4999" in rest.notes[0]
@@ -209,11 +209,11 @@ def test_useless_readings_are_refused():
     gyro, accel = at_rest(1e-3, 0.0, seconds=60), G + at_rest(1e-2, 0.0, seconds=60)
     t = np.arange(3000) / 50
     with pytest.raises(UserError, match="too short"):
-        standing(t[:100], gyro[:100], accel[:100], log="log")
+        select_stationary(t[:100], gyro[:100], accel[:100], log="log")
     with pytest.raises(UserError, match="never changes"):
-        standing(t, np.zeros((3000, 3)), accel, log="log")
+        select_stationary(t, np.zeros((3000, 3)), accel, log="log")
     with pytest.raises(UserError, match="moves"):
-        standing(t, np.random.default_rng(0).normal(size=(3000, 3)), accel, log="log")
+        select_stationary(t, np.random.default_rng(0).normal(size=(3000, 3)), accel, log="log")
 
 
 def test_units_of_gravity_are_found(tmp_path):

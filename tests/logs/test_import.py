@@ -24,7 +24,7 @@ from kalmanrnn.core.errors import UserError
 from kalmanrnn.logs import importer
 from kalmanrnn.logs.conversion import extrinsics
 from kalmanrnn.logs.importer import import_log
-from kalmanrnn.logs.mapping.mapping import parse_map
+from kalmanrnn.logs.mapping.parse import parse_map
 from kalmanrnn.logs.recording import geodesy
 from kalmanrnn.logs.recording.recording import check_stream, load_recording, save_recording
 
@@ -268,7 +268,7 @@ def shaken(seconds=80.0, seed=0):
     return t, u + 0.05 * rng.normal(size=u.shape), speed, turn
 
 
-@pytest.mark.parametrize("R", extrinsics.right_turns(), ids=str)
+@pytest.mark.parametrize("R", extrinsics.axis_rotations(), ids=str)
 def test_any_upright_mount_is_found(imported, R):
     """Wheels tell forward; without them the least turn brings up to z, and says what is open."""
     t, u, speed, turn = shaken()
@@ -311,10 +311,10 @@ def test_an_attitude_tells_degrees_from_radians():
     angle = 0.8 * np.sin(t)
     still = 0 * t
     q = np.stack([still, still, np.sin(angle / 2), np.cos(angle / 2)], axis=-1)
-    rate = extrinsics.rate_of_attitude(t, q)
+    rate = extrinsics.attitude_rate(t, q)
     gyro = np.stack([still, still, 0.8 * np.cos(t)], axis=-1)
-    assert extrinsics.gyro_unit_of(gyro, rate, t) == "rad/s"
-    assert extrinsics.gyro_unit_of(np.degrees(gyro), rate, t) == "deg/s"
+    assert extrinsics.guess_gyro_unit(gyro, rate, t) == "rad/s"
+    assert extrinsics.guess_gyro_unit(np.degrees(gyro), rate, t) == "deg/s"
 
 
 def test_the_window_counts_from_the_start_of_the_log(imported):

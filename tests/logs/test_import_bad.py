@@ -10,7 +10,7 @@ from kalmanrnn.core.errors import DATA, MISSING, UserError
 from kalmanrnn.logs import importer
 from kalmanrnn.logs.binding.bind import bind
 from kalmanrnn.logs.importer import import_log
-from kalmanrnn.logs.readers.source import open_log
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.scenarios.scenario import load_scenario
 
 T = EPOCH + np.arange(0, 10, 0.01)

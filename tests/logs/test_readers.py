@@ -10,10 +10,10 @@ import pytest
 from bags import imu, mixed, store, write_bag
 from helpers import TEST_DATA
 
-from kalmanrnn.logs.readers import wire
+from kalmanrnn.logs.readers import ros_wire as wire
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import Readings, Source, no_progress
-from kalmanrnn.logs.readers.source import open_log
-from kalmanrnn.logs.readers.wire_layout import Coding
+from kalmanrnn.logs.readers.ros_wire_layout import Encoding
 
 HUSKY = TEST_DATA / "husky_bag" / "husky_60s.bag"
 ULOG = TEST_DATA / "px4_ulog" / "sample_log_small.ulg"
@@ -98,14 +98,14 @@ def test_only_what_every_message_has_is_a_field():
     raws = [
         bytes(types.serialize_cdr(mixed(types.types, i), "own_msgs/msg/Mixed")) for i in range(60)
     ]
-    coding = Coding(types, "own_msgs/msg/Mixed", cdr=True)
-    fields = wire.decode(coding, raws)
+    encoding = Encoding(types, "own_msgs/msg/Mixed", cdr=True)
+    fields = wire.decode(encoding, raws)
     assert {"on", "small", "wide", "triple", "last"} <= fields.keys()
     assert "counts" not in fields
     np.testing.assert_array_equal(fields["wide"], 0.5 * np.arange(60))
     np.testing.assert_array_equal(fields["last"], np.arange(60))
     # Messages with equal lists all have them.
-    alike = wire.decode(coding, raws[3::12])
+    alike = wire.decode(encoding, raws[3::12])
     assert alike["counts"].shape == (5, 3)
 
 
@@ -116,14 +116,14 @@ def test_fast_way_is_taken_and_agrees_with_the_slow_one(monkeypatch):
         bytes(types.serialize_cdr(imu(types.types, i, frames[i % 2]), "sensor_msgs/msg/Imu"))
         for i in range(200)
     ]
-    coding = Coding(types, "sensor_msgs/msg/Imu", cdr=True)
+    encoding = Encoding(types, "sensor_msgs/msg/Imu", cdr=True)
     asked = []
-    slow = wire._slow
-    monkeypatch.setattr(wire, "_slow", lambda *a: asked.append(1) or slow(*a))
-    fast = wire.decode(coding, raws)
+    slow = wire._decode_one
+    monkeypatch.setattr(wire, "_decode_one", lambda *a: asked.append(1) or slow(*a))
+    fast = wire.decode(encoding, raws)
     assert len(asked) < 12
     monkeypatch.setattr(wire, "layout_of", lambda *a: None)
-    one_by_one = wire.decode(coding, raws)
+    one_by_one = wire.decode(encoding, raws)
     assert len(asked) > 200
     assert fast.keys() == one_by_one.keys()
     assert all(np.array_equal(fast[k], one_by_one[k]) for k in fast)
@@ -134,10 +134,10 @@ def test_a_wrong_layout_is_noticed(monkeypatch):
     raws = [
         bytes(types.serialize_cdr(imu(types.types, i), "sensor_msgs/msg/Imu")) for i in range(9)
     ]
-    coding = Coding(types, "sensor_msgs/msg/Imu", cdr=True)
-    right = wire.decode(coding, raws)
+    encoding = Encoding(types, "sensor_msgs/msg/Imu", cdr=True)
+    right = wire.decode(encoding, raws)
     # A layout that takes x for y must not be believed.
-    real = wire.layout_of(coding, raws[0])
+    real = wire.layout_of(encoding, raws[0])
     assert real is not None
     names = list(real.numbers.names or ())
     x, y = names.index("linear_acceleration.x"), names.index("linear_acceleration.y")
@@ -147,7 +147,7 @@ def test_a_wrong_layout_is_noticed(monkeypatch):
     size = real.numbers.itemsize
     swapped = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
     monkeypatch.setattr(wire, "layout_of", lambda *a: real._replace(numbers=swapped))
-    again = wire.decode(coding, raws)
+    again = wire.decode(encoding, raws)
     np.testing.assert_array_equal(again["linear_acceleration.x"], right["linear_acceleration.x"])
 
 
@@ -156,8 +156,8 @@ def test_big_endian_messages_are_read(tmp_path):
     raw = bytes(
         types.serialize_cdr(imu(types.types, 7), "sensor_msgs/msg/Imu", little_endian=False)
     )
-    coding = Coding(types, "sensor_msgs/msg/Imu", cdr=True)
-    assert wire.decode(coding, [raw])["linear_acceleration.x"] == [7.0]
+    encoding = Encoding(types, "sensor_msgs/msg/Imu", cdr=True)
+    assert wire.decode(encoding, [raw])["linear_acceleration.x"] == [7.0]
 
 
 def test_long_lists_are_no_fields(tmp_path):
@@ -169,7 +169,7 @@ def test_long_lists_are_no_fields(tmp_path):
     raws = [
         bytes(types.serialize_cdr(make(np.zeros(n), n), "own_msgs/msg/Scan")) for n in (300, 300)
     ]
-    fields = wire.decode(Coding(types, "own_msgs/msg/Scan", cdr=True), raws)
+    fields = wire.decode(Encoding(types, "own_msgs/msg/Scan", cdr=True), raws)
     assert fields.keys() == {"n"}
 
 

@@ -14,8 +14,8 @@ from kalmanrnn.core import extras
 from kalmanrnn.core.errors import DATA as DATA_CODE
 from kalmanrnn.core.errors import MISSING, UserError
 from kalmanrnn.logs.readers import rosbag
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.readers.source import open_log
 
 HUSKY = TEST_DATA / "husky_bag" / "husky_60s.bag"
 ULOG = TEST_DATA / "px4_ulog" / "sample_log_small.ulg"

@@ -14,7 +14,7 @@ from bags import write_bag
 from helpers import ROOT, TEST_DATA
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.readers.source import open_log
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.recording.recording import Recording, Stream, save_recording
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds memory as Linux does")

@@ -7,7 +7,12 @@ from logmaking import read_log
 from kalmanrnn.core.errors import DATA, MISSING, UserError
 from kalmanrnn.data.outages import with_outages
 from kalmanrnn.logs.recording import geodesy
-from kalmanrnn.logs.recording.align import cut, fill, snap, thin
+from kalmanrnn.logs.recording.time_alignment import (
+    fill_gaps,
+    regularise_stamps,
+    split_into_ticks,
+    thin,
+)
 from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.simulate import simulate
 
@@ -143,7 +148,7 @@ def test_ticks_add_up_to_the_time_between_events():
     rng = np.random.default_rng(0)
     t = np.cumsum(rng.uniform(0.005, 0.02, 2000))
     events = np.sort(rng.uniform(t[0], t[-1], 60))
-    u, dt = cut(events, t, rng.normal(size=(2000, 6)))
+    u, dt = split_into_ticks(events, t, rng.normal(size=(2000, 6)))
     assert u.shape == (*dt.shape, 6)
     # float64 seconds up to 25: rounding is 4e-15 each.
     np.testing.assert_allclose(dt.sum(axis=1)[:-1], np.diff(events), atol=1e-12)
@@ -154,7 +159,7 @@ def test_ticks_add_up_to_the_time_between_events():
 def test_an_event_splits_the_tick_it_falls_into():
     """Straight-line readings: a tick's input is the line's value at its middle, wherever cut."""
     t = np.arange(0, 1.01, 0.1)
-    u, dt = cut(np.array([0.05, 0.42, 0.7]), t, 3.0 * t[:, None])
+    u, dt = split_into_ticks(np.array([0.05, 0.42, 0.7]), t, 3.0 * t[:, None])
     np.testing.assert_allclose(dt[0], [0.05, 0.1, 0.1, 0.1, 0.02], atol=1e-12)
     np.testing.assert_allclose(dt[1, :3], [0.08, 0.1, 0.1], atol=1e-12)
     np.testing.assert_allclose(u[0, :, 0], 3 * np.array([0.075, 0.15, 0.25, 0.35, 0.41]))
@@ -166,7 +171,7 @@ def test_fast_fixes_are_thinned_and_gaps_filled():
     t = np.concatenate([np.arange(10) * 0.1, [1.9]])
     used = thin(t, 0.15)
     np.testing.assert_allclose(t[used], [0, 0.2, 0.4, 0.6, 0.8, 1.9])
-    times, seen = fill(t[used], 0.2)
+    times, seen = fill_gaps(t[used], 0.2)
     np.testing.assert_allclose(times[seen], t[used])
     assert np.diff(times).min() > 0.2 - 1e-9
     assert np.diff(times).max() < 0.4
@@ -177,7 +182,7 @@ def test_jittery_stamps_return_to_the_receivers_clock():
     rng = np.random.default_rng(1)
     epochs = np.delete(np.arange(600), [50, 51, 300])
     true = 46000.0 + 0.099998 * epochs
-    even, found = snap(true + rng.uniform(-0.03, 0.03, len(true)), 0.1)
+    even, found = regularise_stamps(true + rng.uniform(-0.03, 0.03, len(true)), 0.1)
     np.testing.assert_array_equal(found - found[0], epochs)
     # A line through 597 stamps that wander by 17 ms: 2 ms at its ends, three deviations.
     np.testing.assert_allclose(even, true, atol=5e-3)

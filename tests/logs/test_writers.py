@@ -9,14 +9,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.writers.mcap import TOPIC, matrices
-from kalmanrnn.logs.writers.write import (
+from kalmanrnn.logs.writers.estimates import (
     pose_covariance,
-    pose_of,
+    pose_from_state,
     write_estimates,
     write_mcap,
     write_tum,
 )
+from kalmanrnn.logs.writers.mcap import TOPIC, matrices
 
 START = 1432235498.088910051
 
@@ -95,7 +95,7 @@ def test_tum_keeps_stamps_and_poses(scenario, tmp_path):
 def test_planar_robots_lie_flat_and_turn_about_up(scenario):
     s = scenario("rover")
     _, mean, _ = states(s)
-    position, quaternion, velocity = pose_of(s, mean)
+    position, quaternion, velocity = pose_from_state(s, mean)
     assert velocity is None
     assert (position[:, 2] == 0).all()
     yaw = Rotation.from_quat(quaternion).as_euler("ZYX")
@@ -106,7 +106,7 @@ def test_planar_robots_lie_flat_and_turn_about_up(scenario):
 def test_a_scenario_without_heading_never_turns(scenario):
     s = scenario("linear")
     _, mean, _ = states(s)
-    poses = pose_of(s, mean)
+    poses = pose_from_state(s, mean)
     assert (poses.quaternion == [0, 0, 0, 1]).all()
     np.testing.assert_array_equal(poses.velocity[:, :2], mean[:, 2:])
 
@@ -129,7 +129,7 @@ def test_mcap_is_one_odometry_topic_with_the_twist_in_body_axes(scenario, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["e.mcap"]
     messages = odometry(tmp_path / "e.mcap")
     assert len(messages) == len(t)
-    poses = pose_of(s, mean)
+    poses = pose_from_state(s, mean)
     body = Rotation.from_quat(poses.quaternion).inv().apply(poses.velocity)
     at = s.space.tangent_slice("position")
     for i, (stamp, m) in enumerate(messages):
@@ -157,7 +157,7 @@ def test_a_covariance_in_body_axes_is_turned_into_the_worlds(scenario):
         for b in s.space.blocks
     )
     _, mean, cov = states(s)
-    q = pose_of(s, mean).quaternion
+    q = pose_from_state(s, mean).quaternion
     turned = pose_covariance(replace(s, space=StateSpace(blocks)), q, cov)
     plain = pose_covariance(s, q, cov)
     R = Rotation.from_quat(q).as_matrix()

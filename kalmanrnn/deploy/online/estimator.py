@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.deploy.online.input_buffer import ROOM, Inputs
-from kalmanrnn.logs.binding.bind import CLOSEST, LONGEST_GAP_S
-from kalmanrnn.logs.binding.initial_belief import check_gravity, levelled
+from kalmanrnn.deploy.online.input_buffer import CAPACITY, InputBuffer
+from kalmanrnn.logs.binding.bind import MAX_GAP_S, MIN_INTERVAL_SHARE
+from kalmanrnn.logs.binding.initial_belief import attitude_from_gravity, check_gravity
 from kalmanrnn.logs.recording.geodesy import Origin, geodetic_to_enu
-from kalmanrnn.logs.recording.time_alignment import SLACK
+from kalmanrnn.logs.recording.time_alignment import GAP_SLACK
 from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.stepping import Held, ahead, answer
 from kalmanrnn.models.student import Normaliser, Student, first_carry
@@ -33,7 +33,7 @@ SAME_S = 1e-6
 DROPPED = ("late", "ahead", "early", "unstarted", "old", "thinned")
 
 
-class Newest(NamedTuple):
+class StateEstimate(NamedTuple):
     """What is believed now: seconds of the newest message, state `[X]` in the world, float64."""
 
     t: float
@@ -53,7 +53,7 @@ class Event(NamedTuple):
     used: tuple[float, ...]
 
 
-class Stepper:
+class OnlineEstimator:
     """Run a trained student message by message; times in seconds on one clock, any origin.
 
     `dropped` counts what was not used: "late" (more than max_delay_s), "ahead" (of the newest
@@ -89,7 +89,7 @@ class Stepper:
         self._place = slice(0, 0)
         if scenario.origin:
             self._place = scenario.space.state_slice(scenario.origin)
-        self._inputs = Inputs(len(scenario.inputs))
+        self._inputs = InputBuffer(len(scenario.inputs))
         self._first: np.ndarray | None = None
         self._origin = np.zeros(0)
         self._earth: Origin | None = None
@@ -101,7 +101,7 @@ class Stepper:
         self._since_live = 0
 
     @classmethod
-    def load(cls, run: str | Path, *, max_delay_s: float = 0.5) -> Stepper:
+    def load(cls, run: str | Path, *, max_delay_s: float = 0.5) -> OnlineEstimator:
         """Load a run's student; UserError where there is none, or it is damaged."""
         folder = open_run(Path(run))
         config = folder.config()
@@ -132,7 +132,7 @@ class Stepper:
         self._first = state.astype(np.float32)
         self._events, self._readings, self._waiting = [], [], []
         self._thinned, self._newest = set(), -np.inf
-        self._inputs = Inputs(len(self.scenario.inputs))
+        self._inputs = InputBuffer(len(self.scenario.inputs))
         self._live, self._earth = None, None
         self.dropped = dict.fromkeys(self.dropped, 0)
 
@@ -149,14 +149,14 @@ class Stepper:
         heading_rad: of the body's forward axis, from east towards north.
         """
         check_gravity(np.asarray(accel, float))
-        attitude = levelled(np.asarray(accel, float), heading_rad)
+        attitude = attitude_from_gravity(np.asarray(accel, float), heading_rad)
         self.start(attitude=attitude, position=position, velocity=velocity)
 
-    def on_imu(self, t: float, gyro: Any, accel: Any) -> Newest | None:
+    def on_imu(self, t: float, gyro: Any, accel: Any) -> StateEstimate | None:
         """Take an IMU reading [rad/s], [m/s^2], forward, left, up; return what is believed now."""
         return self.on_input(t, (*gyro, *accel))
 
-    def on_input(self, t: float, values: Any) -> Newest | None:
+    def on_input(self, t: float, values: Any) -> StateEstimate | None:
         """Take the scenario's inputs `[U]`; return what is believed now, None before the start.
 
         ValueError for what is not finite or has another size.
@@ -166,7 +166,7 @@ class Stepper:
             return self._now()
         if not (np.isfinite(t) and np.isfinite(values).all()):
             raise ValueError(f"inputs must be finite, got {values} at {t}")
-        if self._events and t - self._newest > LONGEST_GAP_S:
+        if self._events and t - self._newest > MAX_GAP_S:
             raise ValueError(
                 f"the clock jumped from {self._newest} to {t} s: call start() to begin anew"
             )
@@ -181,20 +181,20 @@ class Stepper:
             self._go_on()
         return self._now()
 
-    def on_gps(self, t: float, position: Any) -> Newest | None:
+    def on_gps(self, t: float, position: Any) -> StateEstimate | None:
         """Take a GPS position east, north, up [m] in the local world, valid at t."""
         return self.on("gps", t, position)
 
     def on_gps_geodetic(
         self, t: float, latitude: float, longitude: float, altitude_m: float
-    ) -> Newest | None:
+    ) -> StateEstimate | None:
         """Take a fix in degrees and metres; the first one is the local world's origin."""
         if self._earth is None:
             self._earth = Origin(latitude, longitude, altitude_m)
         place = np.array([[latitude, longitude, altitude_m]])
         return self.on_gps(t, geodetic_to_enu(self._earth, place)[0])
 
-    def on(self, sensor: str, t: float, reading: Any) -> Newest | None:
+    def on(self, sensor: str, t: float, reading: Any) -> StateEstimate | None:
         """Take a reading of a correcting sensor, valid at t; return what is believed now.
 
         ValueError for a sensor that the scenario has not, a wrong size, or what is not finite.
@@ -227,11 +227,11 @@ class Stepper:
         return self._now()
 
     @property
-    def last_event(self) -> Newest | None:
+    def last_event(self) -> StateEstimate | None:
         """What was believed at the newest event, after its measurements."""
         if not self._events:
             return None
-        return Newest(self._events[-1].t, self._world(self._events[-1].held.mean))
+        return StateEstimate(self._events[-1].t, self._world(self._events[-1].held.mean))
 
     def _take(self, t: float, index: int, z: np.ndarray) -> None:
         """Put a reading where it belongs; go back first if it is older than what was taken in."""
@@ -248,18 +248,21 @@ class Stepper:
             self._readings.append(reading)
             self._use(*reading)
         self._since_live = -1
-        if len(self._events) > ROOM:
+        if len(self._events) > CAPACITY:
             self._forget()
 
     def _use(self, t: float, index: int, z: np.ndarray) -> None:
         """Take a reading in, later than all before it: into the newest event, or a new one."""
-        if t - self._used()[index] < CLOSEST / self.scenario.sensors[index].rate_hz - SAME_S:
+        if (
+            t - self._used()[index]
+            < MIN_INTERVAL_SHARE / self.scenario.sensors[index].rate_hz - SAME_S
+        ):
             self._thinned.add((t, index))
             return
         self._thinned.discard((t, index))
         # An event at which nothing is seen stands only if nothing comes for two periods.
         while self._events and not self._events[-1].seen.any():
-            if self._events[-1].t + (1 - SLACK) * self._period <= t:
+            if self._events[-1].t + (1 - GAP_SLACK) * self._period <= t:
                 break
             self._events.pop()
         seen = np.zeros(len(self._names), bool)
@@ -282,7 +285,7 @@ class Stepper:
         """Put events at which nothing is seen into a gap that reaches to t."""
         if not self._events:
             return
-        extra = int((t - self._events[-1].t) / self._period + SLACK) - 1
+        extra = int((t - self._events[-1].t) / self._period + GAP_SLACK) - 1
         start = self._events[-1].t
         for k in range(1, extra + 1):
             nothing = np.zeros(len(self._names), bool)
@@ -311,7 +314,7 @@ class Stepper:
         if not self.student.predicts or self._newest <= last.t:
             self._live = last.held.mean
         elif self._since_live == len(self._events) and self._inputs.count > 1:
-            u, dt = self._padded(*self._inputs.newest_tick(), size=1)
+            u, dt = self._padded(*self._inputs.last_tick(), size=1)
             self._live = self._ahead(self._live, u, dt)
         else:
             u, dt = self._ticks(last.t, self._newest)
@@ -349,8 +352,8 @@ class Stepper:
         state[self._place] += self._origin
         return state
 
-    def _now(self) -> Newest | None:
-        return None if self._live is None else Newest(self._newest, self._world(self._live))
+    def _now(self) -> StateEstimate | None:
+        return None if self._live is None else StateEstimate(self._newest, self._world(self._live))
 
     def _forget(self) -> None:
         """Drop inputs, events and readings that nothing can go back to any more."""
@@ -364,7 +367,7 @@ class Stepper:
         settled = {key for key in self._thinned if key[0] < oldest}
         self._thinned -= settled
         self.dropped["thinned"] += len(settled)
-        self._inputs.forget(oldest)
+        self._inputs.drop_before(oldest)
         self._since_live = -1
 
 

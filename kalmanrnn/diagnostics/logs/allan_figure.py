@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 
 from kalmanrnn.diagnostics.figure_file import AXES, save_figure
 from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, ImuNoise, walk_unit
-from kalmanrnn.logs.calibration.allan import Curve, Noise, fitted_deviation
+from kalmanrnn.logs.calibration.allan import AllanCurve, NoiseFit, fitted_deviation
 from kalmanrnn.report.style import STYLE, frame, grid
 
 
-def draw(found: ImuNoise, path: Path) -> None:
+def draw_allan(found: ImuNoise, path: Path) -> None:
     """Draw both sensors, axis by axis, on logarithmic axes."""
     with mpl.rc_context(STYLE):
         figure, axes = grid(2, height=3.9)
@@ -23,7 +23,7 @@ def draw(found: ImuNoise, path: Path) -> None:
             n = found.noise[name]
             ax.set_title(name)
             text = f"N = {n.density.mean():.3g} {unit}/√Hz"
-            if n.walk_told:
+            if n.walk_observable:
                 text += f"\nK = {n.walk.mean():.3g} {walk_unit(name).replace('sqrt(Hz)', '√Hz')}"
             ax.text(0.97, 0.97, text, transform=ax.transAxes, ha="right", va="top")
             frame(ax, x="averaging time [s]", y=f"Allan deviation [{unit}]")
@@ -34,7 +34,7 @@ def draw(found: ImuNoise, path: Path) -> None:
         save_figure(figure, path)
 
 
-def _panel(ax: Axes, curve: Curve, noise: Noise) -> None:
+def _panel(ax: Axes, curve: AllanCurve, noise: NoiseFit) -> None:
     fitted = fitted_deviation(noise, curve.tau)
     for i, (name, colour) in enumerate(zip("xyz", AXES, strict=True)):
         ax.loglog(curve.tau, curve.deviation[:, i], color=colour, lw=1.6, label=name)
@@ -47,7 +47,7 @@ def _panel(ax: Axes, curve: Curve, noise: Noise) -> None:
     white = fitted_deviation(mean, curve.tau)[:, 0]
     low, high = 0.7 * curve.deviation.min(), 1.4 * curve.deviation.max()
     ax.loglog(curve.tau, white, color="0.4", lw=0.8, ls=":", label="N / √τ")
-    if noise.walk_told:
+    if noise.walk_observable:
         walk = noise.walk.mean() * np.sqrt(curve.tau / 3)
         ax.loglog(curve.tau, walk, color="0.4", lw=0.8, ls="-.", label="K √(τ/3)")
     ax.set_ylim(low, high)

@@ -1,4 +1,4 @@
-"""Gather what a log holds: every topic's pace, and the sensors among them."""
+"""Gather what a log holds: every topic's timings, and the sensors among them."""
 
 from __future__ import annotations
 
@@ -7,43 +7,48 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.diagnostics.logs.gnss import GpsFacts, gps_facts
-from kalmanrnn.diagnostics.logs.timing import Offset, Pace, offset_of, pace_of
+from kalmanrnn.diagnostics.logs.gnss import GpsSummary, summarise_gps
+from kalmanrnn.diagnostics.logs.timing import (
+    ClockOffset,
+    TopicTiming,
+    measure_offset,
+    measure_timing,
+)
 from kalmanrnn.diagnostics.logs.topics import (
     GpsTopic,
     ImuTopic,
     MotionTopic,
-    gps_of,
-    imu_of,
-    is_truth,
-    motion_of,
+    is_reference,
+    read_gps_topic,
+    read_imu_topic,
+    read_motion_topic,
     times,
 )
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic, no_progress
 
 # Messages that are large and tell nothing here: only their count is shown.
-HEAVY = ("Image", "PointCloud", "LaserScan", "OccupancyGrid", "Costmap", "Marker", "Octomap")
+LARGE_TYPES = ("Image", "PointCloud", "LaserScan", "OccupancyGrid", "Costmap", "Marker", "Octomap")
 # PX4's own estimates and copies: not the sensors themselves.
 DERIVED = ("estimator_", "home_position", "position_setpoint", "vehicle_global_position")
 
 
-class Facts(NamedTuple):
+class LogFacts(NamedTuple):
     """A log as it is.
 
-    topics: all of them; readings and pace by name, of those that were read. imus, gpses, motions:
-    the sensors among them, the likeliest first. truths: names of references. zero: the first
+    topics: all of them; readings and timings by name, of those that were read. imus, gpses, motions:
+    the sensors among them, the likeliest first. references: names of references. zero: the first
     time of a sensor, from which seconds are counted; seconds: until the last one.
     """
 
     source: Source
     readings: dict[str, Readings]
-    pace: dict[str, Pace]
-    offsets: dict[str, Offset]
+    timings: dict[str, TopicTiming]
+    offsets: dict[str, ClockOffset]
     imus: list[ImuTopic]
     gpses: list[GpsTopic]
-    gps_facts: list[GpsFacts]
+    summarise_gps: list[GpsSummary]
     motions: list[MotionTopic]
-    truths: list[str]
+    references: list[str]
     zero: float
     seconds: float
 
@@ -53,37 +58,37 @@ class Facts(NamedTuple):
         return self.source.topics
 
 
-def gather(source: Source, progress: Callable[[int, int], None] = no_progress) -> Facts:
+def collect_facts(source: Source, progress: Callable[[int, int], None] = no_progress) -> LogFacts:
     """Read a log once and measure it."""
-    wanted = [t.name for t in source.topics if t.count and not _heavy(t)]
+    wanted = [t.name for t in source.topics if t.count and not _is_large(t)]
     every = source.read(wanted, progress)
     own = [r for r in every if not r.topic.name.startswith(DERIVED)]
-    measured = [r for r in own if not is_truth(r)]
-    imus = sorted((i for r in measured if (i := imu_of(r))), key=lambda i: -len(i.gyro))
-    gpses = _receivers([g for r in measured if (g := gps_of(r))])
-    motions = [m for r in measured if (m := motion_of(r))]
+    measured = [r for r in own if not is_reference(r)]
+    imus = sorted((i for r in measured if (i := read_imu_topic(r))), key=lambda i: -len(i.gyro))
+    gpses = _receivers([g for r in measured if (g := read_gps_topic(r))])
+    motions = [m for r in measured if (m := read_motion_topic(r))]
     sensors = [s.readings for s in (*imus, *gpses, *motions)] or every
     zero, end = _span(sensors)
-    facts = Facts(
+    facts = LogFacts(
         source=source,
         readings={r.topic.name: r for r in every},
-        pace={r.topic.name: pace_of(r, zero) for r in every},
-        offsets={r.topic.name: o for r in every if (o := offset_of(r))},
+        timings={r.topic.name: measure_timing(r, zero) for r in every},
+        offsets={r.topic.name: o for r in every if (o := measure_offset(r))},
         imus=imus,
         gpses=gpses,
-        gps_facts=[],
+        summarise_gps=[],
         motions=motions,
-        truths=[r.topic.name for r in every if is_truth(r) and len(r.log_t)],
+        references=[r.topic.name for r in every if is_reference(r) and len(r.log_t)],
         zero=zero,
         seconds=end - zero,
     )
-    return facts._replace(gps_facts=[gps_facts(g, *speed_of(facts, g)) for g in gpses])
+    return facts._replace(summarise_gps=[summarise_gps(g, *speed_of(facts, g)) for g in gpses])
 
 
-def speed_of(facts: Facts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndarray]:
+def speed_of(facts: LogFacts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndarray]:
     """Return times and speeds [m/s]: wheels before a GPS's own before none (empty)."""
     for m in facts.motions:
-        if m.speed is not None and gps_of(m.readings) is None:
+        if m.speed is not None and read_gps_topic(m.readings) is None:
             return times(m.readings), np.asarray(m.speed, float)
     if gps is not None and gps.speed is not None:
         return times(gps.readings), gps.speed
@@ -98,8 +103,8 @@ def _span(readings: list[Readings]) -> tuple[float, float]:
     return first, max((float(t.max()) for t in known), default=0.0)
 
 
-def _heavy(topic: Topic) -> bool:
-    return any(word in topic.type for word in HEAVY)
+def _is_large(topic: Topic) -> bool:
+    return any(word in topic.type for word in LARGE_TYPES)
 
 
 def _receivers(gpses: list[GpsTopic]) -> list[GpsTopic]:

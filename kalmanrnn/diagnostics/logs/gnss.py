@@ -11,15 +11,15 @@ from kalmanrnn.diagnostics.logs.topics import GpsTopic, times
 from kalmanrnn.logs.calibration.stationary import longest_run
 
 EARTH_M = 6_371_000.0
-STANDING_M_S = 0.1
-STANDING_S = 5.0
+REST_SPEED_M_S = 0.1
+MIN_REST_S = 5.0
 # Some fixes are the same by chance or at rest; a third are not.
 REPEATED = 0.3
 # Faster than that between two fixes is a jump, in m/s.
 JUMP_M_S = 100.0
 
 
-class GpsFacts(NamedTuple):
+class GpsSummary(NamedTuple):
     """What a GPS topic has.
 
     fixed: share of messages with a fix. status: kinds and counts. travelled_m: size of the box
@@ -49,7 +49,7 @@ def local(geodetic: np.ndarray) -> np.ndarray:
     return np.stack([east * np.cos(np.radians(middle[0])), north, d[:, 2]], axis=-1)
 
 
-def gps_facts(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsFacts:
+def summarise_gps(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsSummary:
     """Measure a GPS; the robot's speed [m/s] tells when it stands (empty where unknown)."""
     t, good = times(gps.readings), gps.fixed
     sigma = np.full(2, np.nan)
@@ -62,7 +62,7 @@ def gps_facts(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsFacts
         same[1:] = (gps.geodetic[good][1:] == gps.geodetic[good][:-1]).all(axis=1)
     changes = np.diff(t[good][~same])
     changes = changes[changes > 0]
-    return GpsFacts(
+    return GpsSummary(
         topic=gps.readings.topic.name,
         fixed=float(good.mean()),
         status=gps.status,
@@ -75,10 +75,10 @@ def gps_facts(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsFacts
     )
 
 
-def judge_gps(gps: GpsTopic, facts: GpsFacts) -> list[Finding]:
+def check_gps(gps: GpsTopic, facts: GpsSummary) -> list[Finding]:
     """Judge fixes: none, out of range, zero, swapped, jumping, said again, their covariance."""
     name, found = facts.topic, []
-    where = _judge_range(name, gps.geodetic)
+    where = _check_range(name, gps.geodetic)
     found += [where] if where else []
     if facts.fixed < 0.99 and not where:
         what = f"{'no message has' if not facts.fixed else 'not every message has'} a fix"
@@ -96,12 +96,12 @@ def judge_gps(gps: GpsTopic, facts: GpsFacts) -> list[Finding]:
         moved = facts.travelled_m > 1.0
         line = f"gps: {{period_s: {1 / facts.distinct_hz:.3g}}}" if moved else ""
         found.append(Finding("error" if moved else "note", name, what, evidence, command=line))
-    jump = None if where else _judge_jumps(name, gps)
+    jump = None if where else _check_jumps(name, gps)
     found += [jump] if jump else []
-    return found + _judge_sigma(facts)
+    return found + _check_sigma(facts)
 
 
-def _judge_range(name: str, geodetic: np.ndarray) -> Finding | None:
+def _check_range(name: str, geodetic: np.ndarray) -> Finding | None:
     latitude, longitude = geodetic[:, 0], geodetic[:, 1]
     zero = float(((latitude == 0) & (longitude == 0)).mean())
     if zero > 0.5:
@@ -129,7 +129,7 @@ def _judge_range(name: str, geodetic: np.ndarray) -> Finding | None:
     return None
 
 
-def _judge_jumps(name: str, gps: GpsTopic) -> Finding | None:
+def _check_jumps(name: str, gps: GpsTopic) -> Finding | None:
     t, enu = times(gps.readings)[gps.fixed], local(gps.geodetic[gps.fixed])
     if len(t) < 3:
         return None
@@ -145,13 +145,13 @@ def _judge_jumps(name: str, gps: GpsTopic) -> Finding | None:
     )
 
 
-def _judge_sigma(facts: GpsFacts) -> list[Finding]:
+def _check_sigma(facts: GpsSummary) -> list[Finding]:
     """Judge the stated covariance, against the spread at rest where there is one."""
     stated, name = facts.sigma_m[0], facts.topic
     if not np.isfinite(stated):
         what = "states no covariance"
         return [Finding("note", name, what, "none is given or it is unknown or zero")]
-    if facts.standing_s >= STANDING_S and facts.spread_m[0] > 3 * stated:
+    if facts.standing_s >= MIN_REST_S and facts.spread_m[0] > 3 * stated:
         what = "is worse than it states"
         evidence = f"at rest it spreads {facts.spread_m[0]:.2f} m and states {stated:.2f} m"
         return [Finding("note", name, what, evidence)]
@@ -167,12 +167,12 @@ def _at_rest(
         return np.nan, (np.nan, np.nan)
     order = np.argsort(speed_t[good], kind="stable")
     speed_t, speed = speed_t[good][order], speed[good][order]
-    first, last = longest_run(np.abs(speed) < STANDING_M_S)
+    first, last = longest_run(np.abs(speed) < REST_SPEED_M_S)
     if last - first < 2:
         return 0.0, (np.nan, np.nan)
     inside = (t >= speed_t[first]) & (t <= speed_t[last - 1])
     seconds = float(speed_t[last - 1] - speed_t[first])
-    if seconds < STANDING_S or inside.sum() < 5:
+    if seconds < MIN_REST_S or inside.sum() < 5:
         return seconds, (np.nan, np.nan)
     std = enu[inside].std(axis=0)
     return seconds, (float(np.sqrt((std[:2] ** 2).mean())), float(std[2]))

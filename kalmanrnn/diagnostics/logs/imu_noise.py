@@ -1,4 +1,4 @@
-"""An IMU's noise from a log at rest: figures, a sheet to read, kalibr's YAML."""
+"""An IMU's noise from a log at rest: figures, a format_summary to read, kalibr's YAML."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.diagnostics.logs.topics import imu_of, times
-from kalmanrnn.logs.calibration.allan import Curve, Noise, allan_deviation, fit_noise
-from kalmanrnn.logs.calibration.stationary import Standing, standing
-from kalmanrnn.logs.mapping.layout import ACCEL_UNITS, GYRO_UNITS
+from kalmanrnn.diagnostics.logs.topics import read_imu_topic, times
+from kalmanrnn.logs.calibration.allan import AllanCurve, NoiseFit, allan_deviation, fit_noise
+from kalmanrnn.logs.calibration.stationary import StationaryImu, select_stationary
+from kalmanrnn.logs.mapping.schema import ACCEL_UNITS, GYRO_UNITS
+from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.readers.source import open_log
 from kalmanrnn.logs.recording.recording import load_recording
 
-WORST_MISFIT = 0.25
+MAX_MISFIT = 0.25
 SENSORS = {"gyroscope": "rad/s", "accelerometer": "m/s^2"}
 
 
@@ -27,12 +27,12 @@ class ImuNoise(NamedTuple):
     """An IMU at rest, its Allan deviations and what was fitted, by sensor's name."""
 
     topic: str
-    rest: Standing
-    curves: dict[str, Curve]
-    noise: dict[str, Noise]
+    rest: StationaryImu
+    curves: dict[str, AllanCurve]
+    noise: dict[str, NoiseFit]
 
 
-class Imu(NamedTuple):
+class ImuReadings(NamedTuple):
     """A log's IMU: `[n]` seconds after its first reading, `[n, 3]` as logged.
 
     gyro_unit: what the log itself says, or "".
@@ -45,7 +45,7 @@ class Imu(NamedTuple):
     gyro_unit: str = ""
 
 
-def figures(
+def estimate_imu_noise(
     log: Path,
     *,
     topic: str | None = None,
@@ -63,7 +63,7 @@ def figures(
     inside = (imu.t >= span[0]) & (imu.t <= until)
     gyro = imu.gyro[inside] * GYRO_UNITS[gyro_unit or imu.gyro_unit or "rad/s"]
     accel = imu.accel[inside] * ACCEL_UNITS[accel_unit]
-    rest = standing(imu.t[inside], gyro, accel, log=str(log))
+    rest = select_stationary(imu.t[inside], gyro, accel, log=str(log))
     _check_gravity(rest, log)
     curves = {
         "gyroscope": allan_deviation(rest.gyro, rest.rate_hz),
@@ -73,7 +73,7 @@ def figures(
     return ImuNoise(imu.topic, rest, curves, noise)
 
 
-def read_drive(path: Path) -> Imu:
+def read_drive(path: Path) -> ImuReadings:
     """Take the IMU of a drive file."""
     stream = load_recording(path).stream("imu")
     names = [f"{kind}_{axis}" for kind in ("gyro", "accel") for axis in "xyz"]
@@ -84,10 +84,10 @@ def read_drive(path: Path) -> Imu:
             cure="give the log that it was imported from",
         )
     values = stream.values[:, [stream.channels.index(n) for n in names]]
-    return Imu("imu", stream.t - stream.t[0], values[:, :3], values[:, 3:])
+    return ImuReadings("imu", stream.t - stream.t[0], values[:, :3], values[:, 3:])
 
 
-def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None]) -> Imu:
+def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None]) -> ImuReadings:
     """Take the IMU of a log: the topic named, or the only one that has gyro and accel."""
     source = open_log(log)
     names = [t.name for t in source.topics if t.count]
@@ -100,9 +100,9 @@ def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None])
             )
         names = [topic]
     else:
-        likely = ("sensor_msgs/msg/Imu", "px4/sensor_combined", "csv")
+        likely = ("sensor_msgs/msg/ImuReadings", "px4/sensor_combined", "csv")
         names = [t.name for t in source.topics if t.count and t.type in likely]
-    found = [imu for r in source.read(names, progress) if (imu := imu_of(r))]
+    found = [imu for r in source.read(names, progress) if (imu := read_imu_topic(r))]
     if not found:
         raise UserError(
             f"{log} has no IMU",
@@ -117,10 +117,10 @@ def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None])
         )
     (imu,) = found
     t = times(imu.readings)
-    return Imu(imu.readings.topic.name, t - t[0], imu.gyro, imu.accel, imu.gyro_unit)
+    return ImuReadings(imu.readings.topic.name, t - t[0], imu.gyro, imu.accel, imu.gyro_unit)
 
 
-def sheet(found: ImuNoise) -> list[str]:
+def format_summary(found: ImuNoise) -> list[str]:
     """Return lines for a person: per axis, then the mean that is written."""
     rest = found.rest
     lines = [f"{found.topic}: {rest.seconds:.0f} s at rest, {rest.rate_hz:.4g} Hz"]
@@ -131,9 +131,9 @@ def sheet(found: ImuNoise) -> list[str]:
         lines.append(_row(f"noise density [{unit}/sqrt(Hz)]", n.density))
         if n.instability.any():
             lines.append(_row(f"flat part of the deviation [{unit}]", n.instability))
-        lines.append(_row(f"random walk [{walk_unit(name)}]", n.walk, told=n.walk_told))
-        lines.append(f"  {walk_words(n, rest.seconds)}")
-        if n.misfit > WORST_MISFIT:
+        lines.append(_row(f"random walk [{walk_unit(name)}]", n.walk, told=n.walk_observable))
+        lines.append(f"  {format_walk(n, rest.seconds)}")
+        if n.misfit > MAX_MISFIT:
             lines.append(
                 f"  the fit misses the curve by up to {100 * n.misfit:.0f} %: there is more than "
                 "noise in it (vibration, a filter, steps); look at --plot"
@@ -146,9 +146,9 @@ def walk_unit(name: str) -> str:
     return {"gyroscope": "rad/s^2/sqrt(Hz)", "accelerometer": "m/s^3/sqrt(Hz)"}[name]
 
 
-def walk_words(n: Noise, seconds: float) -> str:
+def format_walk(n: NoiseFit, seconds: float) -> str:
     """Say how well a random walk is known."""
-    if n.walk_told:
+    if n.walk_observable:
         return f"random walk: the mean is known to about {100 * n.walk_error:.0f} % (one sigma)"
     return (
         f"random walk: {seconds:.0f} s are too short to tell it from the noise; not written. "
@@ -156,14 +156,14 @@ def walk_words(n: Noise, seconds: float) -> str:
     )
 
 
-def yaml_text(found: ImuNoise) -> str:
+def format_yaml(found: ImuNoise) -> str:
     """Return kalibr's imu.yaml: the mean over the three axes of each figure."""
     lines = ["# From an Allan deviation at rest; each figure is the mean over the three axes."]
     units = {"accelerometer": "m/s^2/sqrt(Hz)", "gyroscope": "rad/s/sqrt(Hz)"}
     for name, unit in units.items():
         n = found.noise[name]
         lines.append(f"{name}_noise_density: {n.density.mean():.6e}  # {unit}")
-        if n.walk_told:
+        if n.walk_observable:
             told = f"{name}_random_walk: {n.walk.mean():.6e}  # {walk_unit(name)}"
             lines.append(f"{told}, known to {100 * n.walk_error:.0f} %")
         else:
@@ -180,19 +180,19 @@ def write_yaml(found: ImuNoise, path: Path) -> None:
     """Write kalibr's imu.yaml, beside its place and renamed."""
     part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(yaml_text(found))
+        part.write_text(format_yaml(found))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def code_line(found: ImuNoise) -> str:
+def format_sim_argument(found: ImuNoise) -> str:
     """Return the figures as an argument for a copied sim file."""
     parts = [f"rate_hz={found.rest.rate_hz:.4g}"]
     for name, n in found.noise.items():
         parts.append(f"{name}_noise_density={n.density.mean():.3g}")
-        parts += [f"{name}_random_walk={n.walk.mean():.3g}"] if n.walk_told else []
-    return f"imu=Imu({', '.join(parts)})"
+        parts += [f"{name}_random_walk={n.walk.mean():.3g}"] if n.walk_observable else []
+    return f"imu=ImuReadings({', '.join(parts)})"
 
 
 def _row(name: str, values: np.ndarray, *, told: bool = True) -> str:
@@ -200,7 +200,7 @@ def _row(name: str, values: np.ndarray, *, told: bool = True) -> str:
     return f"  {name:32s}" + " ".join(f"{v:10.3g}" if told else f"{'-':>10s}" for v in cells)
 
 
-def _check_gravity(rest: Standing, log: Path) -> None:
+def _check_gravity(rest: StationaryImu, log: Path) -> None:
     """Refuse readings that are not in m/s^2: at rest their mean is gravity."""
     g = float(np.linalg.norm(rest.accel.mean(axis=0)))
     if 0.9 < g < 1.1:

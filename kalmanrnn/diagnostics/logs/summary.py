@@ -1,4 +1,4 @@
-"""Facts and findings on a log as lines for a person, and as plain values for JSON."""
+"""LogFacts and findings on a log as lines for a person, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from kalmanrnn.diagnostics.finding import Finding, findings_to_json, format_findings
-from kalmanrnn.diagnostics.logs.facts import Facts
-from kalmanrnn.diagnostics.logs.gnss import GpsFacts
+from kalmanrnn.diagnostics.logs.facts import LogFacts
+from kalmanrnn.diagnostics.logs.gnss import GpsSummary
 from kalmanrnn.logs.readers.readings import Topic
 
 HEAD = ("topic", "type", "count", "rate [Hz]", "gaps", "longest [s]", "clock")
 
 
-def sheet(facts: Facts, findings: Sequence[Finding]) -> list[str]:
+def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
     """Return lines: the log, its topics, its GPS, the judgements."""
     source = facts.source
     lines = [f"{source.path}: {source.kind}, {len(facts.topics)} topics, {facts.seconds:.1f} s"]
@@ -28,7 +28,7 @@ def sheet(facts: Facts, findings: Sequence[Finding]) -> list[str]:
             for i, (c, w) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
-    for gps in facts.gps_facts:
+    for gps in facts.summarise_gps:
         lines += ["", *_gps_lines(gps)]
     lines.append("")
     lines.append(format_findings(findings))
@@ -37,16 +37,16 @@ def sheet(facts: Facts, findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def as_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
+def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the same as values that JSON can say; what is not known is null."""
     topics = []
     for t in facts.topics:
-        pace = facts.pace.get(t.name)
+        timings = facts.timings.get(t.name)
         offset = facts.offsets.get(t.name)
         topics.append(
             t._asdict()
             | {"frame": facts.readings[t.name].frame if t.name in facts.readings else ""}
-            | {"pace": pace._asdict() if pace else None}
+            | {"timings": timings._asdict() if timings else None}
             | {"log_less_header": offset._asdict() if offset else None}
         )
     found = {
@@ -56,16 +56,16 @@ def as_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
         "notes": list(facts.source.notes),
         "topics": topics,
         "imu": [i.readings.topic.name for i in facts.imus],
-        "gps": [g._asdict() for g in facts.gps_facts],
-        "reference": facts.truths,
+        "gps": [g._asdict() for g in facts.summarise_gps],
+        "reference": facts.references,
         "findings": findings_to_json(findings),
     }
     return _plain(found)
 
 
-def _row(facts: Facts, topic: Topic) -> tuple[str, ...]:
-    pace = facts.pace.get(topic.name)
-    if pace is None or not math.isfinite(pace.rate_hz):
+def _row(facts: LogFacts, topic: Topic) -> tuple[str, ...]:
+    timings = facts.timings.get(topic.name)
+    if timings is None or not math.isfinite(timings.rate_hz):
         return (
             topic.name,
             topic.type,
@@ -73,14 +73,14 @@ def _row(facts: Facts, topic: Topic) -> tuple[str, ...]:
             "-",
             "-",
             "-",
-            pace.clock if pace else "-",
+            timings.clock if timings else "-",
         )
-    longest = f"{pace.gap_s:.2f} at {pace.gap_at:.0f}" if pace.gaps else "-"
-    figures = (f"{pace.rate_hz:.4g}", str(pace.gaps), longest, pace.clock)
+    longest = f"{timings.gap_s:.2f} at {timings.gap_at:.0f}" if timings.gaps else "-"
+    figures = (f"{timings.rate_hz:.4g}", str(timings.gaps), longest, timings.clock)
     return (topic.name, topic.type, str(topic.count), *figures)
 
 
-def _gps_lines(g: GpsFacts) -> list[str]:
+def _gps_lines(g: GpsSummary) -> list[str]:
     kinds = ", ".join(f"{name} {count}" for name, count in g.status.items())
     lines = [f"GPS {g.topic}: {100 * g.fixed:.1f} % with a fix" + (f" ({kinds})" if kinds else "")]
     if math.isfinite(g.travelled_m):

@@ -8,20 +8,20 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.logs.topics import clock_of, times
+from kalmanrnn.diagnostics.logs.topics import choose_clock, times
 from kalmanrnn.logs.readers.readings import Readings
 
-GAP = 1.8
+GAP_FACTOR = 1.8
 # More of them than that share of the steps is a habit.
 UNEVEN = 0.03
 # A gap this long, in periods, is more than a late message.
 LONG_GAP, LONG_GAP_S = 5.0, 0.1
 # Offsets of header and log time that differ by more are no delay of a message [s].
-APART_S = 1.0
+MAX_OFFSET_S = 1.0
 DRIFT = 1e-3
 
 
-class Pace(NamedTuple):
+class TopicTiming(NamedTuple):
     """How a topic's messages follow each other, on the clock that is used.
 
     clock: "header" or "log". start, end: seconds. rate_hz: of the median step; NaN below two
@@ -38,7 +38,7 @@ class Pace(NamedTuple):
     gap_at: float
 
 
-class Offset(NamedTuple):
+class ClockOffset(NamedTuple):
     """Log time less header time: median, its drift [s/s], its spread about that line [s]."""
 
     median_s: float
@@ -46,32 +46,32 @@ class Offset(NamedTuple):
     spread_s: float
 
 
-def pace_of(readings: Readings, zero: float) -> Pace:
+def measure_timing(readings: Readings, zero: float) -> TopicTiming:
     """Measure a topic; `zero` is what `gap_at` counts from."""
-    clock = clock_of(readings)
+    clock = choose_clock(readings)
     t = times(readings, clock)
     t = np.sort(t[np.isfinite(t)])
     if len(t) < 2 or t[-1] <= t[0]:
         at = float(t[0]) if len(t) else np.nan
-        return Pace(clock, at, at, np.nan, 0, np.nan, np.nan)
+        return TopicTiming(clock, at, at, np.nan, 0, np.nan, np.nan)
     steps = np.diff(t)
     # Two messages may bear one stamp; a rate is that of those that differ.
     usual = float(np.median(steps[steps > 0]))
     longest = int(np.argmax(steps))
-    return Pace(
+    return TopicTiming(
         clock=clock,
         start=float(t[0]),
         end=float(t[-1]),
         rate_hz=1 / usual,
-        gaps=int((steps > GAP * usual).sum()),
+        gaps=int((steps > GAP_FACTOR * usual).sum()),
         gap_s=float(steps[longest]),
         gap_at=float(t[longest] - zero),
     )
 
 
-def offset_of(readings: Readings) -> Offset | None:
+def measure_offset(readings: Readings) -> ClockOffset | None:
     """Compare header with log time; None where there are not two clocks."""
-    if readings.stamp_t is None or clock_of(readings) == "log" or len(readings.log_t) < 3:
+    if readings.stamp_t is None or choose_clock(readings) == "log" or len(readings.log_t) < 3:
         return None
     t, late = readings.log_t - readings.log_t[0], readings.log_t - readings.stamp_t
     good = np.isfinite(late) & np.isfinite(t)
@@ -79,10 +79,10 @@ def offset_of(readings: Readings) -> Offset | None:
         return None
     drift, start = np.polyfit(t[good], late[good] - late[good][0], 1)
     off = late[good] - late[good][0] - start - drift * t[good]
-    return Offset(float(np.median(late[good])), float(drift), float(np.std(off)))
+    return ClockOffset(float(np.median(late[good])), float(drift), float(np.std(off)))
 
 
-def judge_stamps(readings: Readings) -> list[Finding]:
+def check_stamps(readings: Readings) -> list[Finding]:
     """Judge one topic's stamps: missing, zero, twice, backwards."""
     name, stamps, found = readings.topic.name, readings.stamp_t, []
     if stamps is not None and len(stamps):
@@ -91,7 +91,7 @@ def judge_stamps(readings: Readings) -> list[Finding]:
             what = "headers without a time"
             evidence = f"{zero} of {len(stamps)} stamps are zero or no number"
             found.append(Finding("error", name, what, evidence, command="clock: log"))
-        elif clock_of(readings) == "log":
+        elif choose_clock(readings) == "log":
             same = int((np.diff(stamps) <= 0).sum())
             what = "header time does not move on"
             evidence = f"{same} of {len(stamps) - 1} steps do not"
@@ -111,20 +111,20 @@ def judge_stamps(readings: Readings) -> list[Finding]:
     return found
 
 
-def judge_gaps(readings: Readings, pace: Pace) -> Finding | None:
+def check_gaps(readings: Readings, timings: TopicTiming) -> Finding | None:
     """Judge the longest step of a topic; None where it is no gap."""
-    usual = 1 / pace.rate_hz
-    if not pace.gaps:
+    usual = 1 / timings.rate_hz
+    if not timings.gaps:
         return None
-    long = pace.gap_s > max(LONG_GAP * usual, LONG_GAP_S)
+    long = timings.gap_s > max(LONG_GAP * usual, LONG_GAP_S)
     evidence = (
-        f"{pace.gaps} steps above {GAP:g} x {usual:.3g} s, the longest {pace.gap_s:.2g} s, "
-        f"{pace.gap_at:.1f} s into the log"
+        f"{timings.gaps} steps above {GAP_FACTOR:g} x {usual:.3g} s, the longest {timings.gap_s:.2g} s, "
+        f"{timings.gap_at:.1f} s into the log"
     )
     kind = "long gaps" if long else "gaps"
-    if not long and pace.gaps > UNEVEN * len(readings.log_t):
+    if not long and timings.gaps > UNEVEN * len(readings.log_t):
         kind = "uneven, with steps"
-    what = f"{kind} up to {pace.gap_s:.2g} s"
+    what = f"{kind} up to {timings.gap_s:.2g} s"
     name = readings.topic.name
     if not long:
         return Finding("note", name, what, evidence)
@@ -132,7 +132,7 @@ def judge_gaps(readings: Readings, pace: Pace) -> Finding | None:
     return Finding("error", name, what, evidence, cure, "window: {start_s: ..., end_s: ...}")
 
 
-def judge_clock(readings: Readings, offset: Offset) -> Finding | None:
+def check_clock(readings: Readings, offset: ClockOffset) -> Finding | None:
     """Judge header time against log time; None where they belong together."""
     name = readings.topic.name
     evidence = (
@@ -142,7 +142,7 @@ def judge_clock(readings: Readings, offset: Offset) -> Finding | None:
     if abs(offset.drift) > DRIFT:
         what = "header time drifts from log time"
         return Finding("error", name, what, evidence, command="clock: log")
-    if abs(offset.median_s) > APART_S:
+    if abs(offset.median_s) > MAX_OFFSET_S:
         what = "header time is another clock than log time"
         return Finding(
             "note", name, what, evidence, "unless all topics share that clock", "clock: log"
@@ -153,7 +153,7 @@ def judge_clock(readings: Readings, offset: Offset) -> Finding | None:
     return None
 
 
-def judge_overlap(readings: Sequence[Readings]) -> Finding | None:
+def check_overlap(readings: Sequence[Readings]) -> Finding | None:
     """Judge whether topics that must go together overlap in time; None where they do."""
     filled = [r for r in readings if np.isfinite(times(r)).any()]
     if len(filled) < 2:

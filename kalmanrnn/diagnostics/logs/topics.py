@@ -73,13 +73,13 @@ class MotionTopic(NamedTuple):
 
 
 def times(readings: Readings, clock: str = "") -> np.ndarray:
-    """Return `[n]` seconds by the clock named, or by the one that `clock_of` would choose."""
+    """Return `[n]` seconds by the clock named, or by the one that `choose_clock` would choose."""
     stamps = readings.stamp_t
-    use_header = stamps is not None and (clock or clock_of(readings)) == "header"
+    use_header = stamps is not None and (clock or choose_clock(readings)) == "header"
     return stamps if use_header and stamps is not None else readings.log_t
 
 
-def clock_of(readings: Readings) -> Literal["header", "log"]:
+def choose_clock(readings: Readings) -> Literal["header", "log"]:
     """Choose the header's stamps, unless they are missing, zero, or do not move on."""
     stamps = readings.stamp_t
     if stamps is None or not len(stamps):
@@ -90,9 +90,9 @@ def clock_of(readings: Readings) -> Literal["header", "log"]:
     return "header"
 
 
-def imu_of(readings: Readings) -> ImuTopic | None:
+def read_imu_topic(readings: Readings) -> ImuTopic | None:
     """Read a topic as an IMU; None where it has not three gyro and three accel fields."""
-    gyro, accel = triple(readings.fields, GYRO), triple(readings.fields, ACCEL)
+    gyro, accel = find_triple(readings.fields, GYRO), find_triple(readings.fields, ACCEL)
     if not gyro or not accel or not len(readings.log_t):
         return None
     names = " ".join(gyro).lower()
@@ -100,15 +100,15 @@ def imu_of(readings: Readings) -> ImuTopic | None:
     order = "-".join(w for n in gyro for w in re.split("[^a-z]+", n.lower()) if w in _WORDS)
     return ImuTopic(
         readings,
-        stacked(readings, gyro),
-        stacked(readings, accel),
+        stack_fields(readings, gyro),
+        stack_fields(readings, accel),
         axes=order if order in ("forward-right-down", "forward-left-up") else "",
         gyro_unit=said,
         orientation=_quaternion(readings, "orientation."),
     )
 
 
-def gps_of(readings: Readings) -> GpsTopic | None:
+def read_gps_topic(readings: Readings) -> GpsTopic | None:
     """Read a topic as a GPS; None where it has no latitude and longitude of its own."""
     f = readings.fields
     wanted = [("latitude_deg", "latitude", "lat"), ("longitude_deg", "longitude", "lon", "lng")]
@@ -126,10 +126,10 @@ def gps_of(readings: Readings) -> GpsTopic | None:
     return GpsTopic(readings, geodetic, fixed, status, speed, _sigma(f))
 
 
-def motion_of(readings: Readings) -> MotionTopic | None:
+def read_motion_topic(readings: Readings) -> MotionTopic | None:
     """Read a topic as odometry, an attitude or a pose; None where it is none of these."""
     f = readings.fields
-    if not len(readings.log_t) or (triple(f, GYRO) and triple(f, ACCEL)):
+    if not len(readings.log_t) or (find_triple(f, GYRO) and find_triple(f, ACCEL)):
         return None
     prefixes = ("twist.twist.", "twist.", "")
     speed = next((f[n] for n in (f"{p}linear.x" for p in prefixes) if n in f), None)
@@ -144,19 +144,19 @@ def motion_of(readings: Readings) -> MotionTopic | None:
     if speed is None and turn is None and quaternion is None:
         for names in ([f"q[{i}]" for i in range(4)], ["qw", "qx", "qy", "qz"]):
             if set(names) <= f.keys():
-                quaternion = stacked(readings, [*names[1:], names[0]])
+                quaternion = stack_fields(readings, [*names[1:], names[0]])
     if speed is None and turn is None and quaternion is None:
         return None
     return MotionTopic(readings, speed, turn, quaternion)
 
 
-def is_truth(readings: Readings) -> bool:
+def is_reference(readings: Readings) -> bool:
     """Whether a topic's name says that it is a reference."""
     words = "ground_?truth|/gt/|^gt_|_gt$|vicon|mocap|optitrack|qualisys|leica|reference|truth"
     return re.search(words, readings.topic.name.lower()) is not None
 
 
-def triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
+def find_triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
     """Find three number fields of one stem, in the order of their axes; [] where there are none."""
     groups: dict[str, dict[str, str]] = {}
     for name, values in fields.items():
@@ -171,7 +171,7 @@ def triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
     return []
 
 
-def stacked(readings: Readings, names: list[str]) -> np.ndarray:
+def stack_fields(readings: Readings, names: list[str]) -> np.ndarray:
     """Return fields as columns `[n, c]`, float64."""
     return np.stack([readings.fields[n].astype(float) for n in names], axis=-1)
 
@@ -184,7 +184,7 @@ def _quaternion(readings: Readings, prefix: str) -> np.ndarray | None:
     names = [f"{prefix}{a}" for a in "xyzw"]
     if not set(names) <= readings.fields.keys():
         return None
-    q = stacked(readings, names)
+    q = stack_fields(readings, names)
     # An orientation that is not measured is all zeros, or says -1 in its covariance.
     covariance = readings.fields.get("orientation_covariance")
     unknown = covariance is not None and prefix == "orientation." and (covariance[:, 0] == -1).all()

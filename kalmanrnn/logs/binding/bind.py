@@ -14,22 +14,28 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.binding.initial_belief import first_belief, start_time
-from kalmanrnn.logs.binding.position_fixes import fixes_of
+from kalmanrnn.logs.binding.initial_belief import initial_belief, start_time
+from kalmanrnn.logs.binding.position_fixes import find_fixes
 from kalmanrnn.logs.binding.truth import truth_at
 from kalmanrnn.logs.recording.recording import Recording
-from kalmanrnn.logs.recording.time_alignment import cut, fill, interpolate, merge, thin
+from kalmanrnn.logs.recording.time_alignment import (
+    fill_gaps,
+    interpolate,
+    merge_times,
+    split_into_ticks,
+    thin,
+)
 from kalmanrnn.scenarios.scenario import Scenario
 
-FEWEST_EVENTS = 10
+MIN_EVENTS = 10
 # Readings closer than this share of the sensor's interval are left out: a student was trained
 # at the scenario's rate.
-CLOSEST = 0.75
-LONGEST_INPUT_GAP_S = 1.0
-LONGEST_GAP_S = 600.0
+MIN_INTERVAL_SHARE = 0.75
+MAX_INPUT_GAP_S = 1.0
+MAX_GAP_S = 600.0
 
 
-class Log(NamedTuple):
+class BoundLog(NamedTuple):
     """A real drive and what a report must say about it.
 
     scenario: the scenario, with the noise that the log itself states for its sensors.
@@ -45,20 +51,20 @@ class Log(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Found(NamedTuple):
+class SensorReadings(NamedTuple):
     """One sensor's readings in a log: times `[n]`, values `[n, z]`."""
 
     t: np.ndarray
     z: np.ndarray
 
 
-def bind(scenario: Scenario, recording: Recording) -> Log:
+def bind(scenario: Scenario, recording: Recording) -> BoundLog:
     """Make a drive of a recording; its clock starts at its first event."""
-    u_t, u, notes = inputs_of(scenario, recording)
-    scenario, more = with_log_noise(scenario, recording)
+    u_t, u, notes = read_inputs(scenario, recording)
+    scenario, more = with_logged_noise(scenario, recording)
     notes += more
     found = [sensor_readings(scenario, recording, i) for i in range(len(scenario.sensors))]
-    fixes = fixes_of(scenario, recording)
+    fixes = find_fixes(scenario, recording)
     start, more = start_time(scenario, fixes)
     notes += more
     span = (max(start, u_t[0]), u_t[-1]) if u_t.size else (start, np.inf)
@@ -68,7 +74,7 @@ def bind(scenario: Scenario, recording: Recording) -> Log:
     packets = Packet(z, seen, *_ticks(scenario, t - t[0], u_t - t[0], u))
     blank = Belief(scenario.space.identity(), np.eye(scenario.space.tangent_dim))
     drive = Drive(t, packets, blank, None)
-    belief, more = first_belief(scenario, recording, fixes, drive)
+    belief, more = initial_belief(scenario, recording, fixes, drive)
     notes += more
     truth = None
     if recording.reference is not None:
@@ -78,10 +84,12 @@ def bind(scenario: Scenario, recording: Recording) -> Log:
     drive = Drive(t - t[0], packets, belief, truth)
     drive = jax.tree.map(lambda a: np.asarray(a)[None], drive)
     notes = [*recording.notes, *notes]
-    return Log(scenario, drive, recording.start + float(t[0]), recording, tuple(notes))
+    return BoundLog(scenario, drive, recording.start + float(t[0]), recording, tuple(notes))
 
 
-def inputs_of(scenario: Scenario, recording: Recording) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_inputs(
+    scenario: Scenario, recording: Recording
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return times `[n]` and inputs `[n, U]`, on the clock of the fastest stream they come from."""
     names = [channel.name for channel in scenario.inputs]
     places = {name: recording.column(name) for name in names}
@@ -110,13 +118,13 @@ def inputs_of(scenario: Scenario, recording: Recording) -> tuple[np.ndarray, np.
     columns = [interpolate(clock, s.t, s.values[:, i : i + 1])[:, 0] for s, i in found]
     notes = []
     steps = np.diff(clock)
-    long = int((steps > LONGEST_INPUT_GAP_S).sum())
+    long = int((steps > MAX_INPUT_GAP_S).sum())
     if long:
         notes.append(f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, bridged")
     return clock, np.stack(columns, axis=-1), notes
 
 
-def with_log_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, list[str]]:
+def with_logged_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, list[str]]:
     """Give each sensor the standard deviations that the log's own messages state (medians)."""
     sensors, notes = [], []
     for sensor in scenario.sensors:
@@ -152,46 +160,45 @@ def _median(values: np.ndarray) -> np.ndarray:
     return np.median(values[known], axis=0)
 
 
-def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> Found:
+def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> SensorReadings:
     """Return one sensor's readings, none where the log has not all of its channels."""
     sensor = scenario.sensors[index]
     found = recording.columns([channel.name for channel in sensor.channels])
     if found is None:
-        return Found(np.zeros(0), np.zeros((0, sensor.size)))
+        return SensorReadings(np.zeros(0), np.zeros((0, sensor.size)))
     stream, columns = found
-    return Found(stream.t, stream.values[:, columns])
+    return SensorReadings(stream.t, stream.values[:, columns])
 
 
 def _events(
-    scenario: Scenario, found: list[Found], span: tuple[float, float]
+    scenario: Scenario, found: list[SensorReadings], span: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and what was left out."""
     notes, used = [], []
     for sensor, (t, z) in zip(scenario.sensors, found, strict=True):
         inside = (t >= span[0]) & (t <= span[1])
         t, z = t[inside], z[inside]
-        keep = thin(t, CLOSEST / sensor.rate_hz) if len(t) else np.zeros(0, int)
-        used.append(Found(t[keep], z[keep]))
+        keep = thin(t, MIN_INTERVAL_SHARE / sensor.rate_hz) if len(t) else np.zeros(0, int)
+        used.append(SensorReadings(t[keep], z[keep]))
         if not len(t):
             notes.append(f"{sensor.name}: not in this log's span; never seen")
         elif len(keep) < len(t):
             notes.append(
                 f"{sensor.name}: {len(keep)} of {len(t)} readings used, at least "
-                f"{CLOSEST / sensor.rate_hz:g} s apart, for {scenario.name} has it at "
+                f"{MIN_INTERVAL_SHARE / sensor.rate_hz:g} s apart, for {scenario.name} has it at "
                 f"{sensor.rate_hz:g} Hz"
             )
-    times, index = merge([f.t for f in used], 0.5 / scenario.tick_hz)
-    if len(times) < FEWEST_EVENTS:
+    times, index = merge_times([f.t for f in used], 0.5 / scenario.tick_hz)
+    if len(times) < MIN_EVENTS:
         both = zip(scenario.sensors, used, strict=True)
         counts = ", ".join(f"{s.name} {len(f.t)}" for s, f in both)
         raise UserError(
-            f"too few readings for {scenario.name}: {len(times)} events, "
-            f"{FEWEST_EVENTS} are needed",
+            f"too few readings for {scenario.name}: {len(times)} events, {MIN_EVENTS} are needed",
             why=f"only those count that lie within the inputs' time, after the start: {counts}",
             cure="use a longer log; kalmanrnn inspect LOG shows rates and clocks",
         )
     _check_gaps(times)
-    filled, known = fill(times, 1 / scenario.event_hz)
+    filled, known = fill_gaps(times, 1 / scenario.event_hz)
     if not known.all():
         notes.append(f"{(~known).sum()} events without a reading put into gaps")
     place = np.flatnonzero(known)
@@ -207,7 +214,7 @@ def _check_gaps(times: np.ndarray) -> None:
     """Refuse a gap that no filter is carried through: a clock that was set, or two drives."""
     gaps = np.diff(times)
     worst = int(gaps.argmax())
-    if gaps[worst] > LONGEST_GAP_S:
+    if gaps[worst] > MAX_GAP_S:
         start, end = times[worst], times[worst + 1]
         raise UserError(
             f"nothing was read for {gaps[worst]:.0f} s, from {start:.1f} s to {end:.1f} s",
@@ -222,7 +229,7 @@ def _ticks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs `[E, K, U]` and dt `[E, K]`; without inputs, even ticks."""
     if scenario.inputs:
-        return cut(events, t, u)
+        return split_into_ticks(events, t, u)
     gaps = np.append(np.diff(events), 0.0)
     counts = np.maximum(1, np.round(gaps * scenario.tick_hz)).astype(int)
     place = np.arange(counts.max())

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.logs.recording.align import interpolate
 from kalmanrnn.logs.recording.recording import Recording
+from kalmanrnn.logs.recording.time_alignment import interpolate
 from kalmanrnn.scenarios.scenario import Scenario
 
-DERIVED_S = 2.0
+VELOCITY_WINDOW_S = 2.0
 
 
-class Fixes(NamedTuple):
+class PositionFixes(NamedTuple):
     """Readings of the sensor that reads a scenario's origin block.
 
     t: `[n]` s. position: `[n, p]` m. velocity: `[n, 2]` east, north [m/s]. derived: whether the
@@ -26,7 +26,7 @@ class Fixes(NamedTuple):
     derived: bool
 
 
-def fixes_of(scenario: Scenario, recording: Recording) -> Fixes | None:
+def find_fixes(scenario: Scenario, recording: Recording) -> PositionFixes | None:
     """Collect the fixes; None where no sensor of the scenario reads its origin in the log."""
     for sensor in scenario.sensors:
         found = recording.columns([c.name for c in sensor.channels])
@@ -38,14 +38,18 @@ def fixes_of(scenario: Scenario, recording: Recording) -> Fixes | None:
         if moving is not None:
             speeds, east_north = moving
             velocity = interpolate(stream.t, speeds.t, speeds.values[:, east_north])
-            return Fixes(stream.t, position, velocity, False)
-        return Fixes(stream.t, position, velocity_of_positions(stream.t, position), True)
+            return PositionFixes(stream.t, position, velocity, False)
+        return PositionFixes(stream.t, position, differentiate_positions(stream.t, position), True)
     return None
 
 
-def velocity_of_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return `[n, 2]` east, north: the slope of a parabola through `DERIVED_S` to each side."""
-    half = max(DERIVED_S, 2.5 * float(np.median(np.diff(t)))) if len(t) > 1 else DERIVED_S
+def differentiate_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Return `[n, 2]` east, north: the slope of a parabola through `VELOCITY_WINDOW_S` to each side."""
+    half = (
+        max(VELOCITY_WINDOW_S, 2.5 * float(np.median(np.diff(t))))
+        if len(t) > 1
+        else VELOCITY_WINDOW_S
+    )
     velocity = np.zeros((len(t), 2))
     first = np.searchsorted(t, t - half)
     last = np.searchsorted(t, t + half, side="right")

@@ -6,17 +6,17 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.logs.recording.align import interpolate
 from kalmanrnn.logs.recording.recording import Stream
+from kalmanrnn.logs.recording.time_alignment import interpolate
 
-LONGEST_GAP_S = 1.0
+MAX_GAP_S = 1.0
 
 
 def truth_at(space: StateSpace, reference: Stream, t: np.ndarray) -> np.ndarray | None:
     """Return states `[E, X]` at times t; NaN where the reference says nothing.
 
     It says nothing of blocks that it has no channels for, before its first and after its last
-    reading, and inside gaps longer than `LONGEST_GAP_S`. None where it speaks of no block.
+    reading, and inside gaps longer than `MAX_GAP_S`. None where it speaks of no block.
     """
     states = np.full((len(t), space.state_dim), np.nan)
     known = _covered(reference.t, t)
@@ -43,5 +43,5 @@ def _covered(at: np.ndarray, t: np.ndarray) -> np.ndarray:
     if len(at) < 2:
         return np.zeros(len(t), bool)
     after = np.clip(np.searchsorted(at, t), 1, len(at) - 1)
-    near = at[after] - at[after - 1] <= LONGEST_GAP_S
+    near = at[after] - at[after - 1] <= MAX_GAP_S
     return (t >= at[0]) & (t <= at[-1]) & near

@@ -12,19 +12,19 @@ import numpy as np
 from scipy.optimize import nnls
 
 # The longest averages are a ninth of the log: fewer than eight of them tell next to nothing.
-FEWEST_CLUSTERS = 9
+MIN_CLUSTERS = 9
 # Filters inside the IMU bend the curve at its first few samples.
-FIRST_SAMPLES = 10
-PER_DECADE = 12
+MIN_SAMPLES = 10
+POINTS_PER_DECADE = 12
 # Real sensors follow no model closer than that; else the shortest averages decide everything.
 MODEL_ERROR = 0.05
 # Of a random walk fitted to one axis: the relative error is this times sqrt(tau_c / T), where
 # both noises weigh the same at tau_c. Measured on simulated noise, T from 600 s to 4 h.
 WALK_ERROR = 1.3
-WORST_WALK_ERROR = 0.3
+MAX_WALK_ERROR = 0.3
 
 
-class Curve(NamedTuple):
+class AllanCurve(NamedTuple):
     """An Allan deviation: averaging times `[m]` [s], samples in each, deviations `[m, c]`."""
 
     tau: np.ndarray
@@ -32,12 +32,12 @@ class Curve(NamedTuple):
     deviation: np.ndarray
 
 
-class Noise(NamedTuple):
+class NoiseFit(NamedTuple):
     """What a fit says of `[c]` axes, in the sensor's unit U.
 
     density: N [U/sqrt(Hz)]. instability: B, the flat part's deviation [U], 0 where there is none.
     walk: K [U/s/sqrt(Hz)]. walk_error: relative standard error of the mean walk; inf at 0.
-    walk_told: whether the log is long enough for it. misfit: the largest relative distance of
+    walk_observable: whether the log is long enough for it. misfit: the largest relative distance of
     the fit from the curve, where that is known to a twentieth.
     """
 
@@ -45,25 +45,25 @@ class Noise(NamedTuple):
     instability: np.ndarray
     walk: np.ndarray
     walk_error: float
-    walk_told: bool
+    walk_observable: bool
     misfit: float
 
 
-def allan_deviation(x: np.ndarray, rate_hz: float) -> Curve:
+def allan_deviation(x: np.ndarray, rate_hz: float) -> AllanCurve:
     """Return the overlapping deviation of `[n, c]` readings at about twelve times per decade."""
     n = len(x)
-    longest = n // FEWEST_CLUSTERS
-    if longest < 2 * FIRST_SAMPLES:
+    longest = n // MIN_CLUSTERS
+    if longest < 2 * MIN_SAMPLES:
         raise ValueError(
-            f"an Allan deviation needs {2 * FIRST_SAMPLES * FEWEST_CLUSTERS} readings, got {n}"
+            f"an Allan deviation needs {2 * MIN_SAMPLES * MIN_CLUSTERS} readings, got {n}"
         )
-    steps = int(PER_DECADE * np.log10(longest)) + 1
+    steps = int(POINTS_PER_DECADE * np.log10(longest)) + 1
     samples = np.unique(np.rint(np.geomspace(1, longest, steps)).astype(int))
-    deviation = np.stack([_of_axis(column, rate_hz, samples) for column in x.T], axis=-1)
-    return Curve(samples / rate_hz, samples, deviation)
+    deviation = np.stack([_axis_deviation(column, rate_hz, samples) for column in x.T], axis=-1)
+    return AllanCurve(samples / rate_hz, samples, deviation)
 
 
-def fit_noise(curve: Curve, seconds: float) -> Noise:
+def fit_noise(curve: AllanCurve, seconds: float) -> NoiseFit:
     """Explain a curve by white noise and a random walk, and by flicker where those fail."""
     parts = np.stack([_fit_axis(curve, axis, seconds) for axis in range(curve.deviation.shape[1])])
     density, instability, walk = np.sqrt(parts).T
@@ -71,14 +71,14 @@ def fit_noise(curve: Curve, seconds: float) -> Noise:
     error = WALK_ERROR * np.sqrt(np.sqrt(3) * density.mean() / mean / seconds) if mean else np.inf
     tau = curve.tau[-1]
     model = model_variance(parts, np.array([tau]))[0].mean()
-    told = error <= WORST_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model
+    told = error <= MAX_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model
     error = float(error / np.sqrt(len(parts)))
-    return Noise(density, instability, walk, error, bool(told), _misfit(curve, parts, seconds))
+    return NoiseFit(density, instability, walk, error, bool(told), _misfit(curve, parts, seconds))
 
 
-def _misfit(curve: Curve, parts: np.ndarray, seconds: float) -> float:
+def _misfit(curve: AllanCurve, parts: np.ndarray, seconds: float) -> float:
     # Half the relative error of a variance: sqrt(3 tau / T) / 2 below a twentieth.
-    known = (curve.samples >= FIRST_SAMPLES) & (curve.tau < seconds / 300)
+    known = (curve.samples >= MIN_SAMPLES) & (curve.tau < seconds / 300)
     if not known.any():
         return 0.0
     model = np.sqrt(model_variance(parts, curve.tau[known]))
@@ -90,13 +90,13 @@ def model_variance(parts: np.ndarray, tau: np.ndarray) -> np.ndarray:
     return _terms(tau) @ parts.T
 
 
-def fitted_deviation(noise: Noise, tau: np.ndarray) -> np.ndarray:
+def fitted_deviation(noise: NoiseFit, tau: np.ndarray) -> np.ndarray:
     """Return the deviation `[m, c]` that the fit gives."""
     parts = np.stack([noise.density, noise.instability, noise.walk], axis=-1) ** 2
     return np.sqrt(model_variance(parts, tau))
 
 
-def _of_axis(x: np.ndarray, rate_hz: float, samples: np.ndarray) -> np.ndarray:
+def _axis_deviation(x: np.ndarray, rate_hz: float, samples: np.ndarray) -> np.ndarray:
     """Return deviations `[m]` of one axis; second differences of its integral."""
     integral = np.concatenate([[0.0], np.cumsum(x - x.mean())]) / rate_hz
     deviation = np.empty(len(samples))
@@ -112,13 +112,13 @@ def _terms(tau: np.ndarray) -> np.ndarray:
     return np.stack([1 / tau, np.ones_like(tau), tau / 3], axis=-1)
 
 
-def _fit_axis(curve: Curve, axis: int, seconds: float) -> np.ndarray:
+def _fit_axis(curve: AllanCurve, axis: int, seconds: float) -> np.ndarray:
     """Return N^2, B^2, K^2 of one axis, by least squares in relative error.
 
     White noise and a random walk also make a flat valley between them, so flicker is let in
     only where the two leave a point by more than three standard errors.
     """
-    used = curve.samples >= FIRST_SAMPLES
+    used = curve.samples >= MIN_SAMPLES
     tau, variance = curve.tau[used], curve.deviation[used, axis] ** 2
     # Of a variance from T / tau averages, widened for their overlap.
     error = np.sqrt(3 * tau / seconds + MODEL_ERROR**2)

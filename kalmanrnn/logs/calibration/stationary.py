@@ -9,16 +9,16 @@ import numpy as np
 from kalmanrnn.core.errors import UserError
 
 # A window this much noisier than quiet ones has been touched; chance alone reaches 2.
-NOISIER = 4.0
+NOISE_RATIO = 4.0
 # No IMU at rest is noisier than that, in a window of a second: rad/s, m/s^2.
-NOISIEST = (0.05, 1.0)
+MAX_NOISE = (0.05, 1.0)
 # Nor does its mean wander so far from its median: a bias does not, a turn or a tilt does.
-WANDER = (0.05, 0.5)
-LONGEST_GAP = 10
-SHORTEST_S = 10.0
+MAX_WANDER = (0.05, 0.5)
+MAX_GAP_PERIODS = 10
+MIN_REST_S = 10.0
 
 
-class Standing(NamedTuple):
+class StationaryImu(NamedTuple):
     """An IMU at rest: gyro [rad/s] and accel [m/s^2] `[n, 3]`, its rate, and what was done."""
 
     gyro: np.ndarray
@@ -32,18 +32,20 @@ class Standing(NamedTuple):
         return len(self.gyro) / self.rate_hz
 
 
-def standing(t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, *, log: str) -> Standing:
+def select_stationary(
+    t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, *, log: str
+) -> StationaryImu:
     """Check that an IMU stands still and reads evenly; UserError where it does not.
 
     t: `[n]` seconds after the log's first reading. Takes the longest stretch without a gap of
     more than ten periods, and says so.
     """
-    t, gyro, accel, notes = _even(t, gyro, accel)
-    if len(t) < 200 or t[-1] - t[0] < SHORTEST_S:
+    t, gyro, accel, notes = _longest_regular_span(t, gyro, accel)
+    if len(t) < 200 or t[-1] - t[0] < MIN_REST_S:
         seconds = t[-1] - t[0] if len(t) else 0.0
         raise UserError(
             f"{log} is too short: {len(t)} IMU readings in {seconds:.1f} s",
-            why=f"noise shows after {SHORTEST_S:g} s and 200 readings, a random walk after hours",
+            why=f"noise shows after {MIN_REST_S:g} s and 200 readings, a random walk after hours",
             cure="record the IMU lying still: 20 minutes for its noise, hours for its random walk",
         )
     rate_hz = (len(t) - 1) / (t[-1] - t[0])
@@ -62,8 +64,8 @@ def standing(t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, *, log: str) ->
             cure=f"kalmanrnn allan {log} --gyro-unit deg/s",
         )
     if moving.any():
-        _refuse(moving, figures, rate_hz, float(t[0]), log)
-    return Standing(gyro, accel, rate_hz, tuple(notes))
+        _moving_error(moving, figures, rate_hz, float(t[0]), log)
+    return StationaryImu(gyro, accel, rate_hz, tuple(notes))
 
 
 def moving_windows(
@@ -73,25 +75,25 @@ def moving_windows(
 
     Compared with the quietest fifth of the windows, axis by axis.
     """
-    width = window(rate_hz)
+    width = window_size(rate_hz)
     moving, figures = np.zeros(len(gyro) // width, bool), {}
     for values, name, noisiest, wander in (
-        (gyro, "gyro", NOISIEST[0], WANDER[0]),
-        (accel, "accel", NOISIEST[1], WANDER[1]),
+        (gyro, "gyro", MAX_NOISE[0], MAX_WANDER[0]),
+        (accel, "accel", MAX_NOISE[1], MAX_WANDER[1]),
     ):
         cut = values[: len(moving) * width].reshape(-1, width, 3)
         mean, noise = cut.mean(axis=1), cut.std(axis=1)
         quiet = np.minimum(np.quantile(noise, 0.2, axis=0), noisiest)
         # A constant stretch, or one reading in a few steps: no less than a hundredth of the cap.
         quiet = np.maximum(quiet, 0.01 * noisiest)
-        moving |= (noise > NOISIER * quiet).any(axis=1) | (noise > noisiest).any(axis=1)
+        moving |= (noise > NOISE_RATIO * quiet).any(axis=1) | (noise > noisiest).any(axis=1)
         away = np.abs(mean - np.median(mean, axis=0))
         moving |= (away > wander).any(axis=1)
         figures |= {f"{name}_noise": float(noise.max()), f"{name}_away": float(away.max())}
     return moving, figures
 
 
-def window(rate_hz: float) -> int:
+def window_size(rate_hz: float) -> int:
     """Return the readings in a window of about a second, at least twenty."""
     return max(20, round(rate_hz))
 
@@ -106,7 +108,7 @@ def longest_run(yes: np.ndarray) -> tuple[int, int]:
     return int(starts[best]), int(ends[best])
 
 
-def _even(
+def _longest_regular_span(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Drop what has no place in time, and keep the longest stretch without a long gap."""
@@ -125,7 +127,7 @@ def _even(
                 f"uneven: {uneven} of {len(steps)} steps are off the usual {1e3 * usual:.3g} ms "
                 f"by more than half, the longest {steps.max():.3g} s; read as even"
             )
-        first, last = longest_run(steps <= LONGEST_GAP * usual)
+        first, last = longest_run(steps <= MAX_GAP_PERIODS * usual)
         if last - first < len(steps):
             notes.append(
                 f"long gaps: only the longest stretch without one used, {t[last] - t[first]:.0f} "
@@ -135,14 +137,14 @@ def _even(
     return t, values[:, :3], values[:, 3:], notes
 
 
-def _refuse(
+def _moving_error(
     moving: np.ndarray, figures: dict[str, float], rate_hz: float, start: float, log: str
 ) -> None:
     """Say that the IMU moves, and where it does not."""
-    seconds = window(rate_hz) / rate_hz
+    seconds = window_size(rate_hz) / rate_hz
     first, last = longest_run(~moving)
     cure = "record the IMU lying still for hours, and nobody near it"
-    if (last - first) * seconds >= 3 * SHORTEST_S:
+    if (last - first) * seconds >= 3 * MIN_REST_S:
         cure = (
             f"use its longest rest: kalmanrnn allan {log} "
             f"--from-s {start + first * seconds:.1f} --to-s {start + last * seconds:.1f}"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.layout import LogMap
-from kalmanrnn.logs.mapping.values import nearest
+from kalmanrnn.logs.mapping.schema import LogMap
+from kalmanrnn.logs.mapping.values import suggest
 from kalmanrnn.logs.readers.readings import Readings
 from kalmanrnn.logs.recording.recording import Stream
 
@@ -19,7 +19,7 @@ RESET_S = 1.0
 SAME_CLOCK_S = 1.0
 
 
-class Timed(NamedTuple):
+class TimedTopic(NamedTuple):
     """One topic's readings on the map's clock, in the order of the log, with finite times."""
 
     name: str
@@ -45,22 +45,24 @@ class Timed(NamedTuple):
         raise UserError(
             f"{self.name}: no field {field!r}",
             why=f"its type is {self.type}",
-            cure=nearest(field, known),
+            cure=suggest(field, known),
         )
 
     def columns(self, pattern: str, parts: str) -> np.ndarray:
         """Return `[n, k]`, the pattern's fields with each part put in."""
         return np.stack([self.column(pattern.format(part)) for part in parts], axis=-1)
 
-    def where(self, keep: np.ndarray) -> Timed:
+    def where(self, keep: np.ndarray) -> TimedTopic:
         """Return some of the readings."""
         fields = {name: values[keep] for name, values in self.fields.items()}
         return self._replace(t=self.t[keep], fields=fields)
 
 
-def settle(readings: Mapping[str, Readings], layout: LogMap) -> tuple[dict[str, Timed], list[str]]:
+def to_common_clock(
+    readings: Mapping[str, Readings], layout: LogMap
+) -> tuple[dict[str, TimedTopic], list[str]]:
     """Put all topics onto one clock and cut them to the map's window; say what was done."""
-    header, notes = _headers_used(readings, layout)
+    header, notes = _use_header_stamps(readings, layout)
     starts = [r.log_t[np.isfinite(r.log_t)] for r in readings.values()]
     start = min((float(t[0]) for t in starts if len(t)), default=0.0)
     timed = {}
@@ -70,8 +72,8 @@ def settle(readings: Mapping[str, Readings], layout: LogMap) -> tuple[dict[str, 
         keep = np.isfinite(t) & np.isfinite(r.log_t)
         if not keep.all():
             notes.append(f"{name}: {(~keep).sum()} readings without a time left out")
-        elapsed = _since(r.log_t, start)
-        keep &= _inside(elapsed, layout)
+        elapsed = _elapsed_s(r.log_t, start)
+        keep &= _in_window(elapsed, layout)
         if layout.max_delay_s and r.stamp_t is not None:
             late = keep & (r.log_t - r.stamp_t > layout.max_delay_s)
             keep &= ~late
@@ -80,9 +82,9 @@ def settle(readings: Mapping[str, Readings], layout: LogMap) -> tuple[dict[str, 
                     f"{name}: {late.sum()} of {len(t)} readings left out, recorded more than "
                     f"{layout.max_delay_s:g} s after their stamp"
                 )
-        _check_kept(name, len(t), keep, layout)
-        _check_order(name, t, elapsed, keep, stamped, _increases(r.log_t[keep]))
-        timed[name] = Timed(name, r.topic.type, t, r.fields, r.frame).where(keep)
+        _require_readings(name, len(t), keep, layout)
+        _check_order(name, t, elapsed, keep, stamped, _is_monotonic(r.log_t[keep]))
+        timed[name] = TimedTopic(name, r.topic.type, t, r.fields, r.frame).where(keep)
     return timed, notes
 
 
@@ -93,16 +95,16 @@ def clean(stream: Stream, name: str = "") -> tuple[Stream, list[str]]:
     finite = np.asarray(np.isfinite(stream.values).all(axis=1))
     if not finite.all():
         notes.append(f"{name}: {(~finite).sum()} readings that are not finite left out")
-    stream = _rows(stream, finite)
+    stream = _select(stream, finite)
     back = int((np.diff(stream.t) < 0).sum())
     if back:
-        stream = _rows(stream, np.argsort(stream.t, kind="stable"))
+        stream = _select(stream, np.argsort(stream.t, kind="stable"))
         notes.append(f"{name}: {back} readings out of order, sorted by time")
     new = np.ones(len(stream.t), bool)
     new[1:] = np.diff(stream.t) > 0
     if not new.all():
         notes.append(f"{name}: {(~new).sum()} readings at a repeated time left out")
-    stream = _rows(stream, new)
+    stream = _select(stream, new)
     if not len(stream.t):
         raise UserError(
             f"{name}: no reading is left",
@@ -112,12 +114,12 @@ def clean(stream: Stream, name: str = "") -> tuple[Stream, list[str]]:
     return stream, notes
 
 
-def _rows(stream: Stream, keep: np.ndarray) -> Stream:
+def _select(stream: Stream, keep: np.ndarray) -> Stream:
     variance = None if stream.variance is None else stream.variance[keep]
     return stream._replace(t=stream.t[keep], values=stream.values[keep], variance=variance)
 
 
-def _headers_used(readings: Mapping[str, Readings], layout: LogMap) -> tuple[bool, list[str]]:
+def _use_header_stamps(readings: Mapping[str, Readings], layout: LogMap) -> tuple[bool, list[str]]:
     """Return whether headers' stamps are used; the map decides, else whether they are sane."""
     stamped = {name: r.stamp_t for name, r in readings.items() if r.stamp_t is not None}
     if layout.clock or not stamped:
@@ -133,22 +135,22 @@ def _headers_used(readings: Mapping[str, Readings], layout: LogMap) -> tuple[boo
     return True, []
 
 
-def _since(t: np.ndarray, start: float) -> np.ndarray:
+def _elapsed_s(t: np.ndarray, start: float) -> np.ndarray:
     """Return seconds since the log's start, taken on over a clock that is set back."""
     steps = np.diff(t, prepend=t[:1])
     return t - start + np.cumsum(np.where(steps < -RESET_S, -steps, 0.0))
 
 
-def _inside(elapsed: np.ndarray, layout: LogMap) -> np.ndarray:
+def _in_window(elapsed: np.ndarray, layout: LogMap) -> np.ndarray:
     end = layout.window.end_s or np.inf
     return (elapsed >= layout.window.start_s) & (elapsed <= end)
 
 
-def _increases(t: np.ndarray) -> bool:
+def _is_monotonic(t: np.ndarray) -> bool:
     return not (np.diff(t) < -RESET_S).any()
 
 
-def _check_kept(name: str, count: int, keep: np.ndarray, layout: LogMap) -> None:
+def _require_readings(name: str, count: int, keep: np.ndarray, layout: LogMap) -> None:
     if keep.any():
         return
     window = f"{layout.window.start_s:g} to {layout.window.end_s or np.inf:g} s"

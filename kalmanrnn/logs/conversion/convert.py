@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion import messages, px4
-from kalmanrnn.logs.conversion.clock import Timed
-from kalmanrnn.logs.conversion.messages import Made, stream_of
-from kalmanrnn.logs.mapping.layout import (
+from kalmanrnn.logs.conversion import px4
+from kalmanrnn.logs.conversion import ros_messages as messages
+from kalmanrnn.logs.conversion.clock import TimedTopic
+from kalmanrnn.logs.conversion.ros_messages import Converted, make_stream
+from kalmanrnn.logs.mapping.schema import (
     ACCEL_UNITS,
     GYRO_UNITS,
     OTHER_UNITS,
@@ -24,7 +25,7 @@ NAV, GEO, SENSOR = "nav_msgs/msg/", "geometry_msgs/msg/", "sensor_msgs/msg/"
 TWISTS = (GEO + "TwistStamped", GEO + "TwistWithCovarianceStamped")
 POSES = (GEO + "PoseStamped", GEO + "PoseWithCovarianceStamped")
 ODOMETRY = NAV + "Odometry"
-CONVERTERS: dict[str, dict[str, Callable[[Timed, LogMap], Made]]] = {
+CONVERTERS: dict[str, dict[str, Callable[[TimedTopic, LogMap], Converted]]] = {
     "imu": {SENSOR + "Imu": messages.imu, "px4/sensor_combined": px4.imu},
     "gps": {
         SENSOR + "NavSatFix": messages.gps,
@@ -45,7 +46,7 @@ CONVERTERS: dict[str, dict[str, Callable[[Timed, LogMap], Made]]] = {
 }
 
 
-def streams_of_topic(role: str, timed: Timed, layout: LogMap) -> Made:
+def convert_topic(role: str, timed: TimedTopic, layout: LogMap) -> Converted:
     """Turn one topic into the streams of its role; UserError for a type that cannot be it."""
     known = CONVERTERS[role]
     if timed.type not in known:
@@ -57,17 +58,17 @@ def streams_of_topic(role: str, timed: Timed, layout: LogMap) -> Made:
     return known[timed.type](timed, layout)
 
 
-def imu_of_columns(timed: Timed, layout: LogMap) -> Made:
+def imu_from_columns(timed: TimedTopic, layout: LogMap) -> Converted:
     """Return gyro [rad/s] and accel [m/s^2], forward, left, up."""
     section = layout.imu
     assert section is not None
     turn = layout.body(section.axes).matrix.T
     gyro = np.stack([timed.column(c) for c in section.gyro], axis=-1) @ turn
     accel = np.stack([timed.column(c) for c in section.accel], axis=-1) @ turn
-    return [stream_of("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
+    return [make_stream("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
 
 
-def imu_units(stream: Stream, layout: LogMap) -> tuple[Stream, list[str]]:
+def apply_imu_units(stream: Stream, layout: LogMap) -> tuple[Stream, list[str]]:
     """Apply the units that the map gives the IMU, whether from a topic or a file."""
     section = layout.imu
     assert section is not None
@@ -81,22 +82,22 @@ def imu_units(stream: Stream, layout: LogMap) -> tuple[Stream, list[str]]:
     return stream._replace(values=stream.values * scale, variance=variance), notes
 
 
-def gps_of_columns(timed: Timed, layout: LogMap) -> Made:
+def gps_from_columns(timed: TimedTopic, layout: LogMap) -> Converted:
     """Return latitude, longitude [deg], altitude [m], and the velocity where there is a course."""
     section = layout.gps
     assert section is not None
     columns = (section.latitude, section.longitude, section.altitude)
     values = np.stack([timed.column(c) for c in columns], axis=-1)
-    streams = [stream_of("gps", timed, values, None)]
+    streams = [make_stream("gps", timed, values, None)]
     if section.speed:
         course = np.radians(timed.column(section.course))
         ahead = np.stack([np.sin(course), np.cos(course)], axis=-1)
         v = timed.column(section.speed)[:, None] * ahead
-        streams.append(stream_of("gps_velocity", timed, v, None))
+        streams.append(make_stream("gps_velocity", timed, v, None))
     return streams, []
 
 
-def own_stream(name: str, timed: Timed, section: StreamMap) -> Made:
+def custom_stream(name: str, timed: TimedTopic, section: StreamMap) -> Converted:
     """Return a user's own stream, its channels in SI."""
     columns, units, notes = [], [], []
     for channel, what in section.channels.items():

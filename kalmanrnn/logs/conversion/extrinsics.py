@@ -9,16 +9,16 @@ import numpy as np
 GRAVITY = 9.80665
 DEGREES = 180 / np.pi
 # Turned less in all, rates cannot be compared [rad].
-LEAST_TURN = 1.0
+MIN_TURN = 1.0
 # A twentieth of the readings above this is no robot's rad/s; above the other, it may be [rad/s].
-FASTEST = 10.0
-DOUBTFUL = 2.0
-TILTED_DEG = 25.0
-EDGE_S = 1.0
-SHORTEST_S, LONGEST_S = 10.0, 1e6
+MAX_RATE = 10.0
+AMBIGUOUS_RATE = 2.0
+MAX_TILT_DEG = 25.0
+MARGIN_S = 1.0
+MIN_OVERLAP_S, MAX_OVERLAP_S = 10.0, 1e6
 
 
-def slow_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
+def quiet_specific_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
     """Return the mean specific force `[3]` over the quieter half of the readings."""
     known = np.isfinite(gyro).all(axis=1) & np.isfinite(accel).all(axis=1)
     gyro, accel = gyro[known], accel[known]
@@ -31,7 +31,7 @@ def slow_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
     return accel[quiet].mean(axis=0) if quiet.any() else accel.mean(axis=0)
 
 
-def right_turns() -> list[np.ndarray]:
+def axis_rotations() -> list[np.ndarray]:
     """Return the 24 rotations `[3, 3]` that take axes to axes."""
     found = []
     for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
@@ -42,7 +42,7 @@ def right_turns() -> list[np.ndarray]:
     return found
 
 
-def mount_of(force: np.ndarray) -> tuple[np.ndarray, float]:
+def find_mounting(force: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the rotation among the 24 that brings a resting force `[3]` nearest to up.
 
     Of the four that do, the one that turns least, x staying forward where it can; and the angle
@@ -50,13 +50,13 @@ def mount_of(force: np.ndarray) -> tuple[np.ndarray, float]:
     """
     axis = np.zeros(3, int)
     axis[np.argmax(np.abs(force))] = 1 if force[np.argmax(np.abs(force))] > 0 else -1
-    upright = [R for R in right_turns() if (R @ axis == [0, 0, 1]).all()]
+    upright = [R for R in axis_rotations() if (R @ axis == [0, 0, 1]).all()]
     best = max(upright, key=lambda R: (np.trace(R), R[0, 0]))
     cosine = np.clip(force @ axis / np.linalg.norm(force), -1, 1)
     return best, float(np.degrees(np.arccos(cosine)))
 
 
-def accel_unit_of(force: np.ndarray) -> str:
+def guess_accel_unit(force: np.ndarray) -> str:
     """Return "m/s^2" or "g" by the size of a resting force, "" where it is neither."""
     size = float(np.linalg.norm(force))
     if 0.8 < size < 1.2:
@@ -64,25 +64,25 @@ def accel_unit_of(force: np.ndarray) -> str:
     return "m/s^2" if 0.8 * GRAVITY < size < 1.2 * GRAVITY else ""
 
 
-def gyro_unit_of(gyro: np.ndarray, rate: np.ndarray | None, t: np.ndarray) -> str:
+def guess_gyro_unit(gyro: np.ndarray, rate: np.ndarray | None, t: np.ndarray) -> str:
     """Return "rad/s" or "deg/s": against a known turn rate `[n]` [rad/s], else by plain size."""
     size = np.linalg.norm(np.nan_to_num(gyro), axis=1)
     if rate is not None:
         step = np.diff(t, append=t[-1:])
         known = np.isfinite(rate) & np.isfinite(step)
         turned = float((np.abs(rate[known]) * step[known]).sum())
-        if turned > LEAST_TURN:
+        if turned > MIN_TURN:
             ratio = float((size[known] * step[known]).sum()) / turned
             return "deg/s" if ratio > np.sqrt(DEGREES) * 2 else "rad/s"
-    return "deg/s" if np.quantile(size, 0.95) > FASTEST else "rad/s"
+    return "deg/s" if np.quantile(size, 0.95) > MAX_RATE else "rad/s"
 
 
-def is_fast(gyro: np.ndarray) -> bool:
+def is_unit_ambiguous(gyro: np.ndarray) -> bool:
     """Tell whether rates `[n, 3]` are such that degrees are as likely as radians."""
-    return float(np.quantile(np.linalg.norm(np.nan_to_num(gyro), axis=1), 0.95)) > DOUBTFUL
+    return float(np.quantile(np.linalg.norm(np.nan_to_num(gyro), axis=1), 0.95)) > AMBIGUOUS_RATE
 
 
-def rate_of_attitude(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
+def attitude_rate(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
     """Return the turn rate `[n]` [rad/s] of quaternions `[n, 4]`; None where they say nothing."""
     size = np.linalg.norm(q, axis=1)
     if len(t) < 3 or not np.isfinite(size).all() or np.abs(size - 1).max() > 0.1:
@@ -99,7 +99,7 @@ def rate_of_attitude(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
     return rate
 
 
-def forward_of(
+def find_forward(
     t: np.ndarray, level: np.ndarray, wheels_t: np.ndarray, speed: np.ndarray, turn: np.ndarray
 ) -> tuple[int, float]:
     """Return by how many quarter turns the IMU's x lies left of forward; and how sure that is.
@@ -108,13 +108,13 @@ def forward_of(
     are pushed to the inside: as complex numbers that push and the IMU's differ by the angle
     between their axes. 0 where their correlation could be chance, or is near no quarter.
     """
-    first, last = max(t[0], wheels_t[0]) + EDGE_S, min(t[-1], wheels_t[-1]) - EDGE_S
-    if not SHORTEST_S < last - first < LONGEST_S:
+    first, last = max(t[0], wheels_t[0]) + MARGIN_S, min(t[-1], wheels_t[-1]) - MARGIN_S
+    if not MIN_OVERLAP_S < last - first < MAX_OVERLAP_S:
         return 0, 0.0
     at = np.arange(first, last, 0.1)
-    v, w = (_smooth(at, wheels_t, x) for x in (speed, turn))
+    v, w = (_moving_average(at, wheels_t, x) for x in (speed, turn))
     push = np.gradient(v, at) + 1j * v * w
-    x, y = (_smooth(at, t, level[:, i]) for i in range(2))
+    x, y = (_moving_average(at, t, level[:, i]) for i in range(2))
     felt = (x - np.median(x)) + 1j * (y - np.median(y))
     size = np.sqrt((np.abs(push) ** 2).sum() * (np.abs(felt) ** 2).sum())
     found = (felt * np.conj(push)).sum() / size if size > 0 else 0j
@@ -126,13 +126,13 @@ def forward_of(
     return round(quarters) % 4, float(abs(found))
 
 
-def turned_by(quarters: int) -> np.ndarray:
+def quarter_turns(quarters: int) -> np.ndarray:
     """Return the rotation `[3, 3]` of vectors that is that many quarter turns to the right."""
     x, y = [(1, 0), (0, -1), (-1, 0), (0, 1)][quarters % 4]
     return np.array([[x, -y, 0], [y, x, 0], [0, 0, 1]])
 
 
-def _smooth(at: np.ndarray, t: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _moving_average(at: np.ndarray, t: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Average over half a second around each time; readings that are not finite count as 0."""
     order = np.argsort(t, kind="stable")
     t, x = t[order], np.nan_to_num(x[order])

@@ -6,16 +6,16 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.logs.recording import geodesy
-from kalmanrnn.logs.recording.align import snap
 from kalmanrnn.logs.recording.geodesy import Origin
 from kalmanrnn.logs.recording.recording import Stream
+from kalmanrnn.logs.recording.time_alignment import regularise_stamps
 
-FEWEST_FIXES = 10
+MIN_FIXES = 10
 # Higher is no fix but a number gone wrong.
-HIGHEST_M = 1e6
+MAX_ALTITUDE_M = 1e6
 
 
-def on_earth(stream: Stream, name: str) -> tuple[Stream, list[str]]:
+def check_geodetic(stream: Stream, name: str) -> tuple[Stream, list[str]]:
     """Check fixes `[n, 3]` latitude, longitude [deg], altitude [m]; make those NaN that are none.
 
     0, 0 is a receiver without a fix that does not say so, not a place in the Gulf of Guinea.
@@ -43,7 +43,7 @@ def on_earth(stream: Stream, name: str) -> tuple[Stream, list[str]]:
     notes = []
     if nowhere.any():
         notes.append(f"{name}: {nowhere.sum()} fixes at latitude 0, longitude 0 left out")
-    high = np.abs(values[:, 2]) > HIGHEST_M
+    high = np.abs(values[:, 2]) > MAX_ALTITUDE_M
     if high.any():
         notes.append(f"{name}: {high.sum()} fixes at impossible altitudes left out")
     values = np.where((nowhere | high)[:, None], np.nan, values)
@@ -60,13 +60,13 @@ def to_local(stream: Stream) -> tuple[Stream, Origin, str]:
     return stream._replace(values=geodesy.geodetic_to_enu(origin, stream.values)), origin, note
 
 
-def snapped(stream: Stream, name: str, period_s: float) -> tuple[Stream, list[str]]:
+def regularise(stream: Stream, name: str, period_s: float) -> tuple[Stream, list[str]]:
     """Put a stream's times onto the receiver's even clock."""
-    if not period_s or len(stream.t) < FEWEST_FIXES:
+    if not period_s or len(stream.t) < MIN_FIXES:
         return stream, []
     even, found = stream.t, 0.0
     if 0 < period_s < 2 * np.median(np.diff(stream.t)):
-        even, epoch = snap(stream.t, period_s)
+        even, epoch = regularise_stamps(stream.t, period_s)
         rising = np.diff(epoch).min() >= 1
         found = (even[-1] - even[0]) / (epoch[-1] - epoch[0]) if rising else 0.0
     jitter = np.abs(stream.t - even)

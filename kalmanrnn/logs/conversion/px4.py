@@ -7,39 +7,39 @@ from __future__ import annotations
 
 import numpy as np
 
-from kalmanrnn.logs.conversion.clock import Timed
-from kalmanrnn.logs.conversion.messages import NED, Made, stream_of, with_fix
-from kalmanrnn.logs.mapping.layout import FRD, LogMap
+from kalmanrnn.logs.conversion.clock import TimedTopic
+from kalmanrnn.logs.conversion.ros_messages import NED, Converted, drop_no_fix, make_stream
+from kalmanrnn.logs.mapping.schema import FRD, LogMap
 
 GAUSS = 1e-4
 
 
-def imu(timed: Timed, layout: LogMap) -> Made:
+def imu(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read PX4's sensor_combined, whose axes are forward, right, down unless the map says."""
     assert layout.imu is not None
     turn = (layout.imu.axes or FRD).matrix
     gyro = timed.columns("gyro_rad[{}]", "012") @ turn.T
     accel = timed.columns("accelerometer_m_s2[{}]", "012") @ turn.T
-    return [stream_of("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
+    return [make_stream("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
 
 
-def gps(timed: Timed, layout: LogMap) -> Made:
+def gps(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read PX4's vehicle_gps_position of either generation, with its velocity."""
-    timed, notes = with_fix(timed, timed.column("fix_type") >= 3)
+    timed, notes = drop_no_fix(timed, timed.column("fix_type") >= 3)
     if "latitude_deg" in timed.fields:
         names, scale = ("latitude_deg", "longitude_deg", "altitude_msl_m"), np.ones(3)
     else:
         names, scale = ("lat", "lon", "alt"), np.array([1e-7, 1e-7, 1e-3])
     values = np.stack([timed.column(name) for name in names], axis=-1) * scale
     sigma = np.stack([timed.column(name) for name in ("eph", "eph", "epv")], axis=-1)
-    streams = [stream_of("gps", timed, values, _squared(sigma))]
+    streams = [make_stream("gps", timed, values, _squared(sigma))]
     if "vel_n_m_s" in timed.fields:
         moving = timed.where(timed.column("vel_ned_valid") > 0)
         v = moving.columns("vel_{}_m_s", "ned") @ NED.T
         speed = moving.column("s_variance_m_s")  # A standard deviation, whatever its name says.
         if len(v):
             spread = np.repeat(_squared(speed)[:, None], 3, axis=1)
-            streams.append(stream_of("gps_velocity", moving, v, spread))
+            streams.append(make_stream("gps_velocity", moving, v, spread))
     return streams, notes
 
 
@@ -47,14 +47,14 @@ def _squared(sigma: np.ndarray) -> np.ndarray:
     return np.where(sigma > 0, np.square(sigma), np.nan)
 
 
-def magnetometer(timed: Timed, layout: LogMap) -> Made:
+def magnetometer(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read PX4's vehicle_magnetometer [gauss]."""
     assert layout.magnetometer is not None
     turn = (layout.magnetometer.axes or FRD).matrix
     values = GAUSS * timed.columns("magnetometer_ga[{}]", "012") @ turn.T
-    return [stream_of("magnetometer", timed, values, None)], []
+    return [make_stream("magnetometer", timed, values, None)], []
 
 
-def barometer(timed: Timed, layout: LogMap) -> Made:
+def barometer(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read PX4's vehicle_air_data [Pa]."""
-    return [stream_of("barometer", timed, timed.column("baro_pressure_pa")[:, None], None)], []
+    return [make_stream("barometer", timed, timed.column("baro_pressure_pa")[:, None], None)], []

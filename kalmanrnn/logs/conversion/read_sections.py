@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.layout import TIME_UNITS, LogMap
-from kalmanrnn.logs.mapping.table import name_wrong_line
-from kalmanrnn.logs.mapping.values import nearest
+from kalmanrnn.logs.mapping.bad_cell import locate_bad_cell
+from kalmanrnn.logs.mapping.schema import TIME_UNITS, LogMap
+from kalmanrnn.logs.mapping.values import suggest
 from kalmanrnn.logs.readers.readings import Readings, Source
 
 ROLES = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose")
 
 
-def sections(layout: LogMap) -> Iterator[tuple[str, Any]]:
+def named_sections(layout: LogMap) -> Iterator[tuple[str, Any]]:
     """Yield each stream's name and section, the reference left out."""
     for role in ROLES:
         if getattr(layout, role) is not None:
@@ -25,14 +25,14 @@ def sections(layout: LogMap) -> Iterator[tuple[str, Any]]:
     yield from layout.streams.items()
 
 
-def gather(
+def read_sections(
     source: Source,
     layout: LogMap,
     progress: Callable[[int, int], None],
     have: Mapping[str, Readings],
 ) -> tuple[dict[str, Readings], list[str]]:
     """Return readings by topic or file, and what the reader had to repair; `have` are read."""
-    every = [section for _, section in sections(layout)]
+    every = [section for _, section in named_sections(layout)]
     every += [layout.reference] if layout.reference is not None else []
     files: dict[str, list[Any]] = {}
     topics = []
@@ -47,7 +47,7 @@ def gather(
     read = dict(zip(new, source.read(new, progress), strict=True)) if new else {}
     found = {name: have[name] if name in have else read[name] for name in names}
     for name, parts in files.items():
-        found[name] = _clocked(source, found[name], parts)
+        found[name] = _with_clock(source, found[name], parts)
     notes = list(source.notes)
     if source.kind == "csv":
         notes = [note for note in notes if note.split(": ")[0] in files]
@@ -78,7 +78,7 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
                 if tables
                 else f"{source.path} has no topic {name!r}",
                 why="the map names it, the log does not have it",
-                cure=nearest(name, known),
+                cure=suggest(name, known),
             )
 
 
@@ -95,7 +95,7 @@ def columns_of(section: Any) -> list[str]:
     return columns
 
 
-def _clocked(source: Source, readings: Readings, parts: list[Any]) -> Readings:
+def _with_clock(source: Source, readings: Readings, parts: list[Any]) -> Readings:
     """Check a file's columns for all sections that name it, and take the clock they name."""
     name = readings.topic.name
     clocks = {(section.time, section.time_unit) for section in parts}
@@ -125,19 +125,19 @@ def _check_columns(source: Source, readings: Readings, section: Any, wanted: lis
         return
     path, name = Path(source.path), readings.topic.name
     # The reader leaves out columns that hold text; this one says where.
-    name_wrong_line(path / name if path.is_dir() else path, wanted)
+    locate_bad_cell(path / name if path.is_dir() else path, wanted)
     missing = next(column for column in wanted if column not in readings.fields)
     raise UserError(
         f"{name}: no column {missing!r}",
         why="the map names it, and the file has none of that name that holds numbers",
-        cure=nearest(missing, readings.fields),
+        cure=suggest(missing, readings.fields),
     )
 
 
 def _seconds(readings: Readings, time: str, unit: str) -> np.ndarray:
     """Return a file's times [s]: by the map's unit, else as the column's name or size says."""
     if not time:
-        if clock_column(readings) is None and is_row_number(readings):
+        if clock_column(readings) is None and is_row_count(readings):
             raise UserError(
                 f"{readings.topic.name}: no column is its time",
                 why=f"it has {', '.join(readings.fields)}"[:200],
@@ -158,6 +158,6 @@ def clock_column(readings: Readings) -> str | None:
     return None
 
 
-def is_row_number(readings: Readings) -> bool:
+def is_row_count(readings: Readings) -> bool:
     """Tell whether a file's reader found no clock, and counted the rows."""
     return np.array_equal(readings.log_t, np.arange(len(readings.log_t), dtype=float))

@@ -8,15 +8,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion.clock import Timed, clean
-from kalmanrnn.logs.conversion.convert import ODOMETRY, POSES, own_stream
-from kalmanrnn.logs.conversion.local_frame import HIGHEST_M
-from kalmanrnn.logs.conversion.messages import NED, pose_of, turned
-from kalmanrnn.logs.mapping.layout import FRD, OURS, LogMap, ReferenceMap, StreamMap
+from kalmanrnn.logs.conversion.clock import TimedTopic, clean
+from kalmanrnn.logs.conversion.convert import ODOMETRY, POSES, custom_stream
+from kalmanrnn.logs.conversion.local_frame import MAX_ALTITUDE_M
+from kalmanrnn.logs.conversion.ros_messages import NED, read_pose, rotate_attitude
+from kalmanrnn.logs.mapping.schema import FLU, FRD, LogMap, ReferenceMap, StreamMap
 from kalmanrnn.logs.recording import geodesy
-from kalmanrnn.logs.recording.align import interpolate
 from kalmanrnn.logs.recording.geodesy import Origin
 from kalmanrnn.logs.recording.recording import Stream
+from kalmanrnn.logs.recording.time_alignment import interpolate
 
 ATTITUDE = "px4/vehicle_attitude_groundtruth"
 LOCAL = "px4/vehicle_local_position_groundtruth"
@@ -24,34 +24,34 @@ GLOBAL = "px4/vehicle_global_position_groundtruth"
 BLOCKS = {"position": 3, "velocity": 3, "attitude": 4}
 
 
-class Found(NamedTuple):
-    """A reference before it is tied to the world.
+class LocalReference(NamedTuple):
+    """A reference before it is is_absolute to the world.
 
-    tied: `[3]` whether each component of its position stands in the world's own coordinates;
+    is_absolute: `[3]` whether each component of its position stands in the world's own coordinates;
     the others are known up to a constant.
     """
 
     stream: Stream
-    tied: np.ndarray
+    is_absolute: np.ndarray
 
 
 def reference_stream(
-    timed: list[Timed], layout: LogMap, origin: Origin | None
-) -> tuple[Found, Origin | None]:
+    timed: list[TimedTopic], layout: LogMap, origin: Origin | None
+) -> tuple[LocalReference, Origin | None]:
     """Return the reference; an origin where it alone says where on the earth the log was."""
     section = layout.reference
     assert section is not None
     if section.channels:
         own = StreamMap(section.channels, file=section.file)
-        (stream,), _ = own_stream("reference", timed[0], own)
-        return _placed(stream, section, origin), origin
+        (stream,), _ = custom_stream("reference", timed[0], own)
+        return _georeference(stream, section, origin), origin
     if section.file:
-        return _of_earth(timed[0], section, origin)
+        return _from_ecef(timed[0], section, origin)
     types = {t.type: t for t in timed}
     if types.keys() <= {ATTITUDE, LOCAL, GLOBAL}:
-        return _of_px4(types, origin)
+        return _from_px4(types, origin)
     if len(timed) == 1 and timed[0].type in (ODOMETRY, *POSES):
-        return _placed(_of_pose(timed[0], layout), section, origin), origin
+        return _georeference(_from_pose(timed[0], layout), section, origin), origin
     raise UserError(
         f"{', '.join(t.name for t in timed)}: no reference can be read of "
         + ", ".join(f"a {t.type}" for t in timed),
@@ -60,17 +60,19 @@ def reference_stream(
     )
 
 
-def tie(found: Found, gps: Stream | None) -> tuple[Stream, list[str]]:
+def align_to_gps(found: LocalReference, gps: Stream | None) -> tuple[Stream, list[str]]:
     """Move a reference by what its own frame leaves open: the middle difference to the GPS."""
     stream = found.stream
     columns = [stream.channels.index(f"position_{i}") for i in range(3)
                if f"position_{i}" in stream.channels]  # fmt: skip
-    free = [(i, c) for i, c in enumerate(columns) if not found.tied[i]]
+    free = [(i, c) for i, c in enumerate(columns) if not found.is_absolute[i]]
     if not free or gps is None:
         return stream, []
     inside = (gps.t >= stream.t[0]) & (gps.t <= stream.t[-1])
     if not inside.any():
-        return stream, ["reference: it does not overlap the GPS in time, and is not tied to it"]
+        return stream, [
+            "reference: it does not overlap the GPS in time, and is not is_absolute to it"
+        ]
     values, moves = stream.values.copy(), []
     for axis, column in free:
         at = np.interp(gps.t[inside], stream.t, values[:, column])
@@ -79,12 +81,12 @@ def tie(found: Found, gps: Stream | None) -> tuple[Stream, list[str]]:
         moves.append(f"{('east', 'north', 'up')[axis]} {move:.2f} m")
     note = (
         f"reference: moved by {', '.join(moves)}, its middle difference to the GPS, for its own "
-        "frame is not tied to the earth"
+        "frame is not is_absolute to the earth"
     )
     return stream._replace(values=values), [note]
 
 
-def _made(t: np.ndarray, parts: dict[str, np.ndarray]) -> Stream:
+def _make_stream(t: np.ndarray, parts: dict[str, np.ndarray]) -> Stream:
     names = [f"{block}_{i}" for block in parts for i in range(BLOCKS[block])]
     units = {"position": "m", "velocity": "m/s", "attitude": ""}
     named = [units[block] for block in parts for _ in range(BLOCKS[block])]
@@ -92,14 +94,16 @@ def _made(t: np.ndarray, parts: dict[str, np.ndarray]) -> Stream:
     return Stream("reference", t, values, tuple(names), tuple(named))
 
 
-def _placed(stream: Stream, section: ReferenceMap, origin: Origin | None) -> Found:
+def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) -> LocalReference:
     """Take a reference in a local frame into the world, where the map says how."""
     if not section.origin or origin is None:
-        return Found(stream, np.zeros(3, bool))
+        return LocalReference(stream, np.zeros(3, bool))
     names = [f"position_{i}" for i in range(3)]
     own = Origin(*section.origin)
     there = (
-        abs(own.latitude) <= 90 and abs(own.longitude) <= 180 and abs(own.altitude_m) < HIGHEST_M
+        abs(own.latitude) <= 90
+        and abs(own.longitude) <= 180
+        and abs(own.altitude_m) < MAX_ALTITUDE_M
     )
     if not there or not set(names) <= set(stream.channels):
         raise UserError(
@@ -113,12 +117,12 @@ def _placed(stream: Stream, section: ReferenceMap, origin: Origin | None) -> Fou
     values[:, columns] = geodesy.geodetic_to_enu(
         origin, geodesy.enu_to_geodetic(own, values[:, columns])
     )
-    return Found(stream._replace(values=values), np.ones(3, bool))
+    return LocalReference(stream._replace(values=values), np.ones(3, bool))
 
 
-def _of_earth(
-    timed: Timed, section: ReferenceMap, origin: Origin | None
-) -> tuple[Found, Origin | None]:
+def _from_ecef(
+    timed: TimedTopic, section: ReferenceMap, origin: Origin | None
+) -> tuple[LocalReference, Origin | None]:
     """Read earth-centred, earth-fixed columns."""
     place = np.stack([timed.column(c) for c in section.ecef_position], axis=-1)
     if origin is None:
@@ -131,17 +135,17 @@ def _of_earth(
     if section.quaternion_wxyz:
         w, x, y, z = (timed.column(c) for c in section.quaternion_wxyz)
         q = np.stack([x, y, z, w], axis=-1)
-        parts["attitude"] = turned(q, to_enu, (section.axes or OURS).matrix)
-    return Found(_made(timed.t, parts), np.ones(3, bool)), origin
+        parts["attitude"] = rotate_attitude(q, to_enu, (section.axes or FLU).matrix)
+    return LocalReference(_make_stream(timed.t, parts), np.ones(3, bool)), origin
 
 
-def _of_pose(timed: Timed, layout: LogMap) -> Stream:
+def _from_pose(timed: TimedTopic, layout: LogMap) -> Stream:
     """Read an Odometry or a pose; an Odometry's twist is velocity in its body."""
     section = layout.reference
     assert section is not None
     ned = (section.frame or layout.frame) == "ned"
-    turn = (section.axes or (FRD if ned else OURS)).matrix
-    position, quaternion, _ = pose_of(timed, ned=ned, turn=turn)
+    turn = (section.axes or (FRD if ned else FLU)).matrix
+    position, quaternion, _ = read_pose(timed, ned=ned, turn=turn)
     parts = {"position": position, "attitude": quaternion}
     if timed.type == ODOMETRY:
         body = timed.columns("twist.twist.linear.{}", "xyz") @ turn.T
@@ -149,42 +153,44 @@ def _of_pose(timed: Timed, layout: LogMap) -> Stream:
         v = np.full(body.shape, np.nan)
         v[known] = Rotation.from_quat(quaternion[known]).apply(body[known])
         parts["velocity"] = v
-    return _made(timed.t, parts)
+    return _make_stream(timed.t, parts)
 
 
-def _of_px4(types: dict[str, Timed], origin: Origin | None) -> tuple[Found, Origin | None]:
-    """Read the simulator's truth: place at the local topic's times, attitude turned between."""
-    tied = np.ones(3, bool)
+def _from_px4(
+    types: dict[str, TimedTopic], origin: Origin | None
+) -> tuple[LocalReference, Origin | None]:
+    """Read the simulator's truth: place at the local topic's times, attitude rotate_attitude between."""
+    is_absolute = np.ones(3, bool)
     parts = {}
     place = types.get(LOCAL) or types.get(GLOBAL)
     if place is None:
         attitude, _ = clean(_px4_attitude(types[ATTITUDE]))
-        return Found(attitude, tied), origin
+        return LocalReference(attitude, is_absolute), origin
     if place.type == LOCAL:
         enu = place.columns("{}", "xyz") @ NED.T
         parts["velocity"] = place.columns("v{}", "xyz") @ NED.T
         own = Origin(*(float(np.median(place.column(f"ref_{n}"))) for n in ("lat", "lon", "alt")))
-        tied[:2] = np.isfinite(own[:2]).all() and own[:2] != (0.0, 0.0)
-        tied[2] = own.altitude_m != 0.0
-        if tied[0] and origin is not None:
+        is_absolute[:2] = np.isfinite(own[:2]).all() and own[:2] != (0.0, 0.0)
+        is_absolute[2] = own.altitude_m != 0.0
+        if is_absolute[0] and origin is not None:
             geodetic = geodesy.enu_to_geodetic(own, enu)
             enu = geodesy.geodetic_to_enu(origin, geodetic)
     else:
         names = ("lat", "lon", "alt")
         geodetic = np.stack([place.column(name) for name in names], axis=-1)
-        tied[2] = bool((geodetic[:, 2] != 0).any())
+        is_absolute[2] = bool((geodetic[:, 2] != 0).any())
         origin = origin or Origin(*map(float, geodetic[0]))
         enu = geodesy.geodetic_to_enu(origin, geodetic)
-    stream, _ = clean(_made(place.t, {"position": enu, **parts}))
+    stream, _ = clean(_make_stream(place.t, {"position": enu, **parts}))
     if ATTITUDE in types:
         stream = _with_attitude(stream, clean(_px4_attitude(types[ATTITUDE]))[0])
-    return Found(stream, tied), origin
+    return LocalReference(stream, is_absolute), origin
 
 
-def _px4_attitude(timed: Timed) -> Stream:
+def _px4_attitude(timed: TimedTopic) -> Stream:
     """Quaternions w, x, y, z from forward-right-down to north, east, down."""
     q = timed.columns("q[{}]", "1230")
-    return _made(timed.t, {"attitude": turned(q, NED, FRD.matrix)})
+    return _make_stream(timed.t, {"attitude": rotate_attitude(q, NED, FRD.matrix)})
 
 
 def _with_attitude(stream: Stream, attitude: Stream) -> Stream:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion.read_sections import clock_column, is_row_number
+from kalmanrnn.logs.conversion.read_sections import clock_column, is_row_count
 from kalmanrnn.logs.guessing.guess_imu import imu_lines
 from kalmanrnn.logs.readers.readings import Readings, Source
 
@@ -24,7 +24,7 @@ UNITS = {
     "mps2": "m/s^2",
     "g": "g",
 }
-KINDS = {
+IMU_PATTERNS = {
     "gyro": r"(?:imu_)?(?:gyroscope|gyro|gyr|angular_velocity|ang_vel|angular_rate|omega|w)",
     "accel": r"(?:imu_)?(?:accelerometer|accel|acc|linear_acceleration|lin_acc|a)",
 }
@@ -33,15 +33,15 @@ AXES = {
     "forward-left-up": ("forward", "left", "up"),
     "forward-right-down": ("forward", "right", "down"),
 }
-PLACE = {
+GPS_PATTERNS = {
     "latitude": r"(?:gps_)?lat(?:itude)?(?:_deg)?",
     "longitude": r"(?:gps_)?(?:lon|lng|long|longitude)(?:_deg)?",
     "altitude": r"(?:gps_)?(?:alt|altitude|height|ele|elevation)(?:_m)?",
     "speed": r"(?:gps_)?(?:ground_)?speed_(?:m_s|mps)",
     "course": r"(?:gps_)?(?:course|cog|track)(?:_deg)?",
 }
-TRUTH = ("reference", "ground_truth", "groundtruth", "truth")
-EARTH = {
+REFERENCE_STEMS = ("reference", "ground_truth", "groundtruth", "truth")
+ECEF_COLUMNS = {
     "ecef_position": ["x_ecef_m", "y_ecef_m", "z_ecef_m"],
     "ecef_velocity": ["vx_ecef_m_s", "vy_ecef_m_s", "vz_ecef_m_s"],
     "quaternion_wxyz": ["qw", "qx", "qy", "qz"],
@@ -54,7 +54,7 @@ streams:
   wheels: {file: wheels.csv, time: t, channels: {wheel_left: {column: left, unit: m/s}}}"""
 
 
-class Header(NamedTuple):
+class FileColumns(NamedTuple):
     """A file's columns: their names as they are, by the names in plain letters."""
 
     file: str
@@ -62,7 +62,7 @@ class Header(NamedTuple):
 
 
 class Triple(NamedTuple):
-    """Three columns of one vector, their axes by name, and the unit that they end in."""
+    """Three columns of one find_triple, their axes by name, and the unit that they end in."""
 
     columns: list[str]
     axes: str
@@ -76,24 +76,24 @@ def guess_tables(
     names = [topic.name for topic in source.topics if topic.count]
     have = dict(zip(names, source.read(names, progress), strict=True))
     headers = [_header(readings) for readings in have.values()]
-    imus = [h for h in headers if vector(h, "gyro") and vector(h, "accel")]
-    fixes = [h for h in headers if place(h).keys() >= {"latitude", "longitude", "altitude"}]
-    _check_one("imu", imus)
-    _check_one("gps", fixes)
+    imus = [h for h in headers if find_triple(h, "gyro") and find_triple(h, "accel")]
+    fixes = [h for h in headers if gps_columns(h).keys() >= {"latitude", "longitude", "altitude"}]
+    _require_unique("imu", imus)
+    _require_unique("gps", fixes)
     if not imus and not fixes:
-        raise _nothing(source, headers)
+        raise _no_sensor(source, headers)
     lines = [f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand"]
     axes, used = "", {h.file for h in (*imus, *fixes)}
     for header in imus:
-        more, axes = _imu(header, have[header.file])
+        more, axes = _imu_section(header, have[header.file])
         lines += more
     for header in fixes:
-        lines += ["gps:", *_clock(have[header.file])]
-        lines += [f"  {key}: {_said(column)}" for key, column in place(header).items()]
+        lines += ["gps:", *_file_lines(have[header.file])]
+        lines += [f"  {key}: {_yaml_name(column)}" for key, column in gps_columns(header).items()]
     for header in headers:
-        named = Path(header.file).stem.lower() in TRUTH
-        if named and header.columns.keys() >= set(EARTH["ecef_position"]):
-            lines += _reference(header, have[header.file], axes)
+        named = Path(header.file).stem.lower() in REFERENCE_STEMS
+        if named and header.columns.keys() >= set(ECEF_COLUMNS["ecef_position"]):
+            lines += _reference_section(header, have[header.file], axes)
             used.add(header.file)
     spare = [h.file for h in headers if h.file not in used]
     if spare:
@@ -101,7 +101,7 @@ def guess_tables(
     return "\n".join(lines) + "\n", have
 
 
-def vector(header: Header, kind: str) -> Triple | None:
+def find_triple(header: FileColumns, kind: str) -> Triple | None:
     """Find the three columns of a gyroscope or an accelerometer; None where not just one."""
     found = []
     for axes, names in AXES.items():
@@ -111,7 +111,7 @@ def vector(header: Header, kind: str) -> Triple | None:
                 [
                     plain
                     for plain in header.columns
-                    if re.fullmatch(f"{KINDS[kind]}_?{n}{ends}", plain)
+                    if re.fullmatch(f"{IMU_PATTERNS[kind]}_?{n}{ends}", plain)
                 ]
                 for n in names
             ]
@@ -121,10 +121,10 @@ def vector(header: Header, kind: str) -> Triple | None:
     return found[0] if len(found) == 1 else None
 
 
-def place(header: Header) -> dict[str, str]:
+def gps_columns(header: FileColumns) -> dict[str, str]:
     """Find the columns of a GPS; speed and course only together."""
     found = {}
-    for key, pattern in PLACE.items():
+    for key, pattern in GPS_PATTERNS.items():
         hits = [c for plain, c in header.columns.items() if re.fullmatch(pattern, plain)]
         if len(hits) == 1:
             found[key] = hits[0]
@@ -133,59 +133,64 @@ def place(header: Header) -> dict[str, str]:
     return found
 
 
-def _imu(header: Header, readings: Readings) -> tuple[list[str], str]:
-    gyro, accel = vector(header, "gyro"), vector(header, "accel")
+def _imu_section(header: FileColumns, readings: Readings) -> tuple[list[str], str]:
+    gyro, accel = find_triple(header, "gyro"), find_triple(header, "accel")
     assert gyro is not None
     assert accel is not None
-    lines = ["imu:", *_clock(readings)]
+    lines = ["imu:", *_file_lines(readings)]
     for name, triple in (("gyro", gyro), ("accel", accel)):
-        lines.append(f"  {name}: [{', '.join(map(_said, triple.columns))}]")
+        lines.append(f"  {name}: [{', '.join(map(_yaml_name, triple.columns))}]")
     w, a = (np.stack([readings.fields[c] for c in x.columns], axis=-1) for x in (gyro, accel))
     axes = gyro.axes if gyro.axes == accel.axes else ""
     lines += imu_lines(w, a, readings.log_t, axes=axes, units=(gyro.unit, accel.unit))
     return lines, axes
 
 
-def _reference(header: Header, readings: Readings, axes: str) -> list[str]:
-    lines = ["reference:", *_clock(readings)]
-    for key, names in EARTH.items():
+def _reference_section(header: FileColumns, readings: Readings, axes: str) -> list[str]:
+    lines = ["reference:", *_file_lines(readings)]
+    for key, names in ECEF_COLUMNS.items():
         if set(names) <= header.columns.keys():
-            lines.append(f"  {key}: [{', '.join(_said(header.columns[n]) for n in names)}]")
+            lines.append(f"  {key}: [{', '.join(_yaml_name(header.columns[n]) for n in names)}]")
     if axes:
         lines.append(f"  axes: {axes}  # as the IMU's")
     return [*lines, f"  note: taken from {header.file}, by its name alone"]
 
 
-def _clock(readings: Readings) -> list[str]:
+def _file_lines(readings: Readings) -> list[str]:
     time = clock_column(readings)
-    if time is None and is_row_number(readings):
+    if time is None and is_row_count(readings):
         raise UserError(
             f"{readings.topic.name}: no column is named as its time",
             why=f"it has {', '.join(readings.fields)}"[:200],
             cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
         )
-    return [f"  file: {_said(readings.topic.name)}", *([f"  time: {_said(time)}"] if time else [])]
+    return [
+        f"  file: {_yaml_name(readings.topic.name)}",
+        *([f"  time: {_yaml_name(time)}"] if time else []),
+    ]
 
 
-def _header(readings: Readings) -> Header:
+def _header(readings: Readings) -> FileColumns:
     names = list(readings.fields)
-    plain = [re.sub(r"[^a-z0-9]+", "_", _split(name).lower()).strip("_") for name in names]
-    return Header(readings.topic.name, dict(zip(plain, names, strict=True)))
+    plain = [
+        re.sub(r"[^a-z0-9]+", "_", _split_camel_case(name).lower()).strip("_") for name in names
+    ]
+    return FileColumns(readings.topic.name, dict(zip(plain, names, strict=True)))
 
 
-def _split(name: str) -> str:
+def _split_camel_case(name: str) -> str:
     """Part words that only a capital letter parts, such as gyroX."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
-def _said(text: str) -> str:
+def _yaml_name(text: str) -> str:
     """Write a name as YAML, in quotes where it needs them."""
     return text if re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and text.lower() not in (
         "y", "n", "yes", "no", "on", "off", "true", "false", "null",
     ) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'  # fmt: skip
 
 
-def _check_one(role: str, headers: list[Header]) -> None:
+def _require_unique(role: str, headers: list[FileColumns]) -> None:
     if len(headers) > 1:
         names = [h.file for h in headers]
         raise UserError(
@@ -199,7 +204,7 @@ def _check_one(role: str, headers: list[Header]) -> None:
         )
 
 
-def _nothing(source: Source, headers: list[Header]) -> UserError:
+def _no_sensor(source: Source, headers: list[FileColumns]) -> UserError:
     said = "; ".join(f"{h.file}: {', '.join(h.columns.values())}" for h in headers)
     return UserError(
         f"{source.path}: no column's name says that it is an IMU's or a GPS's",

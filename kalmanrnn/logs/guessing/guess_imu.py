@@ -9,7 +9,7 @@ import numpy as np
 from kalmanrnn.logs.conversion import extrinsics
 
 
-class Wheels(NamedTuple):
+class WheelOdometry(NamedTuple):
     """What wheels say, on the IMU's clock: times `[n]`, speed [m/s], turn rate [rad/s]."""
 
     t: np.ndarray
@@ -23,7 +23,7 @@ def imu_lines(
     t: np.ndarray,
     *,
     rate: np.ndarray | None = None,
-    wheels: Wheels | None = None,
+    wheels: WheelOdometry | None = None,
     axes: str = "",
     units: tuple[str, str] = ("", ""),
 ) -> list[str]:
@@ -31,18 +31,18 @@ def imu_lines(
 
     rate: its turn rate `[n]` [rad/s] as others know it.
     """
-    force = extrinsics.slow_force(gyro, accel)
+    force = extrinsics.quiet_specific_force(gyro, accel)
     said = ", ".join(f"{a:.2f}" for a in force)
     known = bool(np.isfinite(force).all() and np.linalg.norm(force) > 0)
     lines = [f"  axes: {axes}"] if axes else _axes_lines(force, accel, t, wheels) if known else []
-    gyro_unit = units[0] or extrinsics.gyro_unit_of(gyro, rate, t)
-    accel_unit = units[1] or extrinsics.accel_unit_of(force)
+    gyro_unit = units[0] or extrinsics.guess_gyro_unit(gyro, rate, t)
+    accel_unit = units[1] or extrinsics.guess_accel_unit(force)
     if gyro_unit != "rad/s":
         lines.append(
             f"  gyro_unit: {gyro_unit}"
             + "  # in deg/s, by how large its rates are" * (not units[0])
         )
-    elif rate is None and not units[0] and extrinsics.is_fast(gyro):
+    elif rate is None and not units[0] and extrinsics.is_unit_ambiguous(gyro):
         lines.append("  # its rates are large for rad/s: check gyro_unit")
     if accel_unit == "g":
         lines.append(
@@ -54,15 +54,15 @@ def imu_lines(
 
 
 def _axes_lines(
-    force: np.ndarray, accel: np.ndarray, t: np.ndarray, wheels: Wheels | None
+    force: np.ndarray, accel: np.ndarray, t: np.ndarray, wheels: WheelOdometry | None
 ) -> list[str]:
     """Write how the IMU hangs: up by gravity, forward by the wheels where they tell."""
-    R, left = extrinsics.mount_of(force)
+    R, left = extrinsics.find_mounting(force)
     quarters, sure = 0, 0.0
     if wheels is not None:
         level = (accel @ R.T)[:, :2] * (extrinsics.GRAVITY / np.linalg.norm(force))
-        quarters, sure = extrinsics.forward_of(t, level, *wheels)
-        R = extrinsics.turned_by(quarters) @ R
+        quarters, sure = extrinsics.find_forward(t, level, *wheels)
+        R = extrinsics.quarter_turns(quarters) @ R
     lines = []
     if not np.array_equal(R, np.eye(3)):
         up = ", ".join(f"{a:.2f}" for a in force)
@@ -74,6 +74,6 @@ def _axes_lines(
         rows = ", ".join("[" + ", ".join(map(str, row)) + "]" for row in R.tolist())
         lines.append(f"  # at rest it reads ({up}), which must be up; {ahead}")
         lines.append(f"  axes: [{rows}]")
-    if left > extrinsics.TILTED_DEG:
+    if left > extrinsics.MAX_TILT_DEG:
         lines.append(f"  # {left:.0f} deg from level even so: check the axes")
     return lines

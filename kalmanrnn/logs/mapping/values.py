@@ -1,4 +1,4 @@
-"""Single values of a map: each reader takes where the value stands, and refuses what is wrong."""
+"""Single values of a map: each reader takes where the value stands, and refuses what is invalid."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.layout import AXES, Axes, Names
+from kalmanrnn.logs.mapping.schema import AXES, Axes, Names
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return the nearest of the choices as a question, or the choices themselves."""
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return the suggest of the choices as a question, or the choices themselves."""
     choices = list(choices)
     close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else "there are: " + ", ".join(choices)
 
 
-def wrong(where: str, got: Any, expected: str) -> UserError:
+def invalid(where: str, got: Any, expected: str) -> UserError:
     """Say what a value must be."""
     return UserError(f"{where}: got {got!r}", why=f"it must be {expected}", cure=f"change {where}")
 
@@ -27,7 +27,7 @@ def wrong(where: str, got: Any, expected: str) -> UserError:
 def text(where: str, value: Any) -> str:
     """Read text."""
     if not isinstance(value, str):
-        raise wrong(where, value, "text")
+        raise invalid(where, value, "text")
     return value
 
 
@@ -36,7 +36,7 @@ def names(where: str, value: Any) -> Names:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise wrong(where, value, "a list of names")
+        raise invalid(where, value, "a list of names")
     return tuple(value)
 
 
@@ -46,9 +46,9 @@ def number(where: str, value: Any) -> float:
         # YAML 1.1 reads 1e-3 as text.
         number = float(value)
     except (TypeError, ValueError):
-        raise wrong(where, value, "a number") from None
+        raise invalid(where, value, "a number") from None
     if isinstance(value, bool) or not np.isfinite(number):
-        raise wrong(where, value, "a finite number")
+        raise invalid(where, value, "a finite number")
     return number
 
 
@@ -56,7 +56,7 @@ def seconds(where: str, value: Any) -> float:
     """Read a shift of a clock; beyond 300 years a clock's own steps are lost in rounding."""
     shift = number(where, value)
     if abs(shift) > 1e10:
-        raise wrong(where, value, "seconds, 1e10 at most")
+        raise invalid(where, value, "seconds, 1e10 at most")
     return shift
 
 
@@ -68,7 +68,7 @@ def choice(choices: Iterable[str]) -> Callable[[str, Any], str]:
             raise UserError(
                 f"{where}: unknown {value!r}",
                 why=f"it must be one of {', '.join(choices)}",
-                cure=nearest(value, choices),
+                cure=suggest(value, choices),
             )
         return value
 
@@ -86,7 +86,7 @@ def axes(where: str, value: Any) -> Axes:
         matrix = np.zeros(0)
     good = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3)
     if not good or np.linalg.det(matrix) < 0:
-        raise wrong(where, value, "a 3 x 3 rotation matrix, right-handed, or a name of axes")
+        raise invalid(where, value, "a 3 x 3 rotation matrix, right-handed, or a name of axes")
     rows = ", ".join("[" + ", ".join(f"{float(x):g}" for x in row) + "]" for row in value)
     return Axes(f"[{rows}]", matrix)
 
@@ -94,12 +94,12 @@ def axes(where: str, value: Any) -> Axes:
 def numbers(where: str, value: Any) -> tuple[float, ...]:
     """Read a list of finite numbers."""
     if not isinstance(value, list):
-        raise wrong(where, value, "a list of numbers")
+        raise invalid(where, value, "a list of numbers")
     return tuple(number(where, v) for v in value)
 
 
-def table(read: Callable[[str, Any], Any], where: str, value: Any) -> dict[str, Any]:
+def parse_table(read: Callable[[str, Any], Any], where: str, value: Any) -> dict[str, Any]:
     """Read names, each with a value of one kind."""
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise wrong(where, value, "names, each with its value")
+        raise invalid(where, value, "names, each with its value")
     return {name: read(f"{where}.{name}", v) for name, v in value.items()}

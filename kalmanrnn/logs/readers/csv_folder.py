@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.readers.cells import KINDS, Column, read_cells, same_family
+from kalmanrnn.logs.readers.csv_cells import KINDS, Column, read_cells, same_family
 from kalmanrnn.logs.readers.csv_text import (
     SEPARATORS,
-    Head,
+    Header,
     Row,
-    dialect_of,
-    encoding_of,
-    head_of,
-    rows_of,
+    detect_dialect,
+    detect_encoding,
+    read_header,
+    read_rows,
 )
+from kalmanrnn.logs.readers.csv_time import find_time
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
-from kalmanrnn.logs.readers.time_column import clock_of
 
 # Small blocks, because the cells of one live at a time: twice as quick as 20,000 rows.
 BLOCK = 1_000
@@ -71,14 +71,14 @@ def _read(
 
 
 def _read_file(path: Path) -> tuple[Readings, list[str]]:
-    encoding, notes = encoding_of(path)
+    encoding, notes = detect_encoding(path)
     try:
         with path.open(encoding=encoding, newline="") as file:
-            separator, comma = dialect_of(file)
+            separator, comma = detect_dialect(file)
             if SEPARATORS[separator]:
                 notes.append(f"columns are parted by {SEPARATORS[separator]}")
             file.seek(0)
-            return _read_rows(path.name, rows_of(file, separator), comma, notes)
+            return _read_rows(path.name, read_rows(file, separator), comma, notes)
     except (OSError, UnicodeError, csv.Error) as problem:
         raise UserError(
             f"cannot read {path}",
@@ -90,20 +90,20 @@ def _read_file(path: Path) -> tuple[Readings, list[str]]:
 def _read_rows(
     name: str, rows: Iterator[Row], comma: bool, notes: list[str]
 ) -> tuple[Readings, list[str]]:
-    head = head_of(name, rows, comma)
-    notes = [*notes, *head.notes]
+    header = read_header(name, rows, comma)
+    notes = [*notes, *header.notes]
     blocks: list[list[Column | None]] = []
     text: dict[str, str] = {}
     samples: dict[str, Sequence[str]] = {}
-    rows = chain(head.rows, rows)
+    rows = chain(header.rows, rows)
     while block := list(islice(rows, BLOCK)):
-        block = _squared(name, block, rows, len(head.names), notes)
+        block = _check_width(name, block, rows, len(header.names), notes)
         if not block:
             break
-        cells = dict(zip(head.names, zip(*(row for _, row in block), strict=True), strict=True))
+        cells = dict(zip(header.names, zip(*(row for _, row in block), strict=True), strict=True))
         samples = samples or {n: c[:SAMPLE] for n, c in cells.items()}
         blocks.append([_column(n, c, block, comma, text) for n, c in cells.items()])
-    return _assembled(name, head, blocks, text, samples, notes)
+    return _assemble(name, header, blocks, text, samples, notes)
 
 
 def _column(
@@ -119,7 +119,7 @@ def _column(
     return None
 
 
-def _squared(
+def _check_width(
     name: str, block: list[Row], rows: Iterator[Row], width: int, notes: list[str]
 ) -> list[Row]:
     """Refuse rows of another length; empty cells at the end, and a last row cut off, are cut."""
@@ -140,9 +140,9 @@ def _squared(
     return block
 
 
-def _assembled(
+def _assemble(
     name: str,
-    head: Head,
+    header: Header,
     blocks: list[list[Column | None]],
     text: dict[str, str],
     samples: dict[str, Sequence[str]],
@@ -151,7 +151,7 @@ def _assembled(
     """Put the blocks' columns together, and find the clock."""
     columns: dict[str, np.ndarray] = {}
     kinds: dict[str, frozenset[str]] = {}
-    for i, column in enumerate(head.names):
+    for i, column in enumerate(header.names):
         parts = [block[i] for block in blocks]
         if column in text or not parts:
             continue
@@ -167,7 +167,7 @@ def _assembled(
             why="; ".join(f"{c}: {t}" for c, t in text.items())[:160] or "it has no rows",
             cure="check how it was recorded",
         )
-    t, said = clock_of(name, columns, head.units, text, samples, kinds)
+    t, said = find_time(name, columns, header.units, text, samples, kinds)
     for kind in KINDS:
         having = [c for c in columns if kind in kinds[c]]
         if KINDS[kind] and having:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.readers.cells import is_number
+from kalmanrnn.logs.readers.csv_cells import is_number
 
 LONGEST_LINE_BYTES = 1 << 20
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -20,7 +20,7 @@ SEPARATORS = {",": "", ";": "semicolons", "\t": "tabs", " ": "spaces"}
 Row = tuple[int, list[str]]
 
 
-class Head(NamedTuple):
+class Header(NamedTuple):
     """What the first rows say. names: columns; units: by name; rows: data rows read already."""
 
     names: list[str]
@@ -29,7 +29,7 @@ class Head(NamedTuple):
     notes: list[str]
 
 
-def encoding_of(path: Path) -> tuple[str, list[str]]:
+def detect_encoding(path: Path) -> tuple[str, list[str]]:
     """Find the encoding from the file's first bytes, and from whether it can be decoded."""
     with path.open("rb") as file:
         start = file.read(LONGEST_LINE_BYTES)
@@ -62,7 +62,7 @@ def encoding_of(path: Path) -> tuple[str, list[str]]:
     return "utf-8", []
 
 
-def dialect_of(file: TextIO) -> tuple[str, bool]:
+def detect_dialect(file: TextIO) -> tuple[str, bool]:
     """Return what parts the columns, and whether a comma may be the decimal point."""
     lines = [line for line in islice(file, 20) if line.strip()]
     header = lines[0] if lines else ""
@@ -72,7 +72,7 @@ def dialect_of(file: TextIO) -> tuple[str, bool]:
     return separator, separator != "," and any("," in line for line in lines[1:])
 
 
-def rows_of(file: Iterable[str], separator: str) -> Iterator[Row]:
+def read_rows(file: Iterable[str], separator: str) -> Iterator[Row]:
     """Yield line numbers and cells of lines that are not empty."""
     if separator == " ":
         yield from ((i, cells) for i, line in enumerate(file, 1) if (cells := line.split()))
@@ -83,7 +83,7 @@ def rows_of(file: Iterable[str], separator: str) -> Iterator[Row]:
             yield reader.line_num, cells
 
 
-def head_of(name: str, rows: Iterator[Row], comma: bool) -> Head:
+def read_header(name: str, rows: Iterator[Row], comma: bool) -> Header:
     """Read the header, a row of units below it, and the first row of numbers."""
     _, header = next(rows, (0, []))
     if header and header[0].startswith("sep="):
@@ -98,7 +98,7 @@ def head_of(name: str, rows: Iterator[Row], comma: bool) -> Head:
     if all(map(numeric, header)):
         names = [f"column_{i + 1}" for i in range(len(header))]
         early = [(1, header), *([second] if second else [])]
-        return Head(names, {}, early, [f"no header: columns are called column_1 to {names[-1]}"])
+        return Header(names, {}, early, [f"no header: columns are called column_1 to {names[-1]}"])
     names = [cell.strip() for cell in header]
     names[0] = names[0].lstrip("#% ") or names[0]
     while names and not names[-1]:
@@ -109,9 +109,9 @@ def head_of(name: str, rows: Iterator[Row], comma: bool) -> Head:
         if third and any(map(numeric, third[1])):
             units = {n: c.strip(" []()") for n, c in zip(names, second[1], strict=False)}
             said = ", ".join(u for u in units.values() if u)[:80]
-            return Head(names, units, [third], [f"line {second[0]} is skipped as units ({said})"])
-        return Head(names, {}, [second, *([third] if third else [])], notes)
-    return Head(names, {}, [second] if second else [], notes)
+            return Header(names, units, [third], [f"line {second[0]} is skipped as units ({said})"])
+        return Header(names, {}, [second, *([third] if third else [])], notes)
+    return Header(names, {}, [second] if second else [], notes)
 
 
 def _distinct(names: list[str]) -> list[str]:

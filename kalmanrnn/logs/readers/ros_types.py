@@ -16,33 +16,33 @@ IDL_SEPARATOR = "=" * 80 + "\n"
 class Definition(NamedTuple):
     """What is known of a connection's type.
 
-    typestore: rosbags', None where nothing is known. borrowed: it is not the bag's own.
+    typestore: rosbags', None where nothing is known. is_fallback: it is not the bag's own.
     why: what is wrong where there is no typestore.
     """
 
     typestore: Any
-    borrowed: bool = False
+    is_fallback: bool = False
     why: str = ""
 
 
-def define(path: Path, connection: Any) -> Definition:
+def find_definition(path: Path, connection: Any) -> Definition:
     """Find the definition of a connection's type."""
     typesys = require("rosbags.typesys", "logs", f"read {path}")
     if connection.msgdef.format.value:
         store = typesys.get_typestore(typesys.Stores.EMPTY)
         try:
-            store.register(_types(typesys, connection))
+            store.register(_parse_types(typesys, connection))
         # rosbags' parsers meet a damaged definition as anything, RecursionError among it.
         except Exception as problem:
             return Definition(None, why=f"its definition cannot be read ({type(problem).__name__})")
     else:
         store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
     if connection.msgtype not in store.fielddefs:
-        return Definition(None, why="the bag does not define it")
+        return Definition(None, why="the bag does not find_definition it")
     return Definition(store, not connection.msgdef.format.value)
 
 
-def _types(typesys: Any, connection: Any) -> dict[str, Any]:
+def _parse_types(typesys: Any, connection: Any) -> dict[str, Any]:
     form, text = connection.msgdef
     if form.name == "MSG":
         return typesys.get_types_from_msg(text, connection.msgtype)

@@ -14,23 +14,23 @@ from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.extras import require
 from kalmanrnn.logs.readers.guard import guard
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
-from kalmanrnn.logs.readers.ros_types import define
-from kalmanrnn.logs.readers.wire import decode
-from kalmanrnn.logs.readers.wire_layout import Coding
+from kalmanrnn.logs.readers.ros_types import find_definition
+from kalmanrnn.logs.readers.ros_wire import decode
+from kalmanrnn.logs.readers.ros_wire_layout import Encoding
 
 BLOCK = 4096
 BLOCK_BYTES = 16 << 20
 MAX_CHUNK_BYTES = 1 << 29
 
 
-class Pile(NamedTuple):
+class TopicBuffer(NamedTuple):
     """What was read of one topic so far; the lists fill while a bag is read.
 
     times [ns] and raws: messages not decoded yet. blocks: decoded ones. frame: the first's.
     """
 
     topic: Topic
-    coding: Coding
+    encoding: Encoding
     times: list[int]
     raws: list[bytes]
     blocks: list[tuple[np.ndarray, dict[str, np.ndarray]]]
@@ -39,11 +39,11 @@ class Pile(NamedTuple):
 
 def open_bag(path: Path) -> Source:
     """Open a bag: a file, or the folder that has its metadata.yaml."""
-    with _opened(path) as reader:
+    with _open_reader(path) as reader:
         kind = _kind(path, reader)
-        chosen, notes = _chosen(path, reader)
-        notes += _unmerged(reader)
-        topics = tuple(pile.topic for pile, _ in chosen.values())
+        chosen, notes = _select_topics(path, reader)
+        notes += _wal_notes(reader)
+        topics = tuple(buffer.topic for buffer, _ in chosen.values())
     if not topics:
         raise UserError(
             f"no topic of {path} can be read",
@@ -55,25 +55,25 @@ def open_bag(path: Path) -> Source:
 
 def _read(path: Path, names: Sequence[str], progress: Callable[[int, int], None]) -> list[Readings]:
     """Read the topics asked for, block by block."""
-    with _opened(path) as reader:
-        chosen = _chosen(path, reader)[0]
+    with _open_reader(path) as reader:
+        chosen = _select_topics(path, reader)[0]
         asked = {name: chosen[name] for name in names}
-        piles = {c.id: pile for pile, connections in asked.values() for c in connections}
+        buffers = {c.id: buffer for buffer, connections in asked.values() for c in connections}
         wanted = [c for _, connections in asked.values() for c in connections]
         total, done, pending = sum(p.topic.count for p, _ in asked.values()), 0, 0
         for connection, t, raw in _messages(path, reader, wanted):
-            pile = piles[connection.id]
-            pile.times.append(t)
-            pile.raws.append(raw)
+            buffer = buffers[connection.id]
+            buffer.times.append(t)
+            buffer.raws.append(raw)
             pending += len(raw)
-            if len(pile.raws) >= BLOCK or pending > BLOCK_BYTES:
+            if len(buffer.raws) >= BLOCK or pending > BLOCK_BYTES:
                 done += sum(_flush(path, p) for p, _ in asked.values())
                 pending = 0
                 progress(done, total)
-        for pile, _ in asked.values():
-            _flush(path, pile)
+        for buffer, _ in asked.values():
+            _flush(path, buffer)
     progress(total, total)
-    read = {name: _readings(pile) for name, (pile, _) in asked.items()}
+    read = {name: _readings(buffer) for name, (buffer, _) in asked.items()}
     return [read[name] for name in names]
 
 
@@ -84,30 +84,30 @@ def _messages(path: Path, reader: Any, wanted: list[Any]) -> Iterator[tuple[Any,
             yield from reader.messages(wanted)
 
 
-def _flush(path: Path, pile: Pile) -> int:
+def _flush(path: Path, buffer: TopicBuffer) -> int:
     """Decode what waits; return how many messages that were."""
-    count = len(pile.raws)
+    count = len(buffer.raws)
     if count:
-        with guard(path, _cure(path), part=pile.topic.name):
-            if not pile.blocks:
-                header = getattr(pile.coding.deserialize(pile.raws[0]), "header", None)
-                pile.frame.append(str(getattr(header, "frame_id", "")))
-            fields = decode(pile.coding, pile.raws)
-        pile.blocks.append((np.array(pile.times, np.int64), fields))
-        pile.times.clear()
-        pile.raws.clear()
+        with guard(path, _cure(path), part=buffer.topic.name):
+            if not buffer.blocks:
+                header = getattr(buffer.encoding.deserialize(buffer.raws[0]), "header", None)
+                buffer.frame.append(str(getattr(header, "frame_id", "")))
+            fields = decode(buffer.encoding, buffer.raws)
+        buffer.blocks.append((np.array(buffer.times, np.int64), fields))
+        buffer.times.clear()
+        buffer.raws.clear()
     return count
 
 
-def _readings(pile: Pile) -> Readings:
+def _readings(buffer: TopicBuffer) -> Readings:
     """Put a topic's blocks together; keep the fields that all of its messages have."""
-    if not pile.blocks:
-        return Readings(pile.topic._replace(count=0), np.zeros(0), None, {})
-    times = np.concatenate([t for t, _ in pile.blocks])
+    if not buffer.blocks:
+        return Readings(buffer.topic._replace(count=0), np.zeros(0), None, {})
+    times = np.concatenate([t for t, _ in buffer.blocks])
     fields = {}
-    for name, a in list(pile.blocks[0][1].items()):
+    for name, a in list(buffer.blocks[0][1].items()):
         # Blocks give up what is joined, so that no more than one field is held twice.
-        parts = [f.pop(name, None) for _, f in pile.blocks]
+        parts = [f.pop(name, None) for _, f in buffer.blocks]
         if all(part is not None and part.shape[1:] == a.shape[1:] for part in parts):
             fields[name] = np.concatenate([part for part in parts if part is not None])
     seconds, nanoseconds = (fields.get(f"header.stamp.{n}") for n in ("sec", "nanosec"))
@@ -115,42 +115,44 @@ def _readings(pile: Pile) -> Readings:
     if seconds is not None and nanoseconds is not None:
         stamp = seconds + 1e-9 * nanoseconds
     return Readings(
-        pile.topic._replace(count=len(times)),
+        buffer.topic._replace(count=len(times)),
         times / 1e9,
         stamp,
         {name: a for name, a in fields.items() if not name.startswith("header.")},
-        pile.frame[0],
+        buffer.frame[0],
     )
 
 
-def _chosen(path: Path, reader: Any) -> tuple[dict[str, tuple[Pile, list[Any]]], list[str]]:
-    """Return an empty pile and the connections of each topic that can be read, and notes."""
-    notes, found, borrowed = [], {}, set()
+def _select_topics(
+    path: Path, reader: Any
+) -> tuple[dict[str, tuple[TopicBuffer, list[Any]]], list[str]]:
+    """Return an empty buffer and the connections of each topic that can be read, and notes."""
+    notes, found, is_fallback = [], {}, set()
     for name in sorted({c.topic for c in reader.connections}):
         every = [c for c in reader.connections if c.topic == name]
         kind = every[0].msgtype
         same = [c for c in every if c.msgtype == kind]
-        known = define(path, every[0])
+        known = find_definition(path, every[0])
         if known.typestore is None:
             notes.append(f"{name} is left out, of type {kind}: {known.why}")
             continue
-        if known.borrowed:
-            borrowed.add(kind)
+        if known.is_fallback:
+            is_fallback.add(kind)
         if len(same) < len(every):
             notes.append(f"{name} has messages of several types; only {kind} is read")
         topic = Topic(name, kind, sum(c.msgcount for c in same))
-        coding = Coding(known.typestore, kind, cdr=not _is_ros1(path))
-        found[name] = (Pile(topic, coding, [], [], [], []), same)
-    if borrowed:
+        encoding = Encoding(known.typestore, kind, cdr=not _is_ros1(path))
+        found[name] = (TopicBuffer(topic, encoding, [], [], [], []), same)
+    if is_fallback:
         notes.append(
-            f"no type definitions in the bag for {', '.join(sorted(borrowed))}: "
+            f"no type definitions in the bag for {', '.join(sorted(is_fallback))}: "
             "read with those of ROS 2 Humble"
         )
     return found, notes
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_reader(path: Path) -> Iterator[Any]:
     """Open a bag with rosbags' reader of its kind.
 
     Not with AnyReader, which refuses all topics where one has a definition that it cannot read
@@ -159,7 +161,7 @@ def _opened(path: Path) -> Iterator[Any]:
     module = require(
         "rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", "logs", f"read {path}"
     )
-    with _profile_named(path), guard(path, _cure(path)):
+    with _explain_profile(path), guard(path, _cure(path)):
         reader = module.Reader(path)
         reader.open()
     try:
@@ -175,7 +177,7 @@ def _is_ros1(path: Path) -> bool:
 
 
 @contextmanager
-def _profile_named(path: Path) -> Iterator[None]:
+def _explain_profile(path: Path) -> Iterator[None]:
     """Say what an MCAP file is where it is whole, but not of ROS 2."""
     try:
         yield
@@ -202,7 +204,7 @@ def _kind(path: Path, reader: Any) -> str:
     return "mcap" if any(name.startswith("Mcap") for name in names) else "ros2"
 
 
-def _unmerged(reader: Any) -> list[str]:
+def _wal_notes(reader: Any) -> list[str]:
     """Say where a recorder that died has left messages beside a database; they are not read."""
     beside = [Path(f"{s.path}-wal") for s in _storages(reader) if hasattr(s, "dbconn")]
     return [

@@ -27,13 +27,13 @@ def open_ulog(path: Path) -> Source:
     core = require("pyulog.core", "logs", f"read {path}")
     # pyulog says what it finds wrong on stdout, which is kept for results.
     with guard(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
-        watched, seen = _watched(file)
-        log = core.ULog(watched)
+        tracked, last = _track_reads(file)
+        log = core.ULog(tracked)
     held = {_name(d): d for d in log.data_list if "timestamp" in d.data}
     if not held:
         raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
     notes = _notes(path, log)
-    if (seen["asked"], seen["got"]) != (HEADER_BYTES, 0):
+    if (last["asked"], last["got"]) != (HEADER_BYTES, 0):
         notes.append(f"{path.name} ends in the middle of a message: what is there is used")
     topics = tuple(
         Topic(name, f"px4/{d.name}", len(d.data["timestamp"])) for name, d in held.items()
@@ -41,27 +41,27 @@ def open_ulog(path: Path) -> Source:
     return Source(str(path), "ulog", topics, partial(_read, held), tuple(notes))
 
 
-def _watched(file: BinaryIO) -> tuple[Any, dict[str, int]]:
+def _track_reads(file: BinaryIO) -> tuple[Any, dict[str, int]]:
     """Return the file as pyulog uses one, and what its last read asked for and got.
 
     pyulog stops in silence where a file is cut; one that is whole ends between messages, so the
     last thing it reads is a message's header that is not there. And in some damaged files it goes
     back and forth for ever: RuntimeError (which it does not swallow) where it gets no further.
     """
-    seen = {"asked": 0, "got": 0, "furthest": -1, "stuck": 0}
+    last = {"asked": 0, "got": 0, "furthest": -1, "stuck": 0}
 
     def read(size: int) -> bytes:
         if size == HEADER_BYTES:
             place = file.tell()
-            seen["stuck"] = 0 if place > seen["furthest"] else seen["stuck"] + 1
-            seen["furthest"] = max(place, seen["furthest"])
-            if seen["stuck"] > MAX_STUCK:
+            last["stuck"] = 0 if place > last["furthest"] else last["stuck"] + 1
+            last["furthest"] = max(place, last["furthest"])
+            if last["stuck"] > MAX_STUCK:
                 raise RuntimeError(f"the file is damaged near byte {place}")
         got = file.read(size)
-        seen["asked"], seen["got"] = size, len(got)
+        last["asked"], last["got"] = size, len(got)
         return got
 
-    return SimpleNamespace(read=read, seek=file.seek, tell=file.tell, close=file.close), seen
+    return SimpleNamespace(read=read, seek=file.seek, tell=file.tell, close=file.close), last
 
 
 def _name(data: Any) -> str:

@@ -22,7 +22,7 @@ NUMBERS = {
 BASE, NAME, ARRAY, SEQUENCE = 1, 2, 3, 4
 
 
-class Coding(NamedTuple):
+class Encoding(NamedTuple):
     """How one type of message is written.
 
     typestore: rosbags'. cdr: ROS 2's encoding, numbers aligned to their size behind a header of
@@ -51,27 +51,27 @@ class Layout(NamedTuple):
     same: Any
 
 
-class Met(NamedTuple):
-    """What a walk through a message has met: numbers by name, words that fix what follows."""
+class FieldOffsets(NamedTuple):
+    """What a walk through a message has offsets: numbers by name, words that fix what follows."""
 
     numbers: dict[str, tuple[Any, int]]
     words: dict[str, tuple[Any, int]]
 
 
-def layout_of(coding: Coding, raw: bytes) -> Layout | None:
+def layout_of(encoding: Encoding, raw: bytes) -> Layout | None:
     """Learn the layout from a message that rosbags could read; None where it is unknown to us."""
-    if coding.cdr and (len(raw) < 4 or raw[1] != 1):
+    if encoding.cdr and (len(raw) < 4 or raw[1] != 1):
         return None
-    met = Met({}, {"order": ("<u2", 0)} if coding.cdr else {})
-    start = 4 if coding.cdr else 0
+    offsets = FieldOffsets({}, {"order": ("<u2", 0)} if encoding.cdr else {})
+    start = 4 if encoding.cdr else 0
     try:
-        end = _step(coding, raw, (NAME, coding.msgtype), start, "", met)
+        end = _walk(encoding, raw, (NAME, encoding.msgtype), start, "", offsets)
     except (KeyError, ValueError):
         return None
     if not raw or end > len(raw):
         return None
-    words = _over(met.words, len(raw))
-    return Layout(_over(met.numbers, len(raw)), words, np.frombuffer(raw, words)[0])
+    words = _make_dtype(offsets.words, len(raw))
+    return Layout(_make_dtype(offsets.numbers, len(raw)), words, np.frombuffer(raw, words)[0])
 
 
 def is_number(desc: Any) -> bool:
@@ -79,57 +79,61 @@ def is_number(desc: Any) -> bool:
     return desc[0] == BASE and desc[1][0] in NUMBERS
 
 
-def _over(fields: dict[str, tuple[Any, int]], size: int) -> np.dtype:
+def _make_dtype(fields: dict[str, tuple[Any, int]], size: int) -> np.dtype:
     formats, offsets = [f for f, _ in fields.values()], [at for _, at in fields.values()]
     return np.dtype(
         {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": size}
     )
 
 
-def _step(coding: Coding, raw: bytes, desc: Any, at: int, name: str | None, met: Met) -> int:
+def _walk(
+    encoding: Encoding, raw: bytes, desc: Any, at: int, name: str | None, offsets: FieldOffsets
+) -> int:
     """Go past one field that starts at a place; return the next place.
 
     name: the field's, with its dots; None inside lists of messages, which have none.
     """
     kind, detail = desc
     if kind == NAME:
-        for field, inner in coding.typestore.get_msgdef(detail).fields:
+        for field, inner in encoding.typestore.get_msgdef(detail).fields:
             inside = f"{name}.{field}" if name else field
-            at = _step(coding, raw, inner, at, None if name is None else inside, met)
+            at = _walk(encoding, raw, inner, at, None if name is None else inside, offsets)
         return at
     if is_number(desc):
-        return _numbers(coding, NUMBERS[detail[0]], 0, at, name, met)
+        return _record_numbers(encoding, NUMBERS[detail[0]], 0, at, name, offsets)
     if kind == BASE and detail[0] == "string":
-        size, at = _length(coding, raw, at, met)
+        size, at = _length(encoding, raw, at, offsets)
         return at + size
     if kind == BASE:
         raise ValueError(f"numbers of type {detail[0]} are unknown")
     inner, count = detail
     if kind == SEQUENCE:
-        count, at = _length(coding, raw, at, met)
+        count, at = _length(encoding, raw, at, offsets)
     if count and is_number(inner):
-        return _numbers(coding, NUMBERS[inner[1][0]], count, at, name, met)
+        return _record_numbers(encoding, NUMBERS[inner[1][0]], count, at, name, offsets)
     for _ in range(count):
-        at = _step(coding, raw, inner, at, None, met)
+        at = _walk(encoding, raw, inner, at, None, offsets)
     return at
 
 
-def _numbers(coding: Coding, form: str, count: int, at: int, name: str | None, met: Met) -> int:
+def _record_numbers(
+    encoding: Encoding, form: str, count: int, at: int, name: str | None, offsets: FieldOffsets
+) -> int:
     """Put down a number (count 0) or a list of them."""
     size = np.dtype(form).itemsize
-    at = _aligned(coding, at, size)
+    at = _aligned(encoding, at, size)
     if name is not None and count <= MAX_LIST:
-        met.numbers[name] = ((form, (count,)) if count else form, at)
+        offsets.numbers[name] = ((form, (count,)) if count else form, at)
     return at + max(count, 1) * size
 
 
-def _length(coding: Coding, raw: bytes, at: int, met: Met) -> tuple[int, int]:
+def _length(encoding: Encoding, raw: bytes, at: int, offsets: FieldOffsets) -> tuple[int, int]:
     """Read the length of a string or list, and put down that it must repeat."""
-    at = _aligned(coding, at, 4)
-    met.words[str(at)] = ("<u4", at)
+    at = _aligned(encoding, at, 4)
+    offsets.words[str(at)] = ("<u4", at)
     return int.from_bytes(raw[at : at + 4], "little"), at + 4
 
 
-def _aligned(coding: Coding, at: int, size: int) -> int:
+def _aligned(encoding: Encoding, at: int, size: int) -> int:
     # CDR counts from behind its header of four bytes.
-    return at + (4 - at) % size if coding.cdr else at
+    return at + (4 - at) % size if encoding.cdr else at

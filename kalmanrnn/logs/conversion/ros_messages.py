@@ -6,26 +6,28 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion.clock import Timed
-from kalmanrnn.logs.mapping.layout import LogMap
+from kalmanrnn.logs.conversion.clock import TimedTopic
+from kalmanrnn.logs.mapping.schema import LogMap
 from kalmanrnn.logs.recording.recording import CHANNELS, Stream
 
 # North, east, down to east, north, up; its own inverse.
 NED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 # Streams, and sentences on what was left out.
-Made = tuple[list[Stream], list[str]]
+Converted = tuple[list[Stream], list[str]]
 
 
-def stream_of(role: str, timed: Timed, values: np.ndarray, variance: np.ndarray | None) -> Stream:
+def make_stream(
+    role: str, timed: TimedTopic, values: np.ndarray, variance: np.ndarray | None
+) -> Stream:
     """Make a stream with the channels of its role, as many as there are columns."""
     channels = list(CHANNELS[role].items())[: values.shape[1]]
     names, units = zip(*channels, strict=True)
     return Stream(role, timed.t, values, names, units, variance)
 
 
-def diagonal(covariance: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Return variances `[n, 3]` of covariances `[n, 9]` in turned axes; NaN where unknown.
+def rotated_variance(covariance: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Return variances `[n, 3]` of covariances `[n, 9]` in rotate_attitude axes; NaN where unknown.
 
     All zeros mean unknown, and a first element of -1 that the vector itself is absent.
     """
@@ -35,13 +37,13 @@ def diagonal(covariance: np.ndarray, turn: np.ndarray) -> np.ndarray:
     return np.where(unknown[:, None], np.nan, found)
 
 
-def pose_block(covariance: np.ndarray, first: int) -> np.ndarray:
+def covariance_block(covariance: np.ndarray, first: int) -> np.ndarray:
     """Return the 3 x 3 block `[n, 9]` of covariances `[n, 36]` that begins at a row."""
     part = covariance.reshape(-1, 6, 6)[:, first : first + 3, first : first + 3]
     return part.reshape(-1, 9)
 
 
-def imu(timed: Timed, layout: LogMap) -> Made:
+def imu(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a sensor_msgs/Imu."""
     assert layout.imu is not None
     turn = layout.body(layout.imu.axes).matrix
@@ -57,22 +59,22 @@ def imu(timed: Timed, layout: LogMap) -> Made:
             )
         vector = timed.columns(field + ".{}", "xyz") @ turn.T
         parts.append(np.where(absent[:, None], np.nan, vector))
-        variances.append(diagonal(covariance, turn))
+        variances.append(rotated_variance(covariance, turn))
     values, variance = np.concatenate(parts, axis=1), np.concatenate(variances, axis=1)
-    return [stream_of("imu", timed, values, variance)], []
+    return [make_stream("imu", timed, values, variance)], []
 
 
-def gps(timed: Timed, layout: LogMap) -> Made:
+def gps(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a sensor_msgs/NavSatFix; latitude, longitude [deg], altitude [m] stay as they are."""
-    timed, notes = with_fix(timed, timed.column("status.status") >= 0)
+    timed, notes = drop_no_fix(timed, timed.column("status.status") >= 0)
     values = np.stack([timed.column(f) for f in ("latitude", "longitude", "altitude")], axis=-1)
-    variance = diagonal(timed.fields["position_covariance"], np.eye(3))
+    variance = rotated_variance(timed.fields["position_covariance"], np.eye(3))
     if "position_covariance_type" in timed.fields:
         variance[timed.column("position_covariance_type") == 0] = np.nan
-    return [stream_of("gps", timed, values, variance)], notes
+    return [make_stream("gps", timed, values, variance)], notes
 
 
-def with_fix(timed: Timed, fixed: np.ndarray) -> tuple[Timed, list[str]]:
+def drop_no_fix(timed: TimedTopic, fixed: np.ndarray) -> tuple[TimedTopic, list[str]]:
     """Leave out messages in which the receiver says that it has no fix; UserError where all do."""
     if fixed.all():
         return timed, []
@@ -86,7 +88,7 @@ def with_fix(timed: Timed, fixed: np.ndarray) -> tuple[Timed, list[str]]:
     return timed.where(fixed), [note]
 
 
-def twist(timed: Timed, layout: LogMap, role: str, turn: np.ndarray) -> Made:
+def twist(timed: TimedTopic, layout: LogMap, role: str, turn: np.ndarray) -> Converted:
     """Read linear velocity, and turn rate where the role has it, of a twist or an Odometry."""
     within = "twist.twist" if "twist.covariance" in timed.fields else "twist"
     parts = ("linear", "angular")[: len(CHANNELS[role]) // 3]
@@ -94,37 +96,37 @@ def twist(timed: Timed, layout: LogMap, role: str, turn: np.ndarray) -> Made:
     variance = None
     if "twist.covariance" in timed.fields:
         P = timed.fields["twist.covariance"]
-        blocks = [diagonal(pose_block(P, 3 * i), turn) for i in range(len(parts))]
+        blocks = [rotated_variance(covariance_block(P, 3 * i), turn) for i in range(len(parts))]
         variance = np.concatenate(blocks, axis=1)
-    return [stream_of(role, timed, np.concatenate(vectors, axis=1), variance)], []
+    return [make_stream(role, timed, np.concatenate(vectors, axis=1), variance)], []
 
 
-def gps_velocity(timed: Timed, layout: LogMap) -> Made:
+def gps_velocity(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a twist as velocity in the world."""
     return twist(timed, layout, "gps_velocity", NED if layout.frame == "ned" else np.eye(3))
 
 
-def odometry(timed: Timed, layout: LogMap) -> Made:
+def odometry(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a twist or an Odometry's as velocity and turn rate in the body."""
     assert layout.odometry is not None
     return twist(timed, layout, "odometry", layout.body(layout.odometry.axes).matrix)
 
 
-def pose(timed: Timed, layout: LogMap) -> Made:
+def pose(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a pose or an Odometry's: metres in its own world, quaternion x, y, z, w."""
     assert layout.pose is not None
     ned = layout.frame == "ned"
-    position, quaternion, variance = pose_of(
+    position, quaternion, variance = read_pose(
         timed, ned=ned, turn=layout.body(layout.pose.axes).matrix
     )
     values = np.concatenate([position, quaternion], axis=1)
     if variance is not None:
         variance = np.concatenate([variance, np.full((len(values), 4), np.nan)], axis=1)
-    return [stream_of("pose", timed, values, variance)], []
+    return [make_stream("pose", timed, values, variance)], []
 
 
-def pose_of(
-    timed: Timed, *, ned: bool, turn: np.ndarray
+def read_pose(
+    timed: TimedTopic, *, ned: bool, turn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return position `[n, 3]`, quaternion `[n, 4]` x, y, z, w and the position's variance.
 
@@ -136,11 +138,11 @@ def pose_of(
     q = timed.columns(within + ".orientation.{}", "xyzw")
     variance = None
     if "pose.covariance" in timed.fields:
-        variance = diagonal(pose_block(timed.fields["pose.covariance"], 0), world)
-    return position, turned(q, world, turn), variance
+        variance = rotated_variance(covariance_block(timed.fields["pose.covariance"], 0), world)
+    return position, rotate_attitude(q, world, turn), variance
 
 
-def turned(q: np.ndarray, world: np.ndarray, body: np.ndarray) -> np.ndarray:
+def rotate_attitude(q: np.ndarray, world: np.ndarray, body: np.ndarray) -> np.ndarray:
     """Turn attitudes `[n, 4]` x, y, z, w into our world and body axes, by a matrix for each."""
     size = np.linalg.norm(q, axis=1)
     unit = (size > 0.1) & (size < 10)
@@ -150,17 +152,17 @@ def turned(q: np.ndarray, world: np.ndarray, body: np.ndarray) -> np.ndarray:
     return np.where(unit[:, None], Rotation.from_matrix(matrices).as_quat(), np.nan)
 
 
-def magnetometer(timed: Timed, layout: LogMap) -> Made:
+def magnetometer(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a sensor_msgs/MagneticField [T]."""
     assert layout.magnetometer is not None
     turn = layout.body(layout.magnetometer.axes).matrix
     values = timed.columns("magnetic_field.{}", "xyz") @ turn.T
-    variance = diagonal(timed.fields["magnetic_field_covariance"], turn)
-    return [stream_of("magnetometer", timed, values, variance)], []
+    variance = rotated_variance(timed.fields["magnetic_field_covariance"], turn)
+    return [make_stream("magnetometer", timed, values, variance)], []
 
 
-def barometer(timed: Timed, layout: LogMap) -> Made:
+def barometer(timed: TimedTopic, layout: LogMap) -> Converted:
     """Read a sensor_msgs/FluidPressure [Pa]."""
     variance = timed.column("variance")[:, None]
     values = timed.column("fluid_pressure")[:, None]
-    return [stream_of("barometer", timed, values, np.where(variance > 0, variance, np.nan))], []
+    return [make_stream("barometer", timed, values, np.where(variance > 0, variance, np.nan))], []

@@ -8,40 +8,49 @@ import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding, worst_first
 from kalmanrnn.diagnostics.logs import timing
-from kalmanrnn.diagnostics.logs.agreement import Comparison, compare_turns, heading_of, turn_rates
-from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
-from kalmanrnn.diagnostics.logs.gnss import judge_gps
-from kalmanrnn.diagnostics.logs.signals import FRD, judge_accel, judge_gyro, judge_mount
+from kalmanrnn.diagnostics.logs.facts import LogFacts, speed_of
+from kalmanrnn.diagnostics.logs.gnss import check_gps
+from kalmanrnn.diagnostics.logs.imu_checks import FRD, check_accel, check_gyro, check_mounting
+from kalmanrnn.diagnostics.logs.imu_consistency import (
+    GyroComparison,
+    compare_turn_rates,
+    estimate_mounting_yaw,
+    turn_rates,
+)
 from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
 from kalmanrnn.logs.readers.readings import Readings
 
 # A reference with places in it, before one of attitudes alone.
-PLACES = ("position", "pose", "odom", "reference", "mocap", "vicon")
+POSITION_WORDS = ("position", "pose", "odom", "reference", "mocap", "vicon")
 
 
-def judge(facts: Facts) -> list[Finding]:
+def check_log(facts: LogFacts) -> list[Finding]:
     """Return every finding, the gravest first."""
     found = [
         *_sensors(facts),
         *_imus(facts),
-        *(f for g, m in zip(facts.gpses, facts.gps_facts, strict=True) for f in judge_gps(g, m)),
+        *(
+            f
+            for g, m in zip(facts.gpses, facts.summarise_gps, strict=True)
+            for f in check_gps(g, m)
+        ),
         *_times(facts),
-        *(f for name, v in _values(facts) if (f := judge_numbers(name, v))),
-        *(f for r in known_topics(facts) if (f := judge_frame(r))),
-        *judge_empty(facts),
-        judge_truth(facts),
+        *(f for name, v in _values(facts) if (f := check_finite(name, v))),
+        *(f for r in known_topics(facts) if (f := check_frame_id(r))),
+        *check_empty_topics(facts),
+        check_reference(facts),
     ]
     return list(worst_first(found))
 
 
-def known_topics(facts: Facts) -> list[Readings]:
+def known_topics(facts: LogFacts) -> list[Readings]:
     """Return the topics that something is known of: sensors and references."""
     sensors = [*facts.imus, *facts.gpses, *facts.motions]
-    names = dict.fromkeys([*(s.readings.topic.name for s in sensors), *facts.truths])
+    names = dict.fromkeys([*(s.readings.topic.name for s in sensors), *facts.references])
     return [facts.readings[n] for n in names]
 
 
-def judge_numbers(name: str, values: np.ndarray) -> Finding | None:
+def check_finite(name: str, values: np.ndarray) -> Finding | None:
     """Judge whether a sensor's readings `[n]` or `[n, c]` are numbers; None where they are."""
     rows = values.reshape(len(values), -1)
     bad = np.asarray(~np.isfinite(rows).all(axis=1), bool)
@@ -54,7 +63,7 @@ def judge_numbers(name: str, values: np.ndarray) -> Finding | None:
     return Finding("error", name, what, evidence, "import leaves those messages out")
 
 
-def judge_frame(readings: Readings) -> Finding | None:
+def check_frame_id(readings: Readings) -> Finding | None:
     """Judge a frame id: tf2 refuses a leading slash."""
     if not readings.frame.startswith("/"):
         return None
@@ -69,7 +78,7 @@ def judge_frame(readings: Readings) -> Finding | None:
     )
 
 
-def judge_empty(facts: Facts) -> list[Finding]:
+def check_empty_topics(facts: LogFacts) -> list[Finding]:
     """Name topics without a message."""
     empty = [t.name for t in facts.topics if not t.count]
     if not empty:
@@ -78,13 +87,13 @@ def judge_empty(facts: Facts) -> list[Finding]:
     return [Finding("note", "topics", f"topics without messages: {shown}", f"{len(empty)} in all")]
 
 
-def judge_truth(facts: Facts) -> Finding:
+def check_reference(facts: LogFacts) -> Finding:
     """Say what an estimate could be judged by."""
-    if facts.truths:
-        names = ", ".join(facts.truths)
+    if facts.references:
+        names = ", ".join(facts.references)
         what = f"ground truth: {names}"
         evidence = "by their names; errors can be told"
-        best = max(facts.truths, key=lambda name: any(w in name for w in PLACES))
+        best = max(facts.references, key=lambda name: any(w in name for w in POSITION_WORDS))
         return Finding(
             "ok", "reference", what, evidence, command=f"reference: {{{_key(facts)}: {best}}}"
         )
@@ -102,12 +111,12 @@ def judge_truth(facts: Facts) -> Finding:
     )
 
 
-def _key(facts: Facts) -> str:
+def _key(facts: LogFacts) -> str:
     """Return what a map calls a topic."""
     return "file" if facts.source.kind == "csv" else "topic"
 
 
-def _values(facts: Facts) -> Iterator[tuple[str, np.ndarray]]:
+def _values(facts: LogFacts) -> Iterator[tuple[str, np.ndarray]]:
     """Give what is used of each sensor, with its topic."""
     for imu in facts.imus:
         yield imu.readings.topic.name, np.concatenate([imu.gyro, imu.accel], axis=1)
@@ -119,7 +128,7 @@ def _values(facts: Facts) -> Iterator[tuple[str, np.ndarray]]:
         yield m.readings.topic.name, np.concatenate(known, axis=1)
 
 
-def _sensors(facts: Facts) -> Iterator[Finding]:
+def _sensors(facts: LogFacts) -> Iterator[Finding]:
     if not facts.imus:
         yield Finding("error", "imu", "no IMU", "no topic has three gyro and three accel fields")
     if not facts.gpses:
@@ -135,7 +144,7 @@ def _sensors(facts: Facts) -> Iterator[Finding]:
             yield Finding("error", kind.lower(), what, counts, command=line)
 
 
-def _imus(facts: Facts) -> Iterator[Finding]:
+def _imus(facts: LogFacts) -> Iterator[Finding]:
     gps = facts.gpses[0] if facts.gpses else None
     for imu in facts.imus:
         name, t = imu.readings.topic.name, times(imu.readings)
@@ -148,18 +157,22 @@ def _imus(facts: Facts) -> Iterator[Finding]:
         t, gyro, accel = t[order], imu.gyro[order], imu.accel[order]
         compared = _comparison(facts, imu, t, gyro)
         said = imu.gyro_unit
-        unit = judge_gyro(name, gyro, compared, said=said)
-        # A heading needs turns in rad/s.
+        unit = check_gyro(name, gyro, compared, said=said)
+        # A mounting_yaw needs turns in rad/s.
         scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "error" else 1.0
         speed_t, speed = speed_of(facts, gps)
-        heading = heading_of(t, gyro * scale, accel, speed_t, speed) if len(speed_t) else None
+        mounting_yaw = (
+            estimate_mounting_yaw(t, gyro * scale, accel, speed_t, speed) if len(speed_t) else None
+        )
         axes = FRD if facts.source.kind == "ulog" else imu.axes
-        yield judge_accel(name, gyro, accel)
-        yield judge_mount(name, gyro, accel, heading, axes=axes)
+        yield check_accel(name, gyro, accel)
+        yield check_mounting(name, gyro, accel, mounting_yaw, axes=axes)
         yield unit
 
 
-def _comparison(facts: Facts, imu: ImuTopic, t: np.ndarray, gyro: np.ndarray) -> Comparison | None:
+def _comparison(
+    facts: LogFacts, imu: ImuTopic, t: np.ndarray, gyro: np.ndarray
+) -> GyroComparison | None:
     """Compare a gyro with whatever else turns: the one that agrees best."""
     sources = []
     if imu.orientation is not None:
@@ -170,22 +183,22 @@ def _comparison(facts: Facts, imu: ImuTopic, t: np.ndarray, gyro: np.ndarray) ->
             sources.append((*turn_rates(at, m.quaternion), name))
         elif m.turn is not None:
             sources.append((at, np.asarray(m.turn, float), name))
-    compared = [c for s in sources if (c := compare_turns(t, gyro, *s))]
+    compared = [c for s in sources if (c := compare_turn_rates(t, gyro, *s))]
     return max(compared, key=lambda c: c.correlation, default=None)
 
 
-def _times(facts: Facts) -> Iterator[Finding]:
+def _times(facts: LogFacts) -> Iterator[Finding]:
     known = known_topics(facts)
     for r in known:
-        yield from timing.judge_stamps(r)
-        gap = timing.judge_gaps(r, facts.pace[r.topic.name])
+        yield from timing.check_stamps(r)
+        gap = timing.check_gaps(r, facts.timings[r.topic.name])
         if gap:
             yield gap
         offset = facts.offsets.get(r.topic.name)
-        clock = timing.judge_clock(r, offset) if offset and facts.source.kind != "ulog" else None
+        clock = timing.check_clock(r, offset) if offset and facts.source.kind != "ulog" else None
         if clock:
             yield clock
     sensors = [s.readings for s in (*facts.imus[:1], *facts.gpses[:1])]
-    apart = timing.judge_overlap(sensors)
+    apart = timing.check_overlap(sensors)
     if apart:
         yield apart

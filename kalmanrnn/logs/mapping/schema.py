@@ -48,7 +48,7 @@ class Axes(NamedTuple):
     matrix: np.ndarray
 
 
-OURS = Axes("forward-left-up", AXES["forward-left-up"])
+FLU = Axes("forward-left-up", AXES["forward-left-up"])
 FRD = Axes("forward-right-down", AXES["forward-right-down"])
 
 
@@ -195,4 +195,4 @@ class LogMap:
 
     def body(self, axes: Axes | None) -> Axes:
         """Return a section's axes, or those that the frame stands for."""
-        return axes or (FRD if self.frame == "ned" else OURS)
+        return axes or (FRD if self.frame == "ned" else FLU)

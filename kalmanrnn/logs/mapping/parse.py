@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.layout import (
+from kalmanrnn.logs.mapping.schema import (
     ACCEL_UNITS,
     CLOCKS,
     FRAMES,
@@ -30,14 +30,14 @@ from kalmanrnn.logs.mapping.layout import (
 from kalmanrnn.logs.mapping.values import (
     axes,
     choice,
+    invalid,
     names,
-    nearest,
     number,
     numbers,
+    parse_table,
     seconds,
-    table,
+    suggest,
     text,
-    wrong,
 )
 
 COUNTS = {
@@ -63,11 +63,11 @@ ONLY_TOPIC = {"frame"}
 STREAMS = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose", "streams")
 
 # What code looks for by these names must be what importers make.
-TAKEN = ("imu", "gps", "gps_velocity", "reference")
+RESERVED = ("imu", "gps", "gps_velocity", "reference")
 
 
 def read_map(path: Path) -> LogMap:
-    """Read and check a map file; UserError says where it is wrong."""
+    """Read and check a map file; UserError says where it is invalid."""
     return parse_map(path.name, map_text(path))
 
 
@@ -86,7 +86,7 @@ def map_text(path: Path) -> str:
 def parse_map(name: str, content: str) -> LogMap:
     """Check a map's text; `name` stands in what is said of it."""
     try:
-        _check_twice(name, yaml.compose(content, yaml.SafeLoader))
+        _check_duplicates(name, yaml.compose(content, yaml.SafeLoader))
         raw = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         mark = getattr(e, "problem_mark", None)
@@ -96,10 +96,12 @@ def parse_map(name: str, content: str) -> LogMap:
             why=str(getattr(e, "problem", None) or e),
             cure=f"mend {name}; keys and values are written `key: value`",
         ) from e
-    layout = _section(name, raw, LogMap)
+    layout = _parse_section(name, raw, LogMap)
     for own in layout.streams:
-        if own in TAKEN or getattr(layout, own, None) is not None:
-            raise wrong(f"{name}: streams", own, "a name that no section has, nor an IMU or a GPS")
+        if own in RESERVED or getattr(layout, own, None) is not None:
+            raise invalid(
+                f"{name}: streams", own, "a name that no section has, nor an IMU or a GPS"
+            )
     if not any(getattr(layout, stream) for stream in STREAMS):
         raise UserError(
             f"{name}: it names no sensor",
@@ -109,7 +111,7 @@ def parse_map(name: str, content: str) -> LogMap:
     return layout
 
 
-def _check_twice(name: str, node: yaml.Node | None) -> None:
+def _check_duplicates(name: str, node: yaml.Node | None) -> None:
     """Refuse a key that stands twice: YAML would quietly keep the last."""
     parts = []
     if isinstance(node, yaml.MappingNode):
@@ -126,7 +128,7 @@ def _check_twice(name: str, node: yaml.Node | None) -> None:
     elif isinstance(node, yaml.SequenceNode):
         parts = node.value
     for part in parts:
-        _check_twice(name, part)
+        _check_duplicates(name, part)
 
 
 def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[str]) -> None:
@@ -142,7 +144,7 @@ def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[s
             raise UserError(
                 f"{where}: unknown key {key!r}",
                 why="a key that nothing reads would be a setting silently ignored",
-                cure=nearest(key, known),
+                cure=suggest(key, known),
             )
     for key in required:
         if key not in raw:
@@ -151,11 +153,11 @@ def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[s
             )
 
 
-def _section(where: str, raw: Any, kind: type) -> Any:
+def _parse_section(where: str, raw: Any, kind: type) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if kind in (TopicMap, VectorMap) and isinstance(raw, str):
         raw = {"topic": raw}
-    _check_keys(where, raw, fields, _needed(where, raw, kind))
+    _check_keys(where, raw, fields, _required_keys(where, raw, kind))
     values = {}
     for name, value in raw.items():
         # Annotations are strings here, so that a field's type names its reader.
@@ -166,15 +168,15 @@ def _section(where: str, raw: Any, kind: type) -> Any:
             what = (
                 "column names" if values[name] and isinstance(values[name][0], str) else "numbers"
             )
-            raise wrong(at, value, f"{COUNTS[name]} {what}")
+            raise invalid(at, value, f"{COUNTS[name]} {what}")
     if "channels" in values and not values["channels"]:
-        raise wrong(f"{where}.channels", {}, "one channel or more")
+        raise invalid(f"{where}.channels", {}, "one channel or more")
     if bool(values.get("speed")) != bool(values.get("course")):
-        raise wrong(where, "only one of speed and course", "both or neither")
+        raise invalid(where, "only one of speed and course", "both or neither")
     return kind(**values)
 
 
-def _needed(where: str, raw: Any, kind: type) -> list[str]:
+def _required_keys(where: str, raw: Any, kind: type) -> list[str]:
     """Return the keys that a section must have, by whether it reads a topic or a file."""
     fields = dataclasses.fields(kind)
     needed = [f.name for f in fields if _MISSING is f.default is f.default_factory]
@@ -199,8 +201,8 @@ def _refuse_keys(where: str, raw: dict[str, Any], refused: set[str], beside: str
             )
 
 
-def _of(kind: type) -> Callable[[str, Any], Any]:
-    return lambda where, value: _section(where, value, kind)
+def _section_parser(kind: type) -> Callable[[str, Any], Any]:
+    return lambda where, value: _parse_section(where, value, kind)
 
 
 _MISSING = dataclasses.MISSING
@@ -210,12 +212,12 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "Names": names,
     "Axes | None": axes,
     "tuple[float, ...]": numbers,
-    "dict[str, tuple[float, ...]]": partial(table, numbers),
-    "dict[str, ChannelMap]": partial(table, _of(ChannelMap)),
-    "dict[str, StreamMap]": partial(table, _of(StreamMap)),
-    "WindowMap": _of(WindowMap),
+    "dict[str, tuple[float, ...]]": partial(parse_table, numbers),
+    "dict[str, ChannelMap]": partial(parse_table, _section_parser(ChannelMap)),
+    "dict[str, StreamMap]": partial(parse_table, _section_parser(StreamMap)),
+    "WindowMap": _section_parser(WindowMap),
     **{
-        f"{kind.__name__} | None": _of(kind)
+        f"{kind.__name__} | None": _section_parser(kind)
         for kind in (ImuMap, GpsMap, ReferenceMap, TopicMap, VectorMap)
     },
 }

@@ -14,18 +14,18 @@ from scipy.spatial.transform import Rotation
 
 from kalmanrnn.core.datatypes import Belief, Drive
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.binding.heading import SURE, find_heading
-from kalmanrnn.logs.binding.position_fixes import DERIVED_S, Fixes
+from kalmanrnn.logs.binding.initial_heading import MIN_MARGIN, find_heading
+from kalmanrnn.logs.binding.position_fixes import VELOCITY_WINDOW_S, PositionFixes
 from kalmanrnn.logs.recording.recording import CHANNELS, Recording
 from kalmanrnn.scenarios.scenario import Scenario
 
-LEVEL_S = 2.0
+LEVELLING_S = 2.0
 # Standard deviation of an angle of which nothing is known.
-ANYWHERE = np.pi / np.sqrt(3)
-MOVING_M_S = 2.0
+UNKNOWN_ANGLE_STD = np.pi / np.sqrt(3)
+MIN_COURSE_M_S = 2.0
 
 
-class First(NamedTuple):
+class InitialState(NamedTuple):
     """A first state `[X]`, how it was found, and whether its heading is known."""
 
     mean: np.ndarray
@@ -33,7 +33,7 @@ class First(NamedTuple):
     sure: bool = True
 
 
-def has_imu(scenario: Scenario) -> bool:
+def is_inertial(scenario: Scenario) -> bool:
     """Whether a scenario is driven by an IMU alone and keeps attitude, velocity and position."""
     names = [channel.name for channel in scenario.inputs]
     blocks = {(b.name, b.tangent_size) for b in scenario.space.blocks}
@@ -41,11 +41,11 @@ def has_imu(scenario: Scenario) -> bool:
     return names == list(CHANNELS["imu"]) and needed <= blocks
 
 
-def start_time(scenario: Scenario, fixes: Fixes | None) -> tuple[float, list[str]]:
+def start_time(scenario: Scenario, fixes: PositionFixes | None) -> tuple[float, list[str]]:
     """Return when to start [s]: once the course is a heading, where the robot gets that fast."""
-    if fixes is None or not has_imu(scenario):
+    if fixes is None or not is_inertial(scenario):
         return -np.inf, []
-    moving = np.linalg.norm(fixes.velocity, axis=1) >= MOVING_M_S
+    moving = np.linalg.norm(fixes.velocity, axis=1) >= MIN_COURSE_M_S
     if not moving.any():
         return float(fixes.t[0]), []
     first = int(np.argmax(moving))
@@ -54,8 +54,8 @@ def start_time(scenario: Scenario, fixes: Fixes | None) -> tuple[float, list[str
     return float(fixes.t[first]), [note] if first else []
 
 
-def first_belief(
-    scenario: Scenario, recording: Recording, fixes: Fixes | None, drive: Drive
+def initial_belief(
+    scenario: Scenario, recording: Recording, fixes: PositionFixes | None, drive: Drive
 ) -> tuple[Belief, list[str]]:
     """Return the belief at a drive's first event, and sentences on how it was found.
 
@@ -63,9 +63,9 @@ def first_belief(
     """
     given = {name: np.array(values) for name, values in recording.first.items()}
     _check_given(scenario, given)
-    first = First(scenario.space.identity(), [])
+    first = InitialState(scenario.space.identity(), [])
     if {b.name for b in scenario.space.blocks} - set(given):
-        first = _found(scenario, fixes, drive, tuple(given))
+        first = _find_state(scenario, fixes, drive, tuple(given))
     mean, notes = first.mean, first.notes
     for name, values in given.items():
         mean[scenario.space.state_slice(name)] = values
@@ -73,11 +73,13 @@ def first_belief(
         notes.append(f"first belief: {', '.join(given)} as the map says")
     std = np.array(scenario.initial_std)
     if not first.sure:
-        std = std + ANYWHERE * np.abs(_turning(scenario)) * (1 - _known(scenario, given))
+        std = std + UNKNOWN_ANGLE_STD * np.abs(_yaw_direction(scenario)) * (
+            1 - _given_mask(scenario, given)
+        )
     return Belief(mean, np.diag(np.square(std))), notes
 
 
-def _turning(scenario: Scenario) -> np.ndarray:
+def _yaw_direction(scenario: Scenario) -> np.ndarray:
     """Return the tangent `[D]` of a turn about the vertical where no heading is known: angles."""
     turned = np.zeros(scenario.space.tangent_dim)
     for block in scenario.space.blocks:
@@ -89,7 +91,7 @@ def _turning(scenario: Scenario) -> np.ndarray:
     return turned
 
 
-def _known(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
+def _given_mask(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
     """Mark the tangent's numbers `[D]` that the log's owner gave."""
     known = np.zeros(scenario.space.tangent_dim)
     for name in given:
@@ -97,45 +99,47 @@ def _known(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
     return known
 
 
-def _found(scenario: Scenario, fixes: Fixes | None, drive: Drive, given: tuple[str, ...]) -> First:
+def _find_state(
+    scenario: Scenario, fixes: PositionFixes | None, drive: Drive, given: tuple[str, ...]
+) -> InitialState:
     if scenario.initialise is not None:
         packets = drive.packets
         with jax.enable_x64(True):
             mean = np.array(scenario.initialise(packets.z[0], packets.seen[0]), float)
-        return First(mean, ["first belief: from the first readings, as the scenario says"])
+        return InitialState(mean, ["first belief: from the first readings, as the scenario says"])
     if fixes is None:
         raise UserError(
             f"nothing says where {scenario.name} starts on this log",
-            why="no sensor of it reads its position here, and it has no `start`",
-            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario a `start`",
+            why="no sensor of it reads its position here, and it has no `initialise`",
+            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario an `initialise`",
         )
-    if has_imu(scenario):
-        return _levelled(scenario, fixes, drive)
+    if is_inertial(scenario):
+        return _level(scenario, fixes, drive)
     mean = scenario.space.identity()
     mean[scenario.space.state_slice(scenario.origin)] = _position(fixes, drive)
     if all(b.kind == "vector" or b.name in given for b in scenario.space.blocks):
-        return First(mean, ["first belief: position from the first fix, all else zero"])
+        return InitialState(mean, ["first belief: position from the first fix, all else zero"])
     keep = (scenario.origin, *given)
-    mean, said, sure = _searched(scenario, mean, keep, drive)
-    return First(mean, [f"first belief: position from the first fix, {said}"], sure)
+    mean, said, sure = _search_heading(scenario, mean, keep, drive)
+    return InitialState(mean, [f"first belief: position from the first fix, {said}"], sure)
 
 
-def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> First:
+def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialState:
     """Level by gravity over the first seconds, the robot's own acceleration taken out."""
     packets, start = drive.packets, float(drive.t[0])
-    early = (drive.t < start + LEVEL_S)[:, None] * packets.dt
+    early = (drive.t < start + LEVELLING_S)[:, None] * packets.dt
     force = np.einsum("ek,eku->u", early, packets.u)[3:] / max(float(early.sum()), 1e-9)
     check_gravity(force)
     at = int(np.argmin(np.abs(fixes.t - start)))
     east, north = fixes.velocity[at]
     speed = float(np.hypot(east, north))
-    moving = speed >= MOVING_M_S
+    moving = speed >= MIN_COURSE_M_S
     if moving:
         force = force - _acceleration(fixes, start)
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
     yaw = np.arctan2(north, east) if moving else 0.0
     blocks = {
-        "attitude": levelled(force, float(yaw)),
+        "attitude": attitude_from_gravity(force, float(yaw)),
         "velocity": np.array([east, north, 0.0]),
         "position": _position(fixes, drive),
     }
@@ -144,40 +148,40 @@ def _levelled(scenario: Scenario, fixes: Fixes, drive: Drive) -> First:
         mean[scenario.space.state_slice(name)] = value
     said, sure = f"heading from the GPS's course at {speed:.1f} m/s", True
     if not moving:
-        mean, said, sure = _searched(scenario, mean, ("velocity", "position"), drive)
+        mean, said, sure = _search_heading(scenario, mean, ("velocity", "position"), drive)
     note = (
-        f"first belief: level from gravity over {LEVEL_S:g} s (roll {np.degrees(roll):.1f} deg, "
+        f"first belief: level from gravity over {LEVELLING_S:g} s (roll {np.degrees(roll):.1f} deg, "
         f"nose down {np.degrees(pitch):.1f} deg), {said}, no biases"
     )
     if force[2] < 0.5 * np.linalg.norm(force):
         note += "; this IMU hangs far from level: are the map's axes right?"
     notes = [note]
     if fixes.derived:
-        notes.append(f"gps: no velocity; taken from positions {DERIVED_S:g} s around")
-    return First(mean, notes, sure)
+        notes.append(f"gps: no velocity; taken from positions {VELOCITY_WINDOW_S:g} s around")
+    return InitialState(mean, notes, sure)
 
 
-def levelled(force: np.ndarray, heading_rad: float) -> np.ndarray:
+def attitude_from_gravity(force: np.ndarray, heading_rad: float) -> np.ndarray:
     """Return the attitude x, y, z, w of a body that feels gravity's reaction `force` `[3]`."""
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
     # Nose up is a negative turn about the left-pointing y axis.
     return Rotation.from_euler("ZYX", [heading_rad, pitch, roll]).as_quat()
 
 
-def _searched(
+def _search_heading(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
 ) -> tuple[np.ndarray, str, bool]:
     """Return the likeliest state, a sentence, and whether the log tells the heading at all."""
     if scenario.yaw_symmetry is None:
         raise UserError(
             f"nothing says which way {scenario.name} heads at the log's start",
-            why=f"it is slower than {MOVING_M_S:g} m/s there and the scenario gives no `turn`, "
+            why=f"it is slower than {MIN_COURSE_M_S:g} m/s there and the scenario gives no `yaw_symmetry`, "
             "with which a heading could be searched for",
-            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario a `start`",
+            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario an `initialise`",
         )
     found = find_heading(scenario, mean, keep, drive)
     said = f"heading {np.degrees(found.angle):.0f} deg, the likeliest over {found.seconds:.1f} s"
-    sure = found.margin >= SURE
+    sure = found.margin >= MIN_MARGIN
     if not sure:
         said += (
             f", hardly told apart (log likelihood {found.margin:.1f} above others), so it is "
@@ -186,13 +190,13 @@ def _searched(
     return found.mean, said, sure
 
 
-def _position(fixes: Fixes, drive: Drive) -> np.ndarray:
+def _position(fixes: PositionFixes, drive: Drive) -> np.ndarray:
     return fixes.position[int(np.argmin(np.abs(fixes.t - float(drive.t[0]))))]
 
 
-def _acceleration(fixes: Fixes, start: float) -> np.ndarray:
+def _acceleration(fixes: PositionFixes, start: float) -> np.ndarray:
     """Return the mean acceleration `[3]` forward, left, up over the first seconds."""
-    first = (fixes.t >= start) & (fixes.t < start + LEVEL_S)
+    first = (fixes.t >= start) & (fixes.t < start + LEVELLING_S)
     if first.sum() < 3:
         return np.zeros(3)
     slope = np.polyfit(fixes.t[first] - start, fixes.velocity[first], 1)[0]

@@ -1,4 +1,4 @@
-"""Find the line of a CSV file that is wrong, once a column has turned out not to be numbers."""
+"""Find the line of a CSV file that is invalid, once a column has turned out not to be numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.values import nearest
+from kalmanrnn.logs.mapping.values import suggest
 
 
-def name_wrong_line(path: Path, columns: Sequence[str]) -> None:
-    """Read columns cell by cell; UserError names the first line that is wrong, if there is one.
+def locate_bad_cell(path: Path, columns: Sequence[str]) -> None:
+    """Read columns cell by cell; UserError names the first line that is invalid, if there is one.
 
     Empty cells and NaN are no fault here: they count as no reading.
     """
@@ -27,7 +27,7 @@ def name_wrong_line(path: Path, columns: Sequence[str]) -> None:
 def _check(name: str, rows: Iterable[list[str]], columns: Sequence[str]) -> None:
     filled = ((line, row) for line, row in enumerate(rows, 1) if any(c.strip() for c in row))
     _, header = next(filled, (0, []))
-    at = _places(name, [cell.strip() for cell in header], columns)
+    at = _column_indices(name, [cell.strip() for cell in header], columns)
     for line, row in filled:
         if len(row) != len(header):
             raise UserError(
@@ -39,7 +39,7 @@ def _check(name: str, rows: Iterable[list[str]], columns: Sequence[str]) -> None
             _check_number(name, line, column, row[i].strip())
 
 
-def _places(name: str, header: list[str], columns: Sequence[str]) -> dict[str, int]:
+def _column_indices(name: str, header: list[str], columns: Sequence[str]) -> dict[str, int]:
     if not header:
         raise UserError(
             f"{name} is empty", why="not even a header", cure="check how it was recorded"
@@ -49,7 +49,7 @@ def _places(name: str, header: list[str], columns: Sequence[str]) -> dict[str, i
             raise UserError(
                 f"{name} line 1: no column {column!r}",
                 why="the map names it, the file's header does not",
-                cure=nearest(column, header),
+                cure=suggest(column, header),
             )
     return {column: header.index(column) for column in columns}
 

@@ -15,7 +15,7 @@ def thin(t: np.ndarray, min_interval_s: float) -> np.ndarray:
     return np.array(kept)
 
 
-def snap(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
+def regularise_stamps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Put jittery stamps onto the even clock that fits them best; return times and epochs.
 
     A receiver measures at even moments; what wanders is when its messages were logged. The
@@ -36,17 +36,17 @@ def snap(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Of a period: a gap that misses two periods by jitter counts as one.
-SLACK = 0.1
+GAP_SLACK = 0.1
 
 
-def fill(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
+def fill_gaps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Put unseen events into gaps of two periods or more, a period apart, looking at no later one.
 
     Return event times `[E]` and whether each is one of `t`. Ticks per event then stay bounded,
     and a student meets a gap as it does in simulated drives: as events at which nothing is seen.
     The last stretch of a gap is left between about one and two periods long.
     """
-    extra = np.maximum(0, (np.diff(t) / period_s + SLACK).astype(int) - 1)
+    extra = np.maximum(0, (np.diff(t) / period_s + GAP_SLACK).astype(int) - 1)
     inner = [start + period_s * np.arange(n + 1) for start, n in zip(t[:-1], extra, strict=True)]
     times = np.concatenate([*inner, t[-1:]])
     seen = np.zeros(len(times), bool)
@@ -54,7 +54,7 @@ def fill(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
     return times, seen
 
 
-def merge(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray, list[np.ndarray]]:
+def merge_times(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """Merge sensors' times: return event times `[E]`, and the event of each sensor's readings.
 
     A reading belongs to the event that began at most `tolerance_s` before it, else it begins
@@ -74,7 +74,9 @@ def merge(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray, list
     return np.array(events), [index[sensor == s] for s in range(len(times))]
 
 
-def cut(events: np.ndarray, t: np.ndarray, readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split_into_ticks(
+    events: np.ndarray, t: np.ndarray, readings: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut readings `[n, U]` at times t into ticks; return inputs `[E, K, U]` and dt `[E, K]`.
 
     A tick runs from one reading to the next; one that an event falls into is split there, so

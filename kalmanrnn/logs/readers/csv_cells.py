@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 BLANK = ("", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--")
-FLAGS = {"true": 1.0, "false": 0.0}
+BOOLEANS = {"true": 1.0, "false": 0.0}
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d*)?)")
 KINDS = {
@@ -71,8 +71,8 @@ def _read_cell(cell: str, comma: bool) -> tuple[float, str] | None:
     low = cell.lower()
     if low in BLANK:
         return np.nan, "blank"
-    if low in FLAGS:
-        return FLAGS[low], "number"
+    if low in BOOLEANS:
+        return BOOLEANS[low], "number"
     if comma and cell.count(",") == 1:
         return _float(cell.replace(".", "").replace(",", "."), "comma")
     if THOUSANDS.fullmatch(cell):

@@ -49,7 +49,7 @@ def write_estimates(
         std = None if cov is None else np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
         write_csv(path, t, mean, std, scenario)
         return
-    position, quaternion, velocity = pose_of(scenario, mean)
+    position, quaternion, velocity = pose_from_state(scenario, mean)
     if path.suffix == ".tum":
         write_tum(path, t, position, quaternion)
         return
@@ -75,7 +75,7 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def pose_of(scenario: Scenario, mean: np.ndarray) -> Poses:
+def pose_from_state(scenario: Scenario, mean: np.ndarray) -> Poses:
     """Find position, attitude and velocity in states `[n, X]` by the names of their blocks.
 
     A planar position lies at height 0, a heading is a turn about up, and a scenario without
@@ -83,7 +83,7 @@ def pose_of(scenario: Scenario, mean: np.ndarray) -> Poses:
     """
     space = scenario.space
     kinds = {b.name: b.kind for b in space.blocks}
-    if not _is_vector(scenario, "position"):
+    if not _has_vector(scenario, "position"):
         raise UserError(
             f"{scenario.name} has no position to write",
             why="it needs a vector block named position with 2 or 3 numbers, and has "
@@ -97,9 +97,9 @@ def pose_of(scenario: Scenario, mean: np.ndarray) -> Poses:
     elif heading:
         half = 0.5 * np.asarray(mean[:, space.state_slice(heading)][:, 0], float)
         quaternion[:, 2], quaternion[:, 3] = np.sin(half), np.cos(half)
-    moving = _is_vector(scenario, "velocity")
-    velocity = _in_space(mean[:, space.state_slice("velocity")]) if moving else None
-    return Poses(_in_space(mean[:, space.state_slice("position")]), quaternion, velocity)
+    moving = _has_vector(scenario, "velocity")
+    velocity = _to_3d(mean[:, space.state_slice("velocity")]) if moving else None
+    return Poses(_to_3d(mean[:, space.state_slice("position")]), quaternion, velocity)
 
 
 def pose_covariance(scenario: Scenario, quaternion: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -121,10 +121,10 @@ def write_csv(
     path: Path, t: np.ndarray, mean: np.ndarray, std: np.ndarray | None, scenario: Scenario
 ) -> None:
     """Write states `[n, X]` and standard deviations `[n, D]`: SI and radians, a header line."""
-    names = ["t_s", *(c for b in scenario.space.blocks for c in _columns(b, tangent=False))]
+    names = ["t_s", *(c for b in scenario.space.blocks for c in _column_names(b, tangent=False))]
     table = [t[:, None], mean]
     if std is not None:
-        names += [f"std_{c}" for b in scenario.space.blocks for c in _columns(b, tangent=True)]
+        names += [f"std_{c}" for b in scenario.space.blocks for c in _column_names(b, tangent=True)]
         table.append(std)
     values = np.concatenate([np.asarray(a, float) for a in table], axis=1)
     assert values.shape[1] == len(names)
@@ -141,7 +141,7 @@ def write_tum(path: Path, t: np.ndarray, position: np.ndarray, quaternion: np.nd
         np.savetxt(part, values, ["%.9f"] * 8)
 
 
-def _columns(block: Block, *, tangent: bool) -> list[str]:
+def _column_names(block: Block, *, tangent: bool) -> list[str]:
     """Name a block's columns: `position_east_m`, `attitude_qx`, `gyro_bias_x_rad_s`."""
     unit = block.unit.replace("deg", "rad").replace("/", "_").replace("^", "").strip("_")
     size = block.tangent_size if tangent else block.state_size
@@ -159,13 +159,13 @@ def _columns(block: Block, *, tangent: bool) -> list[str]:
     return [f"{block.name}{part}" + (f"_{unit}" if unit else "") for part in parts]
 
 
-def _is_vector(scenario: Scenario, name: str) -> bool:
+def _has_vector(scenario: Scenario, name: str) -> bool:
     return any(
         b.name == name and b.kind == "vector" and b.size in (2, 3) for b in scenario.space.blocks
     )
 
 
-def _in_space(vector: np.ndarray) -> np.ndarray:
+def _to_3d(vector: np.ndarray) -> np.ndarray:
     """Return `[n, 3]` float64 of `[n, 2]` or `[n, 3]`."""
     vector = np.asarray(vector, float)
     return np.pad(vector, ((0, 0), (0, 3 - vector.shape[1])))

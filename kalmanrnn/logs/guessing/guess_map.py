@@ -12,13 +12,13 @@ from kalmanrnn.logs.conversion import extrinsics
 from kalmanrnn.logs.conversion.convert import CONVERTERS
 from kalmanrnn.logs.conversion.reference import ATTITUDE, GLOBAL, LOCAL
 from kalmanrnn.logs.guessing.guess_csv import guess_tables
-from kalmanrnn.logs.guessing.guess_imu import Wheels, imu_lines
+from kalmanrnn.logs.guessing.guess_imu import WheelOdometry, imu_lines
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 # A log with two of these is asked about; of the others, two are left out and said so.
-NEEDED = ("imu", "gps")
-OTHERS = ("magnetometer", "barometer", "odometry", "pose")
-TRUTH = "ground truth of the simulator"
+REQUIRED_ROLES = ("imu", "gps")
+OPTIONAL_ROLES = ("magnetometer", "barometer", "odometry", "pose")
+REFERENCE_NOTE = "ground truth of the simulator"
 TEMPLATE = """\
 imu: {topic: /imu/data}
 gps: {topic: /fix}
@@ -40,9 +40,11 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
     lines = [
         f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand here"
     ]
-    lines += _silent(source)
+    lines += _empty_topics(source)
     have: dict[str, Readings] = {}
-    choices = {role: topics for role, topics in found.items() if role in NEEDED and topics[1:]}
+    choices = {
+        role: topics for role, topics in found.items() if role in REQUIRED_ROLES and topics[1:]
+    }
     for role, topics in found.items():
         names = [topic.name for topic in topics]
         if role in choices:
@@ -50,16 +52,16 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
         elif len(names) > 1:
             lines.append(f"# {role}: one of {', '.join(names)}")
         elif role == "imu":
-            more, have = _imu(source, topics[0], found.get("odometry", []), progress)
+            more, have = _imu_section(source, topics[0], found.get("odometry", []), progress)
             lines += more
         else:
             lines.append(f"{role}: {{topic: {names[0]}}}")
-    truth = _truth(source)
+    truth = _reference_lines(source)
     lines += truth
     if choices:
-        raise _asked(choices, lines)
+        raise _ambiguous(choices, lines)
     if not found and not truth:
-        raise _nothing(source)
+        raise _no_sensor(source)
     return "\n".join(lines) + "\n", have
 
 
@@ -67,7 +69,7 @@ def candidates(source: Source) -> dict[str, list[Topic]]:
     """Return the topics with messages that could be each role, by their types."""
     ulog = source.kind == "ulog"
     found: dict[str, list[Topic]] = {}
-    for role in (*NEEDED, *OTHERS):
+    for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES):
         kinds = list(CONVERTERS[role])
         topics = [t for t in source.topics if t.count and t.type in kinds]
         if role in ("odometry", "pose"):
@@ -87,24 +89,24 @@ def candidates(source: Source) -> dict[str, list[Topic]]:
     return found
 
 
-def _silent(source: Source) -> list[str]:
+def _empty_topics(source: Source) -> list[str]:
     """Name the topics that could have been a sensor, had they any messages."""
-    kinds = {kind: role for role in (*NEEDED, *OTHERS) for kind in CONVERTERS[role]}
+    kinds = {kind: role for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES) for kind in CONVERTERS[role]}
     empty = [t for t in source.topics if not t.count and t.type in kinds]
     return [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
 
 
-def _truth(source: Source) -> list[str]:
+def _reference_lines(source: Source) -> list[str]:
     """Name PX4's ground truth, which only simulators log."""
     names = {t.type: t.name for t in source.topics if t.count}
     place = names.get(LOCAL) or names.get(GLOBAL)
     topics = [name for name in (names.get(ATTITUDE), place) if name]
     if not topics or not place:
         return []
-    return [f"reference: {{topic: [{', '.join(topics)}], note: {TRUTH}}}"]
+    return [f"reference: {{topic: [{', '.join(topics)}], note: {REFERENCE_NOTE}}}"]
 
 
-def _imu(
+def _imu_section(
     source: Source, topic: Topic, odometry: list[Topic], progress: Callable[[int, int], None]
 ) -> tuple[list[str], dict[str, Readings]]:
     """Write the IMU's section; PX4's units and axes are known, others are looked at."""
@@ -118,19 +120,19 @@ def _imu(
     q = np.stack([fields[f"orientation.{a}"] for a in "xyzw"], axis=-1)
     stamps = have[topic.name].stamp_t
     t = have[topic.name].log_t if stamps is None or not (stamps > 0).all() else stamps
-    rate, wheels = extrinsics.rate_of_attitude(t, q), None
+    rate, wheels = extrinsics.attitude_rate(t, q), None
     if odometry:
         other = have[odometry[0].name]
         speed, turn = (other.fields[f"twist.twist.{p}"] for p in ("linear.x", "angular.z"))
         same = other.stamp_t if t is not have[topic.name].log_t else other.log_t
-        wheels = Wheels(other.log_t if same is None else same, speed, turn)
+        wheels = WheelOdometry(other.log_t if same is None else same, speed, turn)
         if rate is None:
             rate = np.interp(t, wheels.t, np.abs(turn))
     more = imu_lines(gyro, accel, t, rate=rate, wheels=wheels)
     return ["imu:", f"  topic: {topic.name}", *more], have
 
 
-def _asked(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
+def _ambiguous(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
     said = "; ".join(
         f"{' and '.join(t.name for t in topics)} could each be the {role}"
         for role, topics in choices.items()
@@ -143,7 +145,7 @@ def _asked(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
     )
 
 
-def _nothing(source: Source) -> UserError:
+def _no_sensor(source: Source) -> UserError:
     types = ", ".join(dict.fromkeys(t.type for t in source.topics)) or "no topic"
     return UserError(
         f"{source.path}: no topic is of a type that is known as a sensor",

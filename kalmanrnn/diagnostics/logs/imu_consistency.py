@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.logs.conversion.extrinsics import mount_of, slow_force
+from kalmanrnn.logs.conversion.extrinsics import find_mounting, quiet_specific_force
 
 WINDOW_S = 0.5
 # Slower turns tell nothing of a gyro's unit [rad/s].
-LEAST_TURN = 0.03
+MIN_TURN = 0.03
 # Forces also tell of slopes and bumps, so that agreement is never whole; chance alone reaches
 # 1 / sqrt(windows).
-LEAST_AGREEMENT = 0.2
+MIN_AGREEMENT = 0.2
 CHANCE = 5.0
 
 
-class Heading(NamedTuple):
+class MountingYaw(NamedTuple):
     """Which way the IMU looks, seen from above.
 
-    angle: turn from the robot's forward to the axes that `mount_of` chose [rad]. agreement: of
+    angle: turn from the robot's forward to the axes that `find_mounting` chose [rad]. agreement: of
     forces with the robot's accelerations, 0 to 1. windows: how many were compared.
     """
 
@@ -29,14 +29,14 @@ class Heading(NamedTuple):
     windows: int
 
     @property
-    def sure(self) -> bool:
+    def is_reliable(self) -> bool:
         """Whether the angle is near a quarter turn, and the agreement no chance."""
         off = abs(self.angle - np.pi / 2 * round(self.angle / (np.pi / 2)))
-        least = max(LEAST_AGREEMENT, CHANCE / np.sqrt(self.windows))
+        least = max(MIN_AGREEMENT, CHANCE / np.sqrt(self.windows))
         return self.agreement >= least and off < np.radians(20)
 
 
-class Comparison(NamedTuple):
+class GyroComparison(NamedTuple):
     """A gyro against known turn rates: slope of the two sizes, windows that turned, the source."""
 
     slope: float
@@ -51,9 +51,9 @@ def quarter_turn(angle: float) -> np.ndarray:
     return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
 
 
-def heading_of(
+def estimate_mounting_yaw(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, speed_t: np.ndarray, speed: np.ndarray
-) -> Heading | None:
+) -> MountingYaw | None:
     """Compare horizontal forces with what the robot's speed asks for; None without motion.
 
     t, gyro, accel: finite, in order.
@@ -62,12 +62,12 @@ def heading_of(
     speed_t, speed = _clean(speed_t, speed)
     if len(speed_t) < 10 or len(t) < 10 or np.ptp(speed) < 0.2:
         return None
-    R, _ = mount_of(slow_force(gyro, accel))
-    edges = _edges(t, speed_t)
+    R, _ = find_mounting(quiet_specific_force(gyro, accel))
+    edges = _window_edges(t, speed_t)
     if len(edges) < 10:
         return None
     middle = 0.5 * (edges[1:] + edges[:-1])
-    force, turn = means(t, accel @ R.T, edges), means(t, gyro @ R.T, edges)[:, 2]
+    force, turn = window_means(t, accel @ R.T, edges), window_means(t, gyro @ R.T, edges)[:, 2]
     # Over a window on each side, as the force's mean is.
     at_edges = np.interp(edges, speed_t, speed)
     asked = np.diff(at_edges) / WINDOW_S + 1j * np.interp(middle, speed_t, speed) * turn
@@ -79,12 +79,12 @@ def heading_of(
     if not scale > 0:
         return None
     both = (np.conj(asked) * felt).sum()
-    return Heading(float(np.angle(both)), float(np.abs(both) / scale), len(felt))
+    return MountingYaw(float(np.angle(both)), float(np.abs(both) / scale), len(felt))
 
 
-def compare_turns(
+def compare_turn_rates(
     t: np.ndarray, gyro: np.ndarray, rate_t: np.ndarray, rate: np.ndarray, source: str
-) -> Comparison | None:
+) -> GyroComparison | None:
     """Compare a gyro with turn rates `[m]` [rad/s] of unknown axes: by size, in windows.
 
     t, gyro: finite, in order. The slope holds for gyros in any unit; its own axes and bias
@@ -93,18 +93,18 @@ def compare_turns(
     rate_t, rate = _clean(rate_t, np.abs(rate))
     if len(rate_t) < 10 or len(t) < 10:
         return None
-    edges = _edges(t, rate_t)
+    edges = _window_edges(t, rate_t)
     if len(edges) < 10:
         return None
-    mine = np.linalg.norm(means(t, gyro - np.median(gyro, axis=0), edges), axis=1)
-    theirs = means(rate_t, rate[:, None], edges)[:, 0]
+    mine = np.linalg.norm(window_means(t, gyro - np.median(gyro, axis=0), edges), axis=1)
+    theirs = window_means(rate_t, rate[:, None], edges)[:, 0]
     good = np.isfinite(mine) & np.isfinite(theirs)
-    turning = good & (theirs > LEAST_TURN)
+    turning = good & (theirs > MIN_TURN)
     if turning.sum() < 5 or not np.ptp(mine[good]) > 0:
         return None
     slope = float((mine * theirs)[turning].sum() / (theirs[turning] ** 2).sum())
     correlation = float(np.corrcoef(mine[good], theirs[good])[0, 1])
-    return Comparison(slope, correlation, int(turning.sum()), source)
+    return GyroComparison(slope, correlation, int(turning.sum()), source)
 
 
 def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +119,8 @@ def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (t[1:] + t[:-1])[good], angle[good] / over[good]
 
 
-def means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return means `[w, c]` of the values between neighbouring edges, NaN where there are none."""
+def window_means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return window_means `[w, c]` of the values between neighbouring edges, NaN where there are none."""
     at = np.searchsorted(edges, t, side="right") - 1
     inside = (at >= 0) & (at < len(edges) - 1) & np.isfinite(values).all(axis=1)
     count = np.bincount(at[inside], minlength=len(edges) - 1).astype(float)
@@ -131,7 +131,7 @@ def means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def _edges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _window_edges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return edges of windows over the time that both have; none where stamps are scattered."""
     first, last = max(a[0], b[0]), min(a[-1], b[-1])
     if not 0 < (last - first) / WINDOW_S < 10 * len(a):

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kalmanrnn.diagnostics.figure_file import AXES, save_figure
-from kalmanrnn.diagnostics.logs.check_log import known_topics
-from kalmanrnn.diagnostics.logs.facts import Facts, speed_of
+from kalmanrnn.diagnostics.logs.checks import known_topics
+from kalmanrnn.diagnostics.logs.facts import LogFacts, speed_of
 from kalmanrnn.diagnostics.logs.gnss import local
-from kalmanrnn.diagnostics.logs.timing import GAP, Pace
+from kalmanrnn.diagnostics.logs.timing import GAP_FACTOR, TopicTiming
 from kalmanrnn.diagnostics.logs.topics import GpsTopic, ImuTopic, times
 from kalmanrnn.report.style import STYLE, WIDTH_IN, colour, frame, roomy
 
@@ -27,7 +27,7 @@ GAP_COLOUR, HAVE_COLOUR = "#D55E00", "#0072B2"
 MOST_TOPICS, MOST_MARKS = 16, 100
 
 
-def draw(facts: Facts, path: Path) -> None:
+def draw_log(facts: LogFacts, path: Path) -> None:
     """Draw a panel for each kind of sensor that the log has, and when messages came."""
     with mpl.rc_context(STYLE):
         panels = _panels(facts)
@@ -47,7 +47,7 @@ def draw(facts: Facts, path: Path) -> None:
 
 
 def _panels(
-    facts: Facts,
+    facts: LogFacts,
 ) -> list[tuple[tuple[str, ...], float, tuple[Callable[[Axes], None], ...]]]:
     """Return rows of panels: their names, the row's height [in], what draws each."""
     rows = []
@@ -63,7 +63,7 @@ def _panels(
         drawn = (partial(_track, gps=gps), partial(_altitude, gps=gps, facts=facts))
         rows.append((("track", "altitude"), 2.7, drawn))
     height = 0.9 + 0.3 * min(len(_shown(facts)), MOST_TOPICS)
-    return [*rows, (("pace",), height, (partial(_pace, facts=facts),))]
+    return [*rows, (("timings",), height, (partial(_timing_panel, facts=facts),))]
 
 
 def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.nd
     return t2[pick, at].ravel(), v2[pick, at].ravel()
 
 
-def broken(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def break_at_gaps(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a curve with NaN put into gaps, so that no line bridges them."""
     steps = np.diff(t)
     usual = float(np.median(steps)) if len(steps) else 0.0
@@ -90,14 +90,14 @@ def broken(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.insert(t, long, t[long - 1] + usual), np.insert(values, long, np.nan)
 
 
-def _vectors(ax: Axes, imu: ImuTopic, kind: str, facts: Facts) -> None:
+def _vectors(ax: Axes, imu: ImuTopic, kind: str, facts: LogFacts) -> None:
     unit, title = ("m/s^2", "accelerometer") if kind == "accel" else ("rad/s", "gyroscope")
     if kind == "gyro" and imu.gyro_unit:
         unit = imu.gyro_unit
     t = times(imu.readings) - facts.zero
     order = np.argsort(t, kind="stable")
     for values, name, shade in zip(getattr(imu, kind).T, "xyz", AXES, strict=True):
-        ax.plot(*broken(*envelope(t[order], values[order])), color=shade, lw=0.8, label=name)
+        ax.plot(*break_at_gaps(*envelope(t[order], values[order])), color=shade, lw=0.8, label=name)
     frame(ax, x="time [s]", y=f"{kind} [{unit}]")
     ax.set_title(f"{title} as logged, {imu.readings.topic.name}")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
@@ -105,7 +105,7 @@ def _vectors(ax: Axes, imu: ImuTopic, kind: str, facts: Facts) -> None:
 
 def _speed(ax: Axes, t: np.ndarray, speed: np.ndarray) -> None:
     order = np.argsort(t, kind="stable")
-    ax.plot(*broken(*envelope(t[order], speed[order])), color="k", lw=0.9)
+    ax.plot(*break_at_gaps(*envelope(t[order], speed[order])), color="k", lw=0.9)
     frame(ax, x="time [s]", y="speed [m/s]")
     ax.set_title("speed, from odometry or else the GPS")
 
@@ -122,7 +122,7 @@ def _track(ax: Axes, gps: GpsTopic) -> None:
     ax.legend(loc="best")
 
 
-def _altitude(ax: Axes, gps: GpsTopic, facts: Facts) -> None:
+def _altitude(ax: Axes, gps: GpsTopic, facts: LogFacts) -> None:
     t = times(gps.readings)[gps.fixed] - facts.zero
     up = gps.geodetic[gps.fixed, 2]
     if gps.sigma_m is not None:
@@ -130,13 +130,13 @@ def _altitude(ax: Axes, gps: GpsTopic, facts: Facts) -> None:
         band = {"color": colour("gps"), "alpha": 0.2, "lw": 0, "label": "stated ± 1 sigma"}
         ax.fill_between(t, up - sigma, up + sigma, **band)
         ax.legend(loc="best")
-    ax.plot(*broken(t, up), ".-", color=colour("gps"), ms=3, lw=0.8)
+    ax.plot(*break_at_gaps(t, up), ".-", color=colour("gps"), ms=3, lw=0.8)
     ax.ticklabel_format(axis="y", useOffset=False)
     frame(ax, x="time [s]", y="altitude [m]")
     ax.set_title("GPS altitude")
 
 
-def _pace(ax: Axes, facts: Facts) -> None:
+def _timing_panel(ax: Axes, facts: LogFacts) -> None:
     """Draw when each topic spoke: bars, and its longest steps as marks in another colour."""
     frame(ax, x="time [s]", y="")
     names = _shown(facts)[:MOST_TOPICS]
@@ -144,21 +144,23 @@ def _pace(ax: Axes, facts: Facts) -> None:
         ax.text(0.5, 0.5, "no messages", transform=ax.transAxes, ha="center", va="center")
     labels = []
     for row, name in enumerate(names):
-        t, pace = np.sort(times(facts.readings[name]) - facts.zero), facts.pace[name]
-        labels.append(f"{name}\n{pace.rate_hz:.3g} Hz, gaps: {pace.gaps}")
-        _bars(ax, row, t[np.isfinite(t)], pace, facts.seconds)
+        t, timings = np.sort(times(facts.readings[name]) - facts.zero), facts.timings[name]
+        labels.append(f"{name}\n{timings.rate_hz:.3g} Hz, gaps: {timings.gaps}")
+        _bars(ax, row, t[np.isfinite(t)], timings, facts.seconds)
     ax.set_yticks(range(len(names)), labels, fontsize=6.5)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
-    marks = f"triangles: the {MOST_MARKS} longest steps above {GAP:g} times the usual"
+    marks = f"triangles: the {MOST_MARKS} longest steps above {GAP_FACTOR:g} times the usual"
     ax.set_title(f"messages over time; {marks}")
 
 
-def _bars(ax: Axes, row: int, t: np.ndarray, pace: Pace, seconds: float) -> None:
+def _bars(ax: Axes, row: int, t: np.ndarray, timings: TopicTiming, seconds: float) -> None:
     steps = np.diff(t)
-    late = np.flatnonzero(steps > GAP / pace.rate_hz) if pace.gaps else np.zeros(0, int)
+    late = (
+        np.flatnonzero(steps > GAP_FACTOR / timings.rate_hz) if timings.gaps else np.zeros(0, int)
+    )
     # Seldom messages are dashes; a bar would say that there is one all the time.
-    if not pace.rate_hz * seconds >= 200:
+    if not timings.rate_hz * seconds >= 200:
         ax.plot(t, np.full(len(t), row), "|", color=HAVE_COLOUR, ms=8)
     else:
         ends = np.concatenate([[0], late[steps[late] > 0.002 * seconds] + 1, [len(t)]])
@@ -169,6 +171,6 @@ def _bars(ax: Axes, row: int, t: np.ndarray, pace: Pace, seconds: float) -> None
     ax.plot(middles, np.full(len(late), row + 0.33), "^", color=GAP_COLOUR, ms=3.5)
 
 
-def _shown(facts: Facts) -> list[str]:
+def _shown(facts: LogFacts) -> list[str]:
     known = [r.topic.name for r in known_topics(facts)] or list(facts.readings)
     return [name for name in known if len(facts.readings[name].log_t)]

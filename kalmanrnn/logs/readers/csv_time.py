@@ -17,14 +17,14 @@ UNITS = {
     **dict.fromkeys(("us", "usec", "µs", "micros", "microseconds"), 1e-6),
     **dict.fromkeys(("ns", "nsec", "nanos", "nanoseconds"), 1e-9),
 }
-CALLED = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
+UNIT_NAMES = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
 # Whole numbers: least size of a Unix time in a unit, and least step between readings.
 UNIX = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 STEPS = ((1.1e6, 1e-9), (2e3, 1e-6), (2.0, 1e-3), (0.0, 1.0))
-SHORTENED = re.compile(r"\d(\.\d{0,5})?[eE]\+?\d+")
+ROUNDED = re.compile(r"\d(\.\d{0,5})?[eE]\+?\d+")
 
 
-def clock_of(
+def find_time(
     file: str,
     columns: Mapping[str, np.ndarray],
     units: Mapping[str, str],
@@ -39,7 +39,7 @@ def clock_of(
     the names promise cannot be read, or has lost its decimals.
     """
     count = len(next(iter(columns.values()), ()))
-    pair = _pair(columns)
+    pair = _sec_nsec(columns)
     for names in (NAMES, () if pair else LATER_NAMES):
         found = _named([*columns, *text], names)
         if found in text:
@@ -50,8 +50,8 @@ def clock_of(
             )
         if found:
             _check(file, found, columns[found], samples[found], kinds[found])
-            unwound = _unwound(columns[found], kinds[found])
-            return _in_seconds(found, unwound, units.get(found, ""), kinds[found])
+            unwound = _unwrap(columns[found], kinds[found])
+            return _to_seconds(found, unwound, units.get(found, ""), kinds[found])
     if pair:
         seconds, nanoseconds = pair
         return columns[seconds] + 1e-9 * columns[nanoseconds], [
@@ -86,7 +86,7 @@ def _named(columns: Sequence[str], names: Sequence[str]) -> str:
     return ""
 
 
-def _pair(columns: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
+def _sec_nsec(columns: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
     for name in columns:
         whole = re.fullmatch(r"(.*?)(sec|secs|seconds)", name.lower())
         for other in columns if whole else ():
@@ -106,7 +106,7 @@ def _check(
             why=f"column {name!r} is empty or no finite number there",
             cure="remove these rows, or write their times",
         )
-    mangled = kinds & {"clock", "date"} or any(SHORTENED.fullmatch(c.strip()) for c in sample)
+    mangled = kinds & {"clock", "date"} or any(ROUNDED.fullmatch(c.strip()) for c in sample)
     if len(t) >= 4 and mangled and len(np.unique(t)) <= 0.5 * len(t):
         raise UserError(
             f"{file}: column {name!r} has lost its decimals, {len(t)} rows share "
@@ -116,7 +116,7 @@ def _check(
         )
 
 
-def _unwound(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
+def _unwrap(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
     """Count on where a clock starts anew: minutes at the hour, hours at midnight."""
     if "clock" not in kinds:
         return t
@@ -124,7 +124,7 @@ def _unwound(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
     return t + turn * np.concatenate([[0.0], np.cumsum(np.diff(t) < -0.5 * turn)])
 
 
-def _in_seconds(
+def _to_seconds(
     name: str, t: np.ndarray, unit: str, kinds: frozenset[str]
 ) -> tuple[np.ndarray, list[str]]:
     said = _split(name)[1] or unit.lower().strip()
@@ -132,7 +132,7 @@ def _in_seconds(
         return t, [f"time is {name}"]
     if said in UNITS:
         scale = UNITS[said]
-        return t * scale, [] if scale == 1 else [f"time is {name}, in {CALLED[scale]}"]
+        return t * scale, [] if scale == 1 else [f"time is {name}, in {UNIT_NAMES[scale]}"]
     if len(t) < 2 or (t != np.round(t)).any():
         return t, []
     size, step = float(np.abs(t).max()), float(np.median(np.abs(np.diff(t))))
@@ -142,6 +142,6 @@ def _in_seconds(
         return t, []
     by = "its size" if by_size else f"its steps of {step:g}"
     return t * scale, [
-        f"time is {name}, whole numbers, {CALLED[scale]} by {by}; "
+        f"time is {name}, whole numbers, {UNIT_NAMES[scale]} by {by}; "
         f"say the unit in the column's name ({name}_us) if that is wrong"
     ]

@@ -19,14 +19,14 @@ from kalmanrnn.filters.rollout import rollout_drive
 from kalmanrnn.scenarios.scenario import Scenario
 
 STEP_DEG = 10.0
-LOOK_S = 60.0
-SURE = 5.0
+WINDOW_S = 60.0
+MIN_MARGIN = 5.0
 
 
-class Heading(NamedTuple):
+class HeadingSearch(NamedTuple):
     """The likeliest first state `[X]`, how far it was turned [rad], and how sure that is.
 
-    margin: log likelihood above the best heading more than 60 degrees away; above `SURE` the
+    margin: log likelihood above the best heading more than 60 degrees away; above `MIN_MARGIN` the
     log tells the heading. seconds: how much of the log was looked at.
     """
 
@@ -38,12 +38,12 @@ class Heading(NamedTuple):
 
 def find_heading(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
-) -> Heading:
+) -> HeadingSearch:
     """Turn a first state about the vertical to where the log's first minute is likeliest.
 
     keep: blocks that are known already and do not turn along. The drive has no batch axis.
     """
-    late = int(np.searchsorted(drive.t, drive.t[0] + LOOK_S))
+    late = int(np.searchsorted(drive.t, drive.t[0] + WINDOW_S))
     packets = jax.tree.map(lambda a: np.asarray(a)[: max(late, 2)], drive.packets)
     coarse = np.radians(np.arange(-180.0, 180.0, STEP_DEG))
     with jax.enable_x64(True):
@@ -54,10 +54,10 @@ def find_heading(
         fine = best + np.radians(np.linspace(-STEP_DEG, STEP_DEG, coarse.size))
         closer = np.asarray(run(fine))
         angle = float(fine[int(closer.argmax())])
-        state = np.asarray(_turned(scenario, keep, jnp.asarray(mean), jnp.asarray(angle)))
+        state = np.asarray(_rotated(scenario, keep, jnp.asarray(mean), jnp.asarray(angle)))
     away = np.abs((coarse - angle + np.pi) % (2 * np.pi) - np.pi) > np.radians(60.0)
     looked = float(drive.t[min(late, len(drive.t)) - 1] - drive.t[0])
-    return Heading(state, angle, float(closer.max() - found[away].max()), looked)
+    return HeadingSearch(state, angle, float(closer.max() - found[away].max()), looked)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -69,11 +69,13 @@ def _likelihoods(
     filtered = ekf(scenario)
 
     def one(angle):
-        belief = Belief(_turned(scenario, keep, mean, angle), cov)
-        says: FilterEstimate = rollout_drive(filtered, Drive(packets.dt, packets, belief, None))
-        root = jnp.linalg.cholesky(says.innovation_cov)
+        belief = Belief(_rotated(scenario, keep, mean, angle), cov)
+        estimates: FilterEstimate = rollout_drive(
+            filtered, Drive(packets.dt, packets, belief, None)
+        )
+        root = jnp.linalg.cholesky(estimates.innovation_cov)
         white = jax.vmap(partial(jax.scipy.linalg.solve_triangular, lower=True))
-        nis = jnp.sum(white(root, says.innovation) ** 2)
+        nis = jnp.sum(white(root, estimates.innovation) ** 2)
         # Columns not seen have innovation 0 and variance 1: they add nothing.
         return -0.5 * nis - jnp.sum(jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)))
 
@@ -81,7 +83,9 @@ def _likelihoods(
     return jnp.where(jnp.isfinite(found), found, -1e300)
 
 
-def _turned(scenario: Scenario, keep: tuple[str, ...], x: jax.Array, angle: jax.Array) -> jax.Array:
+def _rotated(
+    scenario: Scenario, keep: tuple[str, ...], x: jax.Array, angle: jax.Array
+) -> jax.Array:
     assert scenario.yaw_symmetry is not None
     after, _ = scenario.yaw_symmetry(x, jnp.zeros(scenario.sigma.size), angle)
     for name in keep:

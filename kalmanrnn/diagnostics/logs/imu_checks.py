@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.logs.agreement import Comparison, Heading, quarter_turn
+from kalmanrnn.diagnostics.logs.imu_consistency import GyroComparison, MountingYaw, quarter_turn
 from kalmanrnn.logs.conversion.extrinsics import (
     GRAVITY,
-    TILTED_DEG,
-    accel_unit_of,
-    mount_of,
-    slow_force,
+    MAX_TILT_DEG,
+    find_mounting,
+    guess_accel_unit,
+    quiet_specific_force,
 )
 
 FLU, FRD = "forward-left-up", "forward-right-down"
@@ -20,11 +20,11 @@ DEGREES = 180 / np.pi
 FASTEST = 10.0
 
 
-def judge_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
+def check_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
     """Judge the accelerometer's unit by the size of gravity."""
-    force = slow_force(gyro, accel)
+    force = quiet_specific_force(gyro, accel)
     size = float(np.linalg.norm(force))
-    unit = accel_unit_of(force)
+    unit = guess_accel_unit(force)
     evidence = f"slow readings are {size:.3f} long; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
     if unit == "g":
         return Finding(
@@ -39,31 +39,36 @@ def judge_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
     return Finding("error", name, what, evidence, "scale it to m/s^2 where it is logged")
 
 
-def judge_mount(
-    name: str, gyro: np.ndarray, accel: np.ndarray, heading: Heading | None, *, axes: str = ""
+def check_mounting(
+    name: str,
+    gyro: np.ndarray,
+    accel: np.ndarray,
+    mounting_yaw: MountingYaw | None,
+    *,
+    axes: str = "",
 ) -> Finding:
-    """Judge how the IMU hangs by gravity's direction, and by `heading` where it is known.
+    """Judge how the IMU hangs by gravity's direction, and by `mounting_yaw` where it is known.
 
     axes: the directions that the log itself names, or "".
     """
-    force = slow_force(gyro, accel)
-    R, tilt = mount_of(force)
+    force = quiet_specific_force(gyro, accel)
+    R, tilt = find_mounting(force)
     at = int(np.argmax(np.abs(force)))
     axis = f"{'-' if force[at] < 0 else '+'}{'xyz'[at]}"
     evidence = f"gravity is felt along {axis} ({_vector(force)} m/s^2), {tilt:.0f} deg off it"
-    known = heading is not None and heading.sure
-    if heading is not None:
+    known = mounting_yaw is not None and mounting_yaw.is_reliable
+    if mounting_yaw is not None:
         evidence += (
-            f"; the robot's accelerations against the IMU's: {np.degrees(heading.angle):+.0f} deg "
-            f"about up, agreement {heading.agreement:.2f}"
+            f"; the robot's accelerations against the IMU's: {np.degrees(mounting_yaw.angle):+.0f} deg "
+            f"about up, agreement {mounting_yaw.agreement:.2f}"
         )
         if known:
-            R = quarter_turn(heading.angle) @ R
+            R = quarter_turn(mounting_yaw.angle) @ R
     doubt = (
         "" if known or axes else "; which way it looks about up cannot be told, so check forward"
     )
-    if tilt > TILTED_DEG:
-        what = f"hangs aslant, no axis within {TILTED_DEG:g} deg of up"
+    if tilt > MAX_TILT_DEG:
+        what = f"hangs aslant, no axis within {MAX_TILT_DEG:g} deg of up"
         return Finding(
             "error",
             name,
@@ -83,8 +88,8 @@ def judge_mount(
     return Finding("error", name, what, evidence, command=f"imu: {{axes: [{rows}]}}")
 
 
-def judge_gyro(
-    name: str, gyro: np.ndarray, compared: Comparison | None, *, said: str = ""
+def check_gyro(
+    name: str, gyro: np.ndarray, compared: GyroComparison | None, *, said: str = ""
 ) -> Finding:
     """Judge the gyro's unit: against known turn rates where there are any, else by its size.
 
@@ -93,18 +98,18 @@ def judge_gyro(
     size = np.linalg.norm(gyro[np.isfinite(gyro).all(axis=1)], axis=1)
     high = float(np.quantile(size, 0.95)) if len(size) else 0.0
     evidence = f"95 % of its readings are below {high:.3g}"
-    unit, sure = ("deg/s", True) if high > FASTEST else ("rad/s", False)
+    unit, is_reliable = ("deg/s", True) if high > FASTEST else ("rad/s", False)
     if compared is not None and compared.correlation > 0.5:
         evidence = (
             f"{compared.slope:.3g} times the turn rate of {compared.source} "
             f"({compared.windows} windows that turn, correlation {compared.correlation:.2f})"
         )
-        sure = True
+        is_reliable = True
         unit = "deg/s" if compared.slope > np.sqrt(DEGREES) else "rad/s"
     else:
         compared = None
     if said and (compared is None or unit == said):
-        unit, sure, evidence = said, True, f"its columns say so; {evidence}"
+        unit, is_reliable, evidence = said, True, f"its columns say so; {evidence}"
     if unit == "deg/s":
         return Finding(
             "error", name, "the gyro is in deg/s", evidence, command="imu: {gyro_unit: deg/s}"
@@ -112,7 +117,7 @@ def judge_gyro(
     if compared is not None and abs(np.log(compared.slope)) > np.log(1.5):
         what = "the gyro's scale is off"
         return Finding("error", name, what, evidence, "check the gyro's unit and its driver")
-    if sure:
+    if is_reliable:
         return Finding("ok", name, "the gyro is in rad/s", evidence)
     what = "the gyro is taken as rad/s; nothing else in the log turns with it"
     return Finding(

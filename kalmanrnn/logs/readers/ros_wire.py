@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from kalmanrnn.logs.readers.wire_layout import (
+from kalmanrnn.logs.readers.ros_wire_layout import (
     ARRAY,
     BASE,
     MAX_LIST,
     NAME,
     NUMBERS,
     SEQUENCE,
-    Coding,
+    Encoding,
     is_number,
     layout_of,
 )
@@ -26,7 +26,7 @@ from kalmanrnn.logs.readers.wire_layout import (
 MAX_LAYOUTS = 8
 
 
-def decode(coding: Coding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
+def decode(encoding: Encoding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
     """Return number fields `[n]` and `[n, k]` by flat name; those that all messages have."""
     lengths = np.fromiter(map(len, raws), int, len(raws))
     parts = []
@@ -34,19 +34,19 @@ def decode(coding: Coding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
         left = np.flatnonzero(lengths == length)
         for _ in range(MAX_LAYOUTS):
             if len(left):
-                taken, fields = _fast(coding, raws, left)
+                taken, fields = _decode_alike(encoding, raws, left)
                 parts.append((taken, fields))
                 left = np.setdiff1d(left, taken, assume_unique=True)
-        parts += [(left[i : i + 1], _slow(coding, raws[left[i]])) for i in range(len(left))]
-    return _joined(parts, len(raws))
+        parts += [(left[i : i + 1], _decode_one(encoding, raws[left[i]])) for i in range(len(left))]
+    return _join(parts, len(raws))
 
 
-def _fast(
-    coding: Coding, raws: Sequence[bytes], rows: np.ndarray
+def _decode_alike(
+    encoding: Encoding, raws: Sequence[bytes], rows: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Decode those of the rows `[m]` that are laid out as the first is; return which, and what."""
-    first = _slow(coding, raws[rows[0]])
-    layout = layout_of(coding, raws[rows[0]])
+    first = _decode_one(encoding, raws[rows[0]])
+    layout = layout_of(encoding, raws[rows[0]])
     if layout is None:
         return rows[:1], first
     joined = b"".join([raws[i] for i in rows])
@@ -55,7 +55,7 @@ def _fast(
     fields = {name: found[name].astype(float) for name in layout.numbers.names or ()}
     taken = rows[fits]
     for i in {0, len(taken) // 2, len(taken) - 1}:
-        known = _slow(coding, raws[taken[i]])
+        known = _decode_one(encoding, raws[taken[i]])
         if known.keys() != fields.keys() or not all(
             np.array_equal(fields[k][i], known[k][0], equal_nan=True) for k in known
         ):
@@ -63,10 +63,10 @@ def _fast(
     return taken, fields
 
 
-def _slow(coding: Coding, raw: bytes) -> dict[str, np.ndarray]:
+def _decode_one(encoding: Encoding, raw: bytes) -> dict[str, np.ndarray]:
     """Return the fields of one message, `[1]` and `[1, k]`, as rosbags reads it."""
     fields: dict[str, np.ndarray] = {}
-    store = coding.typestore
+    store = encoding.typestore
 
     def collect(msgtype: str, message: Any, prefix: str) -> None:
         for name, (kind, detail) in store.get_msgdef(msgtype).fields:
@@ -78,11 +78,11 @@ def _slow(coding: Coding, raw: bytes) -> dict[str, np.ndarray]:
             elif kind in (ARRAY, SEQUENCE) and is_number(detail[0]) and 0 < len(value) <= MAX_LIST:
                 fields[prefix + name] = np.array(value, float)[None]
 
-    collect(coding.msgtype, coding.deserialize(raw), "")
+    collect(encoding.msgtype, encoding.deserialize(raw), "")
     return fields
 
 
-def _joined(
+def _join(
     parts: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], count: int
 ) -> dict[str, np.ndarray]:
     """Put parts in the order of the file, and keep what all of them have in one shape."""
