@@ -26,19 +26,19 @@ from kalmanrnn.core.datatypes import Estimator
 from kalmanrnn.data.normaliser import fit_normaliser
 from kalmanrnn.data.teacher_runs import TeacherRun, run_teacher
 from kalmanrnn.deploy.c import source_files
-from kalmanrnn.deploy.int8.quantise import rounded, with_scales
-from kalmanrnn.deploy.machine.machine import Machine, machine_of
+from kalmanrnn.deploy.int8.quantise import quantise_weights, with_scales
+from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
 from kalmanrnn.deploy.verification.replay import (
     OPTIONS,
     Events,
     compile_replay,
-    events_of_drives,
-    replay,
+    events_from_drives,
+    run_replay,
 )
-from kalmanrnn.deploy.verification.test_vectors import drives_of
+from kalmanrnn.deploy.verification.test_vectors import simulate_drives
 from kalmanrnn.models.student import estimator, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "2 x 64": (64, 2), "256": (256, 1)}
@@ -73,8 +73,8 @@ def student_of(
     params = jax.tree.map(lambda a: a + 1e-3 * rng.standard_normal(a.shape, np.float32), params)
     scales = {}
     if weights == "int8":
-        params, scales = rounded(params, {})
-    machine = machine_of(student, scenario, params=params, norm=norm)
+        params, scales = quantise_weights(params, {})
+    machine = trace_estimator(student, scenario, params=params, norm=norm)
     machine = with_scales(machine, scales) if scales else machine
     return machine, estimator(student, params, norm)
 
@@ -87,10 +87,10 @@ def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:
         machine = (
             student_of(scenario, taught, *SIZES[name])[0]
             if name in SIZES
-            else machine_of(name.lower(), scenario)
+            else trace_estimator(name.lower(), scenario)
         )
         place = folder / name.replace(" ", "")
-        source_files.emit(machine, place)
+        source_files.write_sources(machine, place)
         made[name] = Ready(machine, compile_replay(machine, place, events))
     return made
 
@@ -104,7 +104,7 @@ def microseconds(made: Replays, events: Events, rounds: int, seconds: float) -> 
     took: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(rounds):
         for name, (_, program) in made.items():
-            laps, refused = replay(program, events, seconds)
+            laps, refused = run_replay(program, events, seconds)
             assert not refused, (name, refused)
             took[name].append(laps.min(axis=0).sum() / len(events.z) / 1e3)
     return {name: np.array(each) for name, each in took.items()}
@@ -197,7 +197,7 @@ def main() -> None:
     flags = common.arguments(QUESTION)
     seconds = 0.1 if flags.quick else 0.5
     scenario = load_scenario("imu_gps")
-    events = events_of_drives(drives_of(scenario, scenario.ticks_per_event, 0))
+    events = events_from_drives(simulate_drives(scenario, scenario.ticks_per_event, 0))
     with tempfile.TemporaryDirectory() as folder:
         made = replays_of(scenario, events, Path(folder))
         pin()

@@ -24,7 +24,7 @@ from kalmanrnn.data.teacher_runs import TeacherRun, run_teacher
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import estimator, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 QUESTION = "Cost of one event of imu_gps called from Python, the default student : the JAX UKF"
 SIZES = {"1 x 64": (64, 1), "2 x 64": (64, 2), "1 x 128": (128, 1)}

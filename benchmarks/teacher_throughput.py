@@ -15,7 +15,7 @@ from kalmanrnn.filters.filterpy_reference import relative_difference
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 QUESTION = "Ticks per second of the batched UKF on imu_gps, float64, against filterpy's in numpy"
 

@@ -24,10 +24,10 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.data.teacher_runs import teacher_estimates
 from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.scenarios.simulate import simulate, simulate_drive
-from kalmanrnn.tasks.evaluation import carried_error
-from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.scenarios.simulation import simulate, simulate_drive
+from kalmanrnn.tasks.evaluation import stateful_error
+from kalmanrnn.tasks.predict import predict_sequences
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 ROVER = load_scenario("rover")
 STEPS, SKIP = 300, 50
@@ -50,7 +50,7 @@ def readings(drive: Drive) -> Sample:
     assert drive.truth is not None
     compass, fixes = drive.packets.z[:, :1], drive.packets.z[:, 1:]
     _, held = jax.lax.scan(hold, fixes[0], (fixes, drive.packets.seen[:, 1]))
-    return plain(jnp.concatenate([late, compass, held], axis=1), drive.truth)
+    return unweighted(jnp.concatenate([late, compass, held], axis=1), drive.truth)
 
 
 def draw(key: jax.Array, steps: int) -> Sample:
@@ -72,14 +72,14 @@ def pose_error(off: np.ndarray) -> tuple[float, float]:
     return float(position), float(np.degrees(np.sqrt(np.mean(turned**2))))
 
 
-def judge(model, key: jax.Array) -> Verdict:
+def judge(model, key: jax.Array) -> TaskMetrics:
     """Compare with the UKF, and with the last GPS reading and compass, on fresh drives."""
     drives = simulate(ROVER, key, JUDGED, STEPS / ROVER.event_hz)
     held = jax.tree.map(np.asarray, jax.vmap(readings)(jax.tree.map(single, drives)))
     if model.task.budget.carried:
-        out = carried_error(model, held)[1]
+        out = stateful_error(model, held)[1]
     else:
-        out = outputs(model, held.x)
+        out = predict_sequences(model, held.x)
     position, heading = pose_error(out - held.y)
     ukf = pose_error(
         np.asarray(teacher_estimates(ROVER, "ukf", drives).mean) - np.asarray(drives.truth)
@@ -93,7 +93,7 @@ def judge(model, key: jax.Array) -> Verdict:
         ("heading of the UKF [deg]", ukf[1]),
         ("heading of the compass [deg]", raw[1]),
     )
-    return Verdict(position, rows)
+    return TaskMetrics(position, rows)
 
 
 def make(variant: str = "fresh") -> SequenceTask:
@@ -107,7 +107,7 @@ def make(variant: str = "fresh") -> SequenceTask:
         kind="step_value",
         inputs=INPUTS,
         labels=LABELS,
-        draw=draw,
+        sample=draw,
         steps=STEPS,
         network=NetworkConfig(hidden=64, recurrent_output=cures < 1),
         budget=BudgetConfig(
@@ -119,9 +119,9 @@ def make(variant: str = "fresh") -> SequenceTask:
             test=64,
             optimiser="muon",
         ),
-        merit=Merit("position error", "m"),
-        judge=judge,
-        scaled=cures >= 2,
+        metric=Metric("position error", "m"),
+        evaluate=judge,
+        normalise=cures >= 2,
         dt_s=1 / ROVER.event_hz,
         notes=(
             "A network that is asked for absolute numbers is no match for a filter: "

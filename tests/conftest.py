@@ -25,7 +25,7 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 
 def pytest_collection_modifyitems(items):

@@ -11,13 +11,13 @@ from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.datatypes import Belief, Packet
 from kalmanrnn.deploy.c import compiled, source_files
 from kalmanrnn.deploy.c.names import PORTABLE
-from kalmanrnn.deploy.c.selftest import record
-from kalmanrnn.deploy.c.sizes import for_target
-from kalmanrnn.deploy.int8.quantise import rounded, with_scales
-from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.c.selftest import record_selftest
+from kalmanrnn.deploy.c.sizes import with_target
+from kalmanrnn.deploy.int8.quantise import quantise_weights, with_scales
+from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 OK, NULL, TICKS, NOT_FINITE, TIME, DIVERGED, FAILED = range(7)
 EVENTS = 24
@@ -49,18 +49,18 @@ def case_of(sim, kind, *, target=PORTABLE, weights="float32", **more):
     if kind in FILTERS:
         # Two of them: jax keeps a filter's constants across its two precisions.
         single, wide = FILTERS[kind](sim), FILTERS[kind](sim)
-        machine = machine_of(kind, sim)
+        machine = trace_estimator(kind, sim)
     else:
         student, params, norm = student_of(sim, kind, **more)
         scales = {}
         if weights == "int8":
-            params, scales = rounded(params, {})
+            params, scales = quantise_weights(params, {})
         single = estimator(student, params, norm)
         with jax.enable_x64(True):
             wide = estimator(student, *as_type((params, norm), np.float64))
-        machine = machine_of(student, sim, params=params, norm=norm)
+        machine = trace_estimator(student, sim, params=params, norm=norm)
         machine = with_scales(machine, scales) if scales else machine
-    machine = for_target(machine, target)
+    machine = with_target(machine, target)
     drive = one(drives)
     return Case(machine, single, drive, steps_of(machine, single, wide, drive))
 
@@ -132,11 +132,11 @@ def differences(built, steps):
         for key in scale
     }
     for step in steps:
-        state = compiled.state_of(built, step.carry)
+        state = compiled.pack_state(built, step.carry)
         status, found = compiled.step(built, state, *step.packet)
         if status != OK:
             return {"status": np.inf}
-        found |= compiled.carry_from(built, state)
+        found |= compiled.unpack_state(built, state)
         for key, value in step.after.items():
             far = np.abs(found[key].reshape(value.shape) - value).max() / scale[key]
             worst[key] = max(worst[key], far if np.isfinite(far) else np.inf)
@@ -173,14 +173,14 @@ def sanitised(found, folder):
 
     Returns "" for a clean run, the reason where there are no sanitisers.
     """
-    source_files.emit(found.machine, folder, record(found.estimator, found.drive))
+    source_files.write_sources(found.machine, folder, record_selftest(found.estimator, found.drive))
     label = found.machine.name
     text = SANITISED.replace("NAME", label).replace("UP_", f"{label.upper()}_")
     identity = ", ".join(f"{value}f" for value in found.machine.spec["identity"])
     (folder / "main.c").write_text(text.replace("IDENTITY", identity))
     sources = [str(path) for path in folder.glob("*.c")]
     flags = ["-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = [compiled.compiler(), *flags, *sources, "-o", str(folder / "run"), "-lm"]
+    command = [compiled.find_compiler(), *flags, *sources, "-o", str(folder / "run"), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "cannot find" in done.stderr:
         return "this compiler has no sanitisers"

@@ -13,7 +13,7 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from kalmanrnn.filters.filterpy_reference import largest_difference
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import map_batches, rollout
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 AGREEMENT = 1e-6
 CHUNK = 128
@@ -52,18 +52,6 @@ def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, c
     """Make drives for one purpose (a set's number, or a negative one for judging)."""
     key = jax.random.fold_in(jax.random.key(seed), purpose + 1_000_000)
     return simulate(scenario, key, count, data.seconds)
-
-
-def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
-    """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
-    rng = np.random.default_rng(seed)
-    seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
-    count, _, sensors = seen.shape
-    length = rng.uniform(0.0, data.max_outage_s, (count, 1))
-    start = rng.uniform(0.0, 1.0, (count, 1)) * np.maximum(t[:, -1:] - length, 0.0)
-    hit = (t >= start) & (t < start + length) & (rng.random((count, 1)) < data.outage_share)
-    which = rng.integers(sensors, size=(count, 1, 1)) == np.arange(sensors)
-    return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))
 
 
 def run_teacher(

@@ -13,17 +13,18 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import RunConfig, is_external
+from kalmanrnn.core.environment import versions
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.progress import ProgressBar
-from kalmanrnn.data.prefetch import TEST, label_drives
+from kalmanrnn.data.datasets import TEST, label_drives
 from kalmanrnn.data.teacher_runs import make_drives
-from kalmanrnn.evaluation.compare import Estimates, compare, run_baselines
+from kalmanrnn.evaluation.comparison import Estimates, compare, run_baselines
 from kalmanrnn.evaluation.estimates import run_student
 from kalmanrnn.report.write import write_report
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.training.fit import Trained, check_improved, fit
 from kalmanrnn.training.load import load_trained
-from kalmanrnn.training.run_directory import RunDirectory, versions
+from kalmanrnn.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from kalmanrnn.core.datatypes import Drive

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.report.markdown import notes, provenance
 from kalmanrnn.report.page import figure_html, list_html, page, provenance_html, table_html
 from kalmanrnn.report.plots import figures

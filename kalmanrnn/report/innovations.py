@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.report.style import colour, frame, grid, legend
 from kalmanrnn.report.text import label
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kalmanrnn.evaluation.compare import Comparison, EstimatorMetrics
+from kalmanrnn.evaluation.comparison import Comparison, EstimatorMetrics
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.text import verdict

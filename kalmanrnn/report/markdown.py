@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.report.json_data import plain
 from kalmanrnn.report.tables import Table, tables
 from kalmanrnn.report.text import GLOSSARY, number, verdict

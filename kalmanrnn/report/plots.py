@@ -9,10 +9,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.evaluation.metrics import StateGroup
 from kalmanrnn.evaluation.summary import QUANTILES
-from kalmanrnn.report.drives import drives
+from kalmanrnn.report.example_drives import drives
 from kalmanrnn.report.innovations import innovations
 from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
 from kalmanrnn.report.svg import ReportFigure, to_svg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kalmanrnn.evaluation.compare import Comparison, EstimatorMetrics
+from kalmanrnn.evaluation.comparison import Comparison, EstimatorMetrics
 from kalmanrnn.evaluation.innovations import innovation_stats
 from kalmanrnn.report.text import (
     NOTHING,

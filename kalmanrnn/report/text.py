@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.evaluation.metrics import DIVERGED_FACTOR, Interval, StateGroup
 
 LABELS = {

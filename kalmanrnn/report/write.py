@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kalmanrnn.core.atomic_write import atomic_write
-from kalmanrnn.evaluation.compare import Comparison
+from kalmanrnn.evaluation.comparison import Comparison
 
 
 def write_report(

@@ -10,9 +10,9 @@ import pytest
 from helpers import ROOT, one
 
 from kalmanrnn.deploy.machine.archive import write_archive
-from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.deploy.onnx.model import write_onnx
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 EXAMPLES = ROOT / "examples"
 pytest.importorskip("onnx", reason="the extra `export` is not installed")
@@ -30,7 +30,7 @@ def replayed(script, *args):
 @pytest.mark.parametrize("name", ["rover", "linear"])
 def test_the_replays_agree(scenario, tmp_path, name):
     """1e-4 of the scale: two runtimes' roundings over a drive, which the filter forgets."""
-    machine = machine_of("ekf", scenario(name))
+    machine = trace_estimator("ekf", scenario(name))
     paths = write_onnx(machine, tmp_path / "exported")
     write_archive(machine, tmp_path / "exported")
     drive = tmp_path / "drive"
@@ -54,7 +54,7 @@ def test_a_drive_far_from_the_origin_is_brought_near(scenario, tmp_path, monkeyp
     monkeypatch.delitem(sys.modules, "replay", raising=False)
     replay = __import__("replay")
     sim = scenario("rover")
-    machine = machine_of("ekf", sim)
+    machine = trace_estimator("ekf", sim)
     (model, _) = write_onnx(machine, tmp_path)
     drive = one(simulate(sim, jax.random.key(0), 1, 6.0))
     start = np.asarray(drive.belief.mean, float)

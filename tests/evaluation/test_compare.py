@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.compare import Estimates, compare, run_baselines, run_filter
+from kalmanrnn.evaluation.comparison import Estimates, compare, run_baselines, run_filter
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 SPACE = StateSpace((Block("velocity", size=2, unit="m/s"), Block("position", size=2, unit="m")))
 ACCEL_STD = 0.5

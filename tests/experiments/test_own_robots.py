@@ -22,7 +22,7 @@ from kalmanrnn.scenarios.catalogue import exports_task, find_sim, list_sims
 from kalmanrnn.scenarios.copying import copy_sim
 from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps, Sensor
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 DATA = ROOT / "tests" / "data"
 RADAR_LIDAR = DATA / "udacity_radar_lidar" / "obj_pose-laser-radar-synthetic-input.txt"
@@ -240,7 +240,7 @@ def test_ukf_on_the_wheeled_robot(seed, own_robots):
     run = teacher_estimates(scenario, "ukf", drive)
     off = np.asarray(run.mean)[..., :2] - drive.truth[..., :2]
     rmse = np.sqrt(np.nanmean(np.sum(off**2, axis=-1)))
-    # Fixes alone have 0.1 m in each axis.
+    # PositionFixes alone have 0.1 m in each axis.
     assert rmse < 0.6 * np.hypot(0.1, 0.1)
     known = np.isfinite(drive.truth).all(axis=-1)
     assert 0.5 < nees(scenario, drive, run)[known].mean() < 1.8

@@ -14,7 +14,7 @@ from kalmanrnn.logs.recording.time_alignment import (
     thin,
 )
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 ORIGIN = geodesy.Origin(47.4, 8.5, 430.0)
 CLOCK = 1.7e9

@@ -9,7 +9,7 @@ import pytest
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.compare import Estimates, compare
+from kalmanrnn.evaluation.comparison import Estimates, compare
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.report.text import describe_change, interval, number, verdict
 from kalmanrnn.report.write import write_report

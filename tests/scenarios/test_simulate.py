@@ -9,7 +9,7 @@ import pytest
 
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.loading import run_file
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 
 @pytest.mark.usefixtures("float64")

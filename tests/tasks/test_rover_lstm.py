@@ -6,7 +6,7 @@ import pytest
 
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.loading import run_file
-from kalmanrnn.scenarios.simulate import simulate_drive
+from kalmanrnn.scenarios.simulation import simulate_drive
 
 SIM = run_file(find_sim("rover_lstm"))
 

@@ -17,19 +17,19 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive, Estimator, Packet
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.npz import read_npz, write_npz
-from kalmanrnn.data.local_frame import every_tick, localise
+from kalmanrnn.data.local_frame import localise, split_into_ticks
 from kalmanrnn.deploy.machine.machine import Machine
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulate import simulate
+from kalmanrnn.scenarios.simulation import simulate
 
 DRIVES, EVENTS = 3, 96
-HIDDEN_SHARE = 0.15
+DROPOUT_SHARE = 0.15
 LIMIT_EVENTS = 6
-WHOLE = ("exact", "starts", "belief_mean", "belief_cov")
-LEAST_LIMIT, TIMES_ROUNDING = 2e-6, 4.0
+ARRAYS = ("exact", "starts", "belief_mean", "belief_cov")
+MIN_LIMIT, TIMES_ROUNDING = 2e-6, 4.0
 # Of the largest number in a port.
-SHUT = 0.1
-SMALLEST_SCALE = 1e-5
+CLOSED_GATE = 0.1
+MIN_SCALE = 1e-5
 
 
 class Vectors(NamedTuple):
@@ -54,17 +54,17 @@ class Vectors(NamedTuple):
 
     def limit(self, port: str) -> float:
         """Return what another form may differ by, in units of the port's scale."""
-        return max(LEAST_LIMIT, TIMES_ROUNDING * self.rounding[port])
+        return max(MIN_LIMIT, TIMES_ROUNDING * self.rounding[port])
 
 
-def record(
+def record_vectors(
     machine: Machine, make: Callable[[], Estimator], scenario: Scenario, *, seed: int = 0
 ) -> Vectors:
     """Run jax over held-out drives, event by event, in float32 and in float64.
 
     make: returns the estimator; called once in each precision, for some keep constants.
     """
-    drives = drives_of(scenario, machine.spec["max_ticks"], seed)
+    drives = simulate_drives(scenario, machine.spec["max_ticks"], seed)
     ports = [port.name for port in machine.step.inputs]
     carried = [name for name in ports if name not in Packet._fields]
     estimator = make()
@@ -78,13 +78,13 @@ def record(
     for i in range(DRIVES):
         drive = jax.tree.map(lambda a, i=i: a[i], drives._replace(truth=None))
         carry = jax.tree.map(lambda a: np.asarray(a, np.float32), estimator.init(drive.belief))
-        own = jax.tree.map(_double, carry)
+        own = jax.tree.map(_as_float64, carry)
         for e in range(EVENTS):
             packet = jax.tree.map(lambda a, e=e: a[e], drive.packets)
             after = _outputs(machine, step(carry, packet))
             with jax.enable_x64(True):
-                wide = _outputs(machine, exact(*jax.tree.map(_double, (carry, packet))))
-                own, said = exact(own, jax.tree.map(_double, packet))
+                wide = _outputs(machine, exact(*jax.tree.map(_as_float64, (carry, packet))))
+                own, said = exact(own, jax.tree.map(_as_float64, packet))
                 free.append(np.asarray(said.mean))
             given = dict(zip(carried, _leaves(carry), strict=True)) | packet._asdict()
             for name in ports:
@@ -95,7 +95,7 @@ def record(
             starts.append(e == 0)
             carry = jax.tree.map(np.asarray, step(carry, packet)[0])
     outputs = {name: np.stack(values) for name, values in found.items()}
-    scale = {n: scale_of(values, memory=is_memory(n)) for n, values in outputs.items()}
+    scale = {n: port_scale(values, memory=is_memory(n)) for n, values in outputs.items()}
     return Vectors(
         inputs={name: np.stack(values) for name, values in rows.items()},
         outputs=outputs,
@@ -113,7 +113,7 @@ def is_memory(port: str) -> bool:
     return port.startswith("memory_")
 
 
-def scale_of(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
+def port_scale(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
     """Return how large each number of a port gets over the events `[N, ...]`.
 
     memory: the numbers are activations of one network, all made of terms as large as one, so that
@@ -122,14 +122,14 @@ def scale_of(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
     """
     size = np.abs(values).max(axis=0)
     if memory:
-        size = np.maximum(size, SHUT * min(1.0, float(size.max(initial=0.0))))
+        size = np.maximum(size, CLOSED_GATE * min(1.0, float(size.max(initial=0.0))))
     if size.ndim == 2 and size.shape[0] == size.shape[1]:
         size = np.sqrt(np.outer(np.diag(size), np.diag(size)))
-    least = max(SMALLEST_SCALE * float(size.max(initial=0.0)), 1e-12)
+    least = max(MIN_SCALE * float(size.max(initial=0.0)), 1e-12)
     return np.maximum(size, least).astype(np.float32)
 
 
-def drives_of(scenario: Scenario, ticks: int, seed: int) -> Drive:
+def simulate_drives(scenario: Scenario, ticks: int, seed: int) -> Drive:
     """Simulate drives with dropouts in each sensor and a few events at the inputs' limits."""
     rng = np.random.default_rng(seed)
     seconds = EVENTS / scenario.event_hz
@@ -137,10 +137,10 @@ def drives_of(scenario: Scenario, ticks: int, seed: int) -> Drive:
     drives = localise(scenario, jax.tree.map(np.asarray, drives))
     if ticks < scenario.ticks_per_event:
         # A student run at every tick: each is an event, most of which see nothing.
-        drives = every_tick(drives._replace(truth=None))
+        drives = split_into_ticks(drives._replace(truth=None))
         t, packets = jax.tree.map(lambda a: a[:, :EVENTS], (drives.t, drives.packets))
         drives = drives._replace(t=t, packets=packets)
-    seen = drives.packets.seen & (rng.random(drives.packets.seen.shape) >= HIDDEN_SHARE)
+    seen = drives.packets.seen & (rng.random(drives.packets.seen.shape) >= DROPOUT_SHARE)
     z = np.where(scenario.mask(seen), drives.packets.z, np.float32(0))
     u, dt = drives.packets.u.copy(), drives.packets.dt
     if u.shape[-1]:
@@ -162,7 +162,7 @@ def save_vectors(path: Path, vectors: Vectors) -> None:
     arrays: dict[str, Any] = {f"in/{n}": a for n, a in vectors.inputs.items()}
     arrays |= {f"out/{n}": a for n, a in vectors.outputs.items()}
     arrays |= {f"scale/{n}": a for n, a in vectors.scale.items()}
-    arrays |= {n: getattr(vectors, n) for n in WHOLE}
+    arrays |= {n: getattr(vectors, n) for n in ARRAYS}
     write_npz(path, arrays, {"rounding": vectors.rounding})
 
 
@@ -179,7 +179,7 @@ def load_vectors(path: Path) -> Vectors:
             outputs={n[4:]: a for n, a in arrays.items() if n.startswith("out/")},
             rounding={str(n): float(v) for n, v in facts["rounding"].items()},
             scale={n[6:]: a for n, a in arrays.items() if n.startswith("scale/")},
-            **{n: arrays[n] for n in WHOLE},
+            **{n: arrays[n] for n in ARRAYS},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise UserError(f"{path} is damaged", why=repr(problem)[:160], cure=cure) from None
@@ -198,6 +198,6 @@ def _leaves(carry: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(carry) if np.size(leaf)]
 
 
-def _double(a: Any) -> np.ndarray:
+def _as_float64(a: Any) -> np.ndarray:
     a = np.asarray(a)
     return a.astype(np.float64) if a.dtype == np.float32 else a

@@ -14,17 +14,17 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.diagnostics.scenario.samples import Samples, draw_white, models
+from kalmanrnn.diagnostics.scenario.samples import Samples, draw_random, sample_models
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulate import initial_belief, simulate_drive
+from kalmanrnn.scenarios.simulation import initial_belief, simulate_drive
 
-DRIVES, SECONDS, MOST_TICKS, LEAST_EVENTS = 16, 30.0, 3000, 40
+DRIVES, SECONDS, MAX_TICKS, MIN_EVENTS = 16, 30.0, 3000, 40
 DRAWS = 16
 # A third of the compiler's time, and the programs run no slower.
-QUICKLY: Any = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+QUICK_COMPILE: Any = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
 
 class Evidence(NamedTuple):
@@ -43,32 +43,34 @@ class Evidence(NamedTuple):
     error: np.ndarray
     truth: np.ndarray
     u: np.ndarray
-    draws: np.ndarray
+    initial_error: np.ndarray
     after: np.ndarray
     residual: np.ndarray
     noise: np.ndarray
-    slope: np.ndarray
-    chain: np.ndarray
-    reading_slope: np.ndarray
+    process_jacobian: np.ndarray
+    transition: np.ndarray
+    measurement_jacobian: np.ndarray
     samples: Samples
 
 
-def gather(scenario: Scenario, seed: int) -> Evidence:
+def collect_evidence(scenario: Scenario, seed: int) -> Evidence:
     """Run it all; the scenario's functions must be known to trace."""
-    events = round(min(SECONDS, MOST_TICKS / scenario.tick_hz) * scenario.event_hz)
-    events = max(events, LEAST_EVENTS)
+    events = round(min(SECONDS, MAX_TICKS / scenario.tick_hz) * scenario.event_hz)
+    events = max(events, MIN_EVENTS)
     with jax.enable_x64(True):
-        keys, white = jax.random.split(jax.random.key(seed), DRIVES), draw_white(scenario, seed)
-        drives, truth, u, _ = jax.eval_shape(make := jax.jit(over_worlds(scenario, events)), keys)
+        keys, white = jax.random.split(jax.random.key(seed), DRIVES), draw_random(scenario, seed)
+        drives, truth, u, _ = jax.eval_shape(
+            make := jax.jit(simulate_batch(scenario, events)), keys
+        )
         programs = [
             (make, (keys,)),
-            (jax.jit(partial(taught, scenario)), (drives,)),
-            (jax.jit(partial(models, scenario)), (truth, u, white)),
+            (jax.jit(partial(run_ukf, scenario)), (drives,)),
+            (jax.jit(partial(sample_models, scenario)), (truth, u, white)),
         ]
         # Compiling does not trace, so that threads are safe here.
         with ThreadPoolExecutor(len(programs)) as pool:
             lowered = (program.lower(*takes) for program, takes in programs)
-            started = [pool.submit(compiled, one) for one in lowered]
+            started = [pool.submit(compile_quickly, one) for one in lowered]
         made = [one.result() for one in started]
         drives, truth, u, draws = made[0](keys)
         run, error = made[1](drives)
@@ -76,20 +78,22 @@ def gather(scenario: Scenario, seed: int) -> Evidence:
         return jax.tree.map(np.asarray, Evidence(drives, run, error, truth, u, draws, *seen))
 
 
-def compiled(lowered: Any) -> Any:
+def compile_quickly(lowered: Any) -> Any:
     """Compile quickly where this jax knows how, as usual where it does not."""
     try:
-        return lowered.compile(compiler_options=QUICKLY)
+        return lowered.compile(compiler_options=QUICK_COMPILE)
     except jax.errors.JaxRuntimeError:
         return lowered.compile()
 
 
-def over_worlds(scenario: Scenario, events: int) -> Any:
+def simulate_batch(scenario: Scenario, events: int) -> Any:
     """Return `simulate_truth` over a batch of keys."""
-    return jax.vmap(partial(world, scenario, events=events))
+    return jax.vmap(partial(simulate_with_truth, scenario, events=events))
 
 
-def world(scenario: Scenario, key: jax.Array, *, events: int) -> tuple[Drive, Any, Any, Any]:
+def simulate_with_truth(
+    scenario: Scenario, key: jax.Array, *, events: int
+) -> tuple[Drive, Any, Any, Any]:
     """Make one drive, and keep the truth at every tick and more draws of the first belief."""
     world_key, drive_key, draw_key = jax.random.split(key, 3)
     ticks = events * scenario.ticks_per_event
@@ -103,7 +107,7 @@ def world(scenario: Scenario, key: jax.Array, *, events: int) -> tuple[Drive, An
     return drive, truth, u, jax.vmap(draw)(jax.random.split(draw_key, DRAWS))
 
 
-def taught(scenario: Scenario, drives: Drive) -> tuple[FilterEstimate, Any]:
+def run_ukf(scenario: Scenario, drives: Drive) -> tuple[FilterEstimate, Any]:
     """Run the UKF; its estimates and their errors."""
     run = rollout(FILTERS["ukf"](scenario), drives)
     truth: Any = drives.truth

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kalmanrnn.evaluation.compare import Comparison, ExampleDrive
+from kalmanrnn.evaluation.comparison import Comparison, ExampleDrive
 from kalmanrnn.evaluation.metrics import StateGroup
 from kalmanrnn.report.style import WIDTH_IN, colour, frame, line, roomy
 from kalmanrnn.report.text import number, unit, with_unit
