@@ -18,7 +18,7 @@ lint: $(VENV)/.tested
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.documented
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,25 @@
+"""Train a student in memory, look at its ratios, write a report, keep it in one file.
+
+With a budget of seconds it is far from the filter; leave `TrainConfig` at its defaults for a
+good one. `out="runs/a"` would keep a run's folder with checkpoints, as `kalmanrnn train` does.
+"""
+
+import kalmanrnn as kr
+
+DRIVES, SECONDS, UPDATES = 16, 20, 60
+
+rover = kr.load_scenario("rover", gps_hz=1.0)
+student = kr.train(
+    rover,
+    kr.TrainConfig(distil_steps=UPDATES, rollout_steps=UPDATES // 4, num_validations=2),
+    student=kr.StudentConfig(hidden=16, layers=1),
+    data=kr.DataConfig(drives=DRIVES, validation=4, test=4, seconds=SECONDS, skip_s=5),
+    quiet=True,
+)
+drives = kr.simulate(rover, count=DRIVES, seconds=SECONDS, seed=1)
+ukf = kr.run_filter(rover, drives, "ukf")
+result = kr.evaluate(rover, drives, ukf=ukf, student=student.run(drives))
+for group, ratio in result.ratio.items():
+    print(f"{group}: {ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
+result.save("report.html")
+student.save("student.npz")
