@@ -19,7 +19,7 @@ from rich.progress import (
 LINE_EVERY_S = 10.0
 
 
-class Meter:
+class ProgressBar:
     """Tell a person about the steps of one job; use as a context."""
 
     def __init__(self, total: int, done: int = 0, *, what: str = "train", quiet: bool = False):
@@ -42,7 +42,7 @@ class Meter:
         self.what = what
         self.task = self.bar.add_task(what, total=total, completed=done, figures="")
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ProgressBar:
         """Show the bar."""
         self.bar.start()
         return self
@@ -76,7 +76,7 @@ class Meter:
         self.step(done, self.what, "")
 
 
-def lines(what: str, unit: str, *, quiet: bool = False) -> Callable[[int, int], None]:
+def plain_progress(what: str, unit: str, *, quiet: bool = False) -> Callable[[int, int], None]:
     """Return a `progress(done, total)` that says a plain line at most every ten seconds.
 
     For work beside a job that has a bar of its own.

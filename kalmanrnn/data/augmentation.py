@@ -1,6 +1,6 @@
-"""See a drive and its teacher's run in a world turned about its vertical.
+"""Training drives changed at random: rotated in yaw, with outages.
 
-The filter's answer turns with the world, so one run of the teacher teaches every heading.
+A filter's estimate rotates with the world, so one run of the teacher teaches every heading.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from kalmanrnn.core.config import DataConfig
 from kalmanrnn.core.datatypes import Belief, Drive
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.scenarios.scenario import Scenario
@@ -50,3 +52,15 @@ def _rotate_one(
         gain=tangent @ run.gain @ reading.T,
     )
     return drive, run
+
+
+def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
+    """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
+    rng = np.random.default_rng(seed)
+    seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
+    count, _, sensors = seen.shape
+    length = rng.uniform(0.0, data.max_outage_s, (count, 1))
+    start = rng.uniform(0.0, 1.0, (count, 1)) * np.maximum(t[:, -1:] - length, 0.0)
+    hit = (t >= start) & (t < start + length) & (rng.random((count, 1)) < data.outage_share)
+    which = rng.integers(sensors, size=(count, 1, 1)) == np.arange(sensors)
+    return drives._replace(packets=drives.packets._replace(seen=seen & ~(hit[..., None] & which)))

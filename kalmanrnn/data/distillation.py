@@ -14,13 +14,13 @@ import jax.numpy as jnp
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.filters.ekf import FilterEstimate
-from kalmanrnn.models.student import Carry, Normaliser, Student, mean_input, observe
+from kalmanrnn.models.student import Carry, Normaliser, Student, make_features, mean_input
 
 
-class Lesson(NamedTuple):
+class DistillationTargets(NamedTuple):
     """One drive's worth of questions and answers; arrays have `[E]` in front.
 
-    features: `[F]` not normalised. innovation: `[Z]` squashed. output: `[D]` the normalised
+    features: `[F]` not normalised. innovation: `[Z]` soft-clipped. output: `[D]` the normalised
     output that gives the teacher's estimate. gain: `[D, Z]` the teacher's, in the same units.
     weight: `[D]` what an error in each row of the gain costs the estimate.
     """
@@ -32,30 +32,32 @@ class Lesson(NamedTuple):
     teacher_std: jax.Array
 
 
-def answers(
-    student: Student, norm: Normaliser, drive: Drive, taught: FilterEstimate
+def teacher_outputs(
+    student: Student, norm: Normaliser, drive: Drive, run: FilterEstimate
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return outputs `[E, D]`, gains `[E, D, Z]` and states at the events `[E, X]`."""
     scenario, kind = student.scenario, student.config.student
     space = scenario.space
-    before = taught.prior
+    before = run.prior
     if not student.predicts:
-        before = jnp.concatenate([drive.belief.mean[None], taught.mean[:-1]])
+        before = jnp.concatenate([drive.belief.mean[None], run.mean[:-1]])
     if kind in ("direct", "feedback"):
-        reference = jnp.broadcast_to(norm.reference, taught.mean.shape)
-        move = jax.vmap(space.difference)(taught.mean, reference)
-        return move / norm.output_std, taught.gain, before
+        reference = jnp.broadcast_to(norm.reference, run.mean.shape)
+        move = jax.vmap(space.difference)(run.mean, reference)
+        return move / norm.output_std, run.gain, before
     frames = jax.vmap(scenario.correction_frame)(before)
-    move = jax.vmap(space.difference)(taught.mean, before)
+    move = jax.vmap(space.difference)(run.mean, before)
     output = jnp.einsum("eij,ei->ej", frames, move) / norm.output_std
-    gain = jnp.einsum("eij,eiz->ejz", frames, taught.gain)
+    gain = jnp.einsum("eij,eiz->ejz", frames, run.gain)
     gain = gain / norm.output_std[:, None] * norm.innovation_std
     return output, gain, before
 
 
-def lesson(student: Student, norm: Normaliser, drive: Drive, taught: FilterEstimate) -> Lesson:
+def distillation_targets(
+    student: Student, norm: Normaliser, drive: Drive, run: FilterEstimate
+) -> DistillationTargets:
     """Lay out one drive for teacher-forced learning."""
-    output, gain, before = answers(student, norm, drive, taught)
+    output, gain, before = teacher_outputs(student, norm, drive, run)
     u_mean, interval = jax.vmap(mean_input)(drive.packets)
 
     def clock(since, packet_and_interval):
@@ -64,13 +66,13 @@ def lesson(student: Student, norm: Normaliser, drive: Drive, taught: FilterEstim
 
     start = jnp.zeros(drive.packets.seen.shape[-1], interval.dtype)
     _, since = jax.lax.scan(clock, start, (drive.packets.seen, interval))
-    carry = Carry(before, (), _late(output), _late(u_mean), _late(interval), since)
-    see = jax.vmap(partial(observe, student, norm))
+    carry = Carry(before, (), _delayed(output), _delayed(u_mean), _delayed(interval), since)
+    see = jax.vmap(partial(make_features, student, norm))
     features, innovation = see(carry, drive.packets.z, drive.packets.seen)
-    spread = jnp.sqrt(jnp.diagonal(taught.cov, axis1=-2, axis2=-1)) / norm.output_std
-    return Lesson(features, innovation, output, gain, spread)
+    spread = jnp.sqrt(jnp.diagonal(run.cov, axis1=-2, axis2=-1)) / norm.output_std
+    return DistillationTargets(features, innovation, output, gain, spread)
 
 
-def _late(a: jax.Array) -> jax.Array:
+def _delayed(a: jax.Array) -> jax.Array:
     """Shift `[E, ...]` by one event; zero at the first."""
     return jnp.concatenate([jnp.zeros_like(a[:1]), a[:-1]])

@@ -54,7 +54,7 @@ def _single(a: Any) -> np.ndarray:
     return a.astype(np.float32) if a.dtype == np.float64 else a
 
 
-def every_tick(drives: Drive) -> Drive:
+def split_into_ticks(drives: Drive) -> Drive:
     """Cut a batch of drives so that each tick is an event; most see no measurement."""
     p = drives.packets
     batch, events, ticks = p.dt.shape

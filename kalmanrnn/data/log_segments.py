@@ -20,11 +20,11 @@ from kalmanrnn.core.errors import UserError
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.scenarios.scenario import Scenario
 
-WATCHED_SHARE = 1 / 3
-FEWEST_EVENTS = 10
+VALIDATION_SHARE = 1 / 3
+MIN_EVENTS = 10
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """A part of a log: events without a batch axis, and what the filter believed before each.
 
     before: mean `[E, X]` and covariance `[E, D, D]` before each event's measurements.
@@ -34,7 +34,7 @@ class Stretch(NamedTuple):
     drive: Drive
     before: Belief
 
-    def cut(self, first: int, last: int) -> Stretch:
+    def slice(self, first: int, last: int) -> Segment:
         """Return the events from first to last, last not included; t starts at 0 there."""
         d = self.drive
         t, packets, before = jax.tree.map(
@@ -42,14 +42,14 @@ class Stretch(NamedTuple):
         )
         truth = None if d.truth is None else d.truth[first:last]
         belief = Belief(before.mean[0], before.cov[0])
-        return Stretch(self.name, Drive(t - t[0], packets, belief, truth), before)
+        return Segment(self.name, Drive(t - t[0], packets, belief, truth), before)
 
 
-def filtered(scenario: Scenario, kind: str, name: str, drive: Drive) -> Stretch:
+def filter_log(scenario: Scenario, kind: str, name: str, drive: Drive) -> Segment:
     """Run a filter over a whole log's drive (no batch axis)."""
     with jax.enable_x64(True):
         before = _beliefs(scenario, kind, drive._replace(truth=None))
-        return Stretch(name, drive, jax.tree.map(np.asarray, before))
+        return Segment(name, drive, jax.tree.map(np.asarray, before))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -64,15 +64,15 @@ def _beliefs(scenario: Scenario, kind: str, drive: Drive) -> Belief:
     return before
 
 
-class Divided(NamedTuple):
+class Split(NamedTuple):
     """Stretches to learn from, to choose the best checkpoint on, and to judge on; none overlap."""
 
-    learnt: tuple[Stretch, ...]
-    watched: tuple[Stretch, ...]
-    judged: tuple[Stretch, ...]
+    train: tuple[Segment, ...]
+    validation: tuple[Segment, ...]
+    test: tuple[Segment, ...]
 
 
-def divide(whole: Sequence[Stretch], logs: LogsConfig) -> Divided:
+def split_logs(whole: Sequence[Segment], logs: LogsConfig) -> Split:
     """Divide logs: whole ones where there are several, else a single one after gaps.
 
     Several: the last quarter of them, at least one, is held out. A single log: its last
@@ -80,34 +80,34 @@ def divide(whole: Sequence[Stretch], logs: LogsConfig) -> Divided:
     or, of a single one, its first third and the rest. Gaps of `held_gap_s` belong to nothing.
     """
     if len(whole) == 1:
-        learnt, held = part(whole[0], 1 - logs.test_share, logs.test_gap_s)
-        watched, judged = part(held, WATCHED_SHARE, logs.test_gap_s)
-        return Divided((learnt,), (watched,), (judged,))
+        learnt, held = split_segment(whole[0], 1 - logs.test_share, logs.test_gap_s)
+        watched, judged = split_segment(held, VALIDATION_SHARE, logs.test_gap_s)
+        return Split((learnt,), (watched,), (judged,))
     count = max(1, round(logs.test_share * len(whole)))
     held = whole[-count:]
     if count > 1:
-        return Divided(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
-    watched, judged = part(held[0], WATCHED_SHARE, logs.test_gap_s)
-    return Divided(tuple(whole[:-1]), (watched,), (judged,))
+        return Split(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
+    watched, judged = split_segment(held[0], VALIDATION_SHARE, logs.test_gap_s)
+    return Split(tuple(whole[:-1]), (watched,), (judged,))
 
 
-def part(one: Stretch, share: float, gap_s: float) -> tuple[Stretch, Stretch]:
+def split_segment(one: Segment, share: float, gap_s: float) -> tuple[Segment, Segment]:
     """Cut a stretch in two, the first that share of its time less the gap between them."""
     t = one.drive.t
     second = int(np.searchsorted(t, t[-1] * share))
     first = int(np.searchsorted(t, t[min(second, len(t) - 1)] - gap_s))
-    if first < FEWEST_EVENTS or len(t) - second < FEWEST_EVENTS:
+    if first < MIN_EVENTS or len(t) - second < MIN_EVENTS:
         raise UserError(
             f"{one.name} is too short to be divided",
-            why=f"{t[-1]:.0f} s of it must give two parts of at least {FEWEST_EVENTS} events and "
+            why=f"{t[-1]:.0f} s of it must give two parts of at least {MIN_EVENTS} events and "
             f"a gap of {gap_s:g} s",
             cure="use more or longer logs, a smaller --held-gap-s, or a larger --held-share",
         )
-    return one.cut(0, first), one.cut(second, len(t))
+    return one.slice(0, first), one.slice(second, len(t))
 
 
-def draw(
-    scenario: Scenario, parts: Sequence[Stretch], events: int, count: int, rng: np.random.Generator
+def sample_segments(
+    scenario: Scenario, parts: Sequence[Segment], events: int, count: int, rng: np.random.Generator
 ) -> Drive:
     """Draw stretches of that many events anywhere in the parts, as a batch of drives."""
     starts = np.array([len(p.drive.t) - events + 1 for p in parts])
@@ -119,41 +119,41 @@ def draw(
     return as_batch(scenario, cuts, rng)
 
 
-def consecutive(
-    scenario: Scenario, parts: Sequence[Stretch], events: int, most: int, rng: np.random.Generator
+def consecutive_segments(
+    scenario: Scenario, parts: Sequence[Segment], events: int, most: int, rng: np.random.Generator
 ) -> Drive:
     """Cut the parts one after another into stretches of that many events, at most `most`."""
     cuts = [
-        p.cut(e, e + events) for p in parts for e in range(0, len(p.drive.t) - events + 1, events)
+        p.slice(e, e + events) for p in parts for e in range(0, len(p.drive.t) - events + 1, events)
     ]
     _check_length(scenario, parts, events, np.array([len(cuts)]))
     return as_batch(scenario, cuts[:most], rng)
 
 
-def as_batch(scenario: Scenario, cuts: Sequence[Stretch], rng: np.random.Generator) -> Drive:
+def as_batch(scenario: Scenario, cuts: Sequence[Segment], rng: np.random.Generator) -> Drive:
     """Stack stretches of equal length, ticks padded, each with a first belief drawn anew."""
     ticks = max(c.drive.packets.dt.shape[1] for c in cuts)
     std = np.asarray(scenario.initial_std)
     offsets = rng.standard_normal((len(cuts), std.size)) * std
     centre = np.stack([c.before.mean[0] for c in cuts])
     with jax.enable_x64(True):
-        mean = np.asarray(_moved(scenario, centre, offsets))
+        mean = np.asarray(_offset(scenario, centre, offsets))
     unknown = np.full((len(cuts[0].drive.t), scenario.space.state_dim), np.nan)
     truths = [unknown if c.drive.truth is None else c.drive.truth for c in cuts]
     return Drive(
         np.stack([c.drive.t for c in cuts]),
-        jax.tree.map(lambda *a: np.stack(a), *[padded(c.drive.packets, ticks) for c in cuts]),
+        jax.tree.map(lambda *a: np.stack(a), *[pad_ticks(c.drive.packets, ticks) for c in cuts]),
         Belief(mean, np.broadcast_to(np.diag(std**2), (len(cuts), std.size, std.size))),
         np.stack(truths),
     )
 
 
 @partial(jax.jit, static_argnums=0)
-def _moved(scenario: Scenario, x: jax.Array, d: jax.Array) -> jax.Array:
+def _offset(scenario: Scenario, x: jax.Array, d: jax.Array) -> jax.Array:
     return jax.vmap(scenario.space.retract)(jnp.asarray(x), jnp.asarray(d))
 
 
-def padded(packets: Packet, ticks: int) -> Packet:
+def pad_ticks(packets: Packet, ticks: int) -> Packet:
     """Fill ticks `[..., K, U]` up with such of no length."""
     more = ticks - packets.dt.shape[-1]
     ahead = [(0, 0)] * (packets.dt.ndim - 1)
@@ -162,15 +162,15 @@ def padded(packets: Packet, ticks: int) -> Packet:
     )
 
 
-def joined(first: Drive, second: Drive) -> Drive:
+def concatenate(first: Drive, second: Drive) -> Drive:
     """Put two batches of drives of as many events behind one another."""
     ticks = max(first.packets.dt.shape[-1], second.packets.dt.shape[-1])
-    both = [d._replace(packets=padded(d.packets, ticks)) for d in (first, second)]
+    both = [d._replace(packets=pad_ticks(d.packets, ticks)) for d in (first, second)]
     return jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), *both)
 
 
 def _check_length(
-    scenario: Scenario, parts: Sequence[Stretch], events: int, found: np.ndarray
+    scenario: Scenario, parts: Sequence[Segment], events: int, found: np.ndarray
 ) -> None:
     if (found > 0).any():
         return

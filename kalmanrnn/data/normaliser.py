@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.data.distillation import Lesson, lesson
+from kalmanrnn.data.distillation import DistillationTargets, distillation_targets
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.models.student import Normaliser, Student, blank_normaliser, clock_size
 
@@ -22,10 +22,10 @@ def fit_normaliser(student: Student, drives: Drive, run: FilterEstimate, skip: i
     innovation = np.asarray(run.innovation)[:, skip:]
     norm = norm._replace(innovation_std=_rms(innovation, innovation != 0))
     if student.config.student in ("direct", "feedback"):
-        norm = norm._replace(reference=jnp.asarray(_middle(student, np.asarray(run.mean))))
-    output = np.asarray(_lessons(student, norm, drives, run).output)[:, skip:]
+        norm = norm._replace(reference=jnp.asarray(_centre(student, np.asarray(run.mean))))
+    output = np.asarray(_targets(student, norm, drives, run).output)[:, skip:]
     norm = norm._replace(output_std=_rms(output, output != 0))
-    features = np.asarray(_lessons(student, norm, drives, run).features)
+    features = np.asarray(_targets(student, norm, drives, run).features)
     features = features.reshape(-1, features.shape[-1])
     mean, std = features.mean(axis=0), features.std(axis=0)
     # The clock keeps its seconds: it hardly varies in simulation, but does on a log.
@@ -37,8 +37,10 @@ def fit_normaliser(student: Student, drives: Drive, run: FilterEstimate, skip: i
     )
 
 
-def _lessons(student: Student, norm: Normaliser, drives: Drive, run: FilterEstimate) -> Lesson:
-    return jax.jit(jax.vmap(partial(lesson, student, norm)))(drives, run)
+def _targets(
+    student: Student, norm: Normaliser, drives: Drive, run: FilterEstimate
+) -> DistillationTargets:
+    return jax.jit(jax.vmap(partial(distillation_targets, student, norm)))(drives, run)
 
 
 def _rms(values: np.ndarray, count: np.ndarray) -> jax.Array:
@@ -49,7 +51,7 @@ def _rms(values: np.ndarray, count: np.ndarray) -> jax.Array:
     return jnp.asarray(np.where(rms > SMALLEST, rms, 1.0), jnp.float32)
 
 
-def _middle(student: Student, states: np.ndarray) -> np.ndarray:
+def _centre(student: Student, states: np.ndarray) -> np.ndarray:
     """Mean of the vector blocks, no rotation: what absolute outputs are measured from."""
     space = student.scenario.space
     middle = space.identity()

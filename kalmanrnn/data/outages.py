@@ -20,10 +20,10 @@ def with_outages(drive: Drive, starts_s: Sequence[float], seconds: float) -> Dri
     for start in starts_s:
         # Times in decimals: an event at 0.2 * 75 must count as one at 15.
         out |= (since >= start - 1e-6) & (since < start + seconds - 1e-6)
-    return hidden(drive, out)
+    return mask_events(drive, out)
 
 
-def hidden(drive: Drive, out: np.ndarray) -> Drive:
+def mask_events(drive: Drive, out: np.ndarray) -> Drive:
     """Return the drive with nothing seen at the events marked `[..., E]`."""
     z = np.where(out[..., None], 0.0, np.asarray(drive.packets.z))
     seen = np.asarray(drive.packets.seen) & ~out[..., None]

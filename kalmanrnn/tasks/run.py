@@ -11,46 +11,47 @@ from typing import Any
 import jax
 
 from kalmanrnn.core.config import TaskConfig
+from kalmanrnn.core.environment import versions
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.core.progress import Meter
-from kalmanrnn.tasks.evaluation import judge_task
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.tasks.evaluation import evaluate_model
 from kalmanrnn.tasks.fit import TrainedTask, fit_task
-from kalmanrnn.tasks.model import blank_scales, make_model
+from kalmanrnn.tasks.model import make_model, unit_scales
 from kalmanrnn.tasks.report import write_task_report
 from kalmanrnn.tasks.task import SequenceTask, load_task
 from kalmanrnn.training import checkpoint
-from kalmanrnn.training.loop import Tally, did_not_learn
-from kalmanrnn.training.run_directory import RunFolder, versions
+from kalmanrnn.training.loop import Progress, did_not_learn
+from kalmanrnn.training.run_directory import RunDirectory
 
 
 def train_task(
-    config: TaskConfig, folder: RunFolder, *, stop: Callable[[int], bool], quiet: bool
+    config: TaskConfig, folder: RunDirectory, *, stop: Callable[[int], bool], quiet: bool
 ) -> dict[str, Any]:
     """Train in a folder, judge on fresh sequences, write the report; return report.json.
 
     Raises UserError, after the report, where the network is no better than before learning.
     """
     began = time.monotonic()
-    task = configured(config)
+    task = load_configured_task(config)
     trained = fit_task(task, config, folder, stop=stop, quiet=quiet)
-    folder.finish()
-    with Meter(0, quiet=quiet) as meter:
+    folder.write_metrics_csv()
+    with ProgressBar(0, quiet=quiet) as meter:
         meter.note("judging on fresh sequences")
     info = {
         "command": (folder.path / "command.txt").read_text().strip(),
         "history": folder.history(),
-        "seconds_learning": trained.tally.seconds,
+        "seconds_learning": trained.progress.seconds,
         "began": began,
     }
     found = report_task(config, trained, folder.report, info)
-    if not trained.tally.score < trained.tally.untrained:
+    if not trained.progress.score < trained.progress.untrained_score:
         raise did_not_learn(
-            folder, trained.tally, "watched sequences", "lower --rate, or kalmanrnn doctor RUN"
+            folder, trained.progress, "watched sequences", "lower --rate, or kalmanrnn doctor RUN"
         )
     return found
 
 
-def configured(config: TaskConfig) -> SequenceTask:
+def load_configured_task(config: TaskConfig) -> SequenceTask:
     """Load a run's task with the run's network and budget in it; UserError if they cannot be."""
     task = load_task(config.sim, config.set)
     try:
@@ -70,7 +71,7 @@ def report_task(
     """Judge a trained network and write its report."""
     began = info.pop("began", time.monotonic())
     model = trained.model
-    judged = judge_task(model, config.budget)
+    judged = evaluate_model(model, config.budget)
     settled = {
         "seed": config.budget.seed,
         "versions": versions(),
@@ -81,16 +82,16 @@ def report_task(
     return write_task_report(out, model.task, judged, info=settled | info)
 
 
-def load_task_run(folder: RunFolder, config: TaskConfig) -> TrainedTask:
+def load_task_run(folder: RunDirectory, config: TaskConfig) -> TrainedTask:
     """Load a run's best network; UserError if it is damaged or of another task."""
-    task = configured(config)
+    task = load_configured_task(config)
     model = make_model(task, config.network, seed=config.budget.seed)
-    (params, scales), meta = checkpoint.load(folder.best, (model.params, blank_scales(task)))
-    return TrainedTask(model._replace(params=params, scales=scales), Tally(**meta))
+    (params, scales), meta = checkpoint.load(folder.best, (model.params, unit_scales(task)))
+    return TrainedTask(model._replace(params=params, scales=scales), Progress(**meta))
 
 
 def evaluate_task(
-    folder: RunFolder, out: Path, command: str, *, seed: int | None, count: int | None
+    folder: RunDirectory, out: Path, command: str, *, seed: int | None, count: int | None
 ) -> dict[str, Any]:
     """Judge a run again, on other fresh sequences."""
     config = folder.task_config()

@@ -12,6 +12,9 @@ import numpy as np
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.npz import read_npz, write_npz
 
+# Leaves of checkpoints made before version 0.2.
+RENAMED_LEAVES = {"[0].anchored": "[0].resets"}
+
 
 def save(path: Path, tree: Any, meta: dict[str, Any]) -> None:
     """Write a tree of arrays with plain facts about it."""
@@ -21,6 +24,7 @@ def save(path: Path, tree: Any, meta: dict[str, Any]) -> None:
 def load(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     """Read a tree of arrays shaped as `like`, and the facts beside it; UserError if damaged."""
     arrays, meta = _read(path)
+    arrays = {RENAMED_LEAVES.get(name, name): array for name, array in arrays.items()}
     wanted = _leaves(like)
     for name, leaf in wanted:
         if name not in arrays or arrays[name].shape != np.shape(leaf):

@@ -1,7 +1,6 @@
-"""Training a filter's student: what the loop needs to know of it.
+"""Train a filter's student: distil along its teacher's run, then roll out on its own output.
 
-First along the teacher's own run (distillation), then in free run; both go through windows of
-training sets that a second process makes ahead of time.
+Both phases go through windows of training sets that a second process makes ahead of time.
 """
 
 from __future__ import annotations
@@ -15,142 +14,143 @@ import jax
 
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.core.progress import Meter
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.data.datasets import VALIDATION
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import WATCHED, supply
+from kalmanrnn.data.prefetch import prefetch
 from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.student import Normaliser, Student, blank_normaliser, make_student
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.training import checkpoint, loop
-from kalmanrnn.training import update as learn
-from kalmanrnn.training.loop import Leg, Look, Study, Tally
-from kalmanrnn.training.run_directory import RunFolder, open_run
-from kalmanrnn.training.schedule import Part, order, parts, place
-from kalmanrnn.training.validation import Judgement, judge
+from kalmanrnn.training.batches import layout_index, prepare_batch
+from kalmanrnn.training.loop import Progress, StepInfo, TrainingSpec
+from kalmanrnn.training.optimizer import TrainState
+from kalmanrnn.training.run_directory import RunDirectory, open_run
+from kalmanrnn.training.schedule import Phase, batch_indices, locate, phases
+from kalmanrnn.training.update import init_state, make_update
+from kalmanrnn.training.validation import describe, make_validator
+
+Fetch = Callable[[int], TeacherRun]
 
 
 class Trained(NamedTuple):
-    """What training gives: the best student and the run's tally."""
+    """What training gives: the best student and the run's progress."""
 
     student: Student
     params: Any
     norm: Normaliser
-    tally: Tally
+    progress: Progress
 
 
 def fit(
     scenario: Scenario,
     config: RunConfig,
-    folder: RunFolder,
+    run: RunDirectory,
     *,
     stop: Callable[[int], bool] = lambda step: False,
     quiet: bool = False,
 ) -> Trained:
-    """Train a student, going on from the folder's last checkpoint if there is one.
+    """Train a student of a scenario, resuming from the run's last checkpoint if there is one.
 
     `stop(steps done)` true ends the run there as an interruption does: UserError with exit code
     INTERRUPTED, after everything has been saved.
     """
     check_target(config)
     student, params = make_student(scenario, config.student, seed=config.train.seed)
-    laid = parts(config.train, config.data, steps_in_drive(scenario, config))
-    total = laid[-1].first_step + laid[-1].steps
-    last_set = max((p.first_set + p.sets - 1 for p in laid), default=0)
+    plan = phases(config.train, config.data, steps_in_drive(scenario, config))
+    num_updates = plan[-1].first_step + plan[-1].steps
+    last_set = max((p.first_set + p.sets - 1 for p in plan), default=0)
     with (
-        supply(config, last_set, folder.path, quiet=quiet) as fetch,
-        Meter(total, quiet=quiet) as meter,
+        prefetch(scenario, config, last_set, run.path, quiet=quiet) as fetch,
+        ProgressBar(num_updates, quiet=quiet) as bar,
     ):
-        meter.note(f"making drives and running {name_of(config.data.teacher)} over them")
-        watched = fetch(WATCHED)
-        note_lost(meter, watched)
-        state, norm, tally = start(student, config, folder, laid, params, fetch)
-        skip = min(skip_events(scenario, config), watched.run.mean.shape[1] // 2)
-        look = judge(student, watched, skip)
-        if tally.step == 0:
-            seen = look(params, norm)
-            tally = tally._replace(untrained=seen.score, difference=watched.difference)
-            loop.save_best(folder, params, norm, tally)
-        study = Study(
-            total=total,
-            leg=partial(leg, student, laid),
-            checks=config.train.num_validations,
-            ends=frozenset(part.first_step + part.steps for part in laid),
-            advance=advancer(student, config, laid, norm, fetch, meter),
-            look=lambda state: told(look(state.params, norm)),
+        bar.note(f"making drives and running {teacher_name(config.data.teacher)} over them")
+        dataset = fetch(VALIDATION)
+        log_failures(bar, dataset)
+        state, norm, progress = init_or_restore(student, config, run, plan, params, fetch)
+        burn_in = min(burn_in_events(scenario, config), dataset.run.mean.shape[1] // 2)
+        validate = make_validator(student, dataset, burn_in)
+        if progress.step == 0:
+            score = validate(params, norm).score
+            progress = progress._replace(untrained_score=score, difference=dataset.difference)
+            loop.save_best(run, params, norm, progress)
+        spec = TrainingSpec(
+            num_updates=num_updates,
+            step_info=partial(step_info, student, plan),
+            num_validations=config.train.num_validations,
+            phase_ends=frozenset(phase.first_step + phase.steps for phase in plan),
+            update=make_step(student, config, plan, norm, fetch, bar),
+            validate=lambda state: describe(validate(state.params, norm)),
             norm=norm,
             patience=config.train.patience,
         )
-        _, tally = loop.run(study, state, tally, folder, meter, stop)
-    (params, norm), _ = checkpoint.load(folder.best, (params, norm))
-    return Trained(student, params, norm, tally)
+        _, progress = loop.train_loop(spec, state, progress, run, bar, stop)
+    (params, norm), _ = checkpoint.load(run.best, (params, norm))
+    return Trained(student, params, norm, progress)
 
 
-def advancer(
+def make_step(
     student: Student,
     config: RunConfig,
-    laid: list[Part],
+    plan: list[Phase],
     norm: Normaliser,
-    fetch: Callable[[int], TeacherRun],
-    meter: Meter,
-) -> Callable[[learn.State, Tally, int], tuple[learn.State, Tally, jax.Array]]:
-    """Return the loop's update: enter a part, lay out a set where a new one begins, learn."""
-    own = is_external(config.data.teacher)
-    part: Part | None = None
-    laid_out = (-1, -1)
-    update: Callable = learn.update
+    fetch: Fetch,
+    bar: ProgressBar,
+) -> Callable[[TrainState, Progress, int], tuple[TrainState, Progress, jax.Array]]:
+    """Return the loop's update: start a phase, lay out a set where one begins, update."""
+    phase: Phase | None = None
+    layout = (-1, -1)
+    update: Any = None
     data: Any = None
 
-    def advance(state: learn.State, tally: Tally, step: int):
-        nonlocal part, laid_out, update, data
-        where = place(laid, step)
-        if where.part is not part:
-            part = where.part
-            update = learn.update(student, norm, config.train, part, moves=own)
-            state, tally = enter(student, config, part, step, state, tally)
-        if (where.set_index, learn.layout_of(where)) != laid_out:
-            taught = fetch(where.set_index)
-            note_lost(meter, taught)
-            data = learn.prepare(student, norm, config.train, where, taught)
-            tally = tally._replace(difference=max(tally.difference, taught.difference))
-            laid_out = (where.set_index, learn.layout_of(where))
-        drives = order(config.train.seed, where, config.data.drives)
-        first = where.window * where.part.window
-        state, loss = update(state, data, drives, first, where.window == 0)
-        return state, tally, loss
+    def step(state: TrainState, progress: Progress, index: int):
+        nonlocal phase, layout, update, data
+        position = locate(plan, index)
+        if position.phase is not phase:
+            phase = position.phase
+            by_correction = is_external(config.data.teacher)
+            update = make_update(student, norm, config.train, phase, by_correction=by_correction)
+            state, progress = start_phase(student, config, phase, index, state, progress)
+        if (position.set_index, layout_index(position)) != layout:
+            dataset = fetch(position.set_index)
+            log_failures(bar, dataset)
+            data = prepare_batch(student, norm, config.train, position, dataset)
+            difference = max(progress.difference, dataset.difference)
+            progress = progress._replace(difference=difference)
+            layout = (position.set_index, layout_index(position))
+        drives = batch_indices(config.train.seed, position, config.data.drives)
+        first = position.window * phase.window
+        state, loss = update(state, data, drives, first, position.window == 0)
+        return state, progress, loss
 
-    return advance
+    return step
 
 
-def leg(student: Student, laid: list[Part], step: int) -> Leg:
-    """Say which part a step belongs to, and how many ticks it goes over."""
-    part = place(laid, step).part
+def step_info(student: Student, plan: list[Phase], index: int) -> StepInfo:
+    """Say which phase a step belongs to, and how many ticks it goes over."""
+    phase = locate(plan, index).phase
     ticks = 1 if student.config.every == "tick" else student.scenario.ticks_per_event
-    return Leg(part.name, ticks * part.batch * part.window, "ticks", part.name == "free")
+    amount = ticks * phase.batch * phase.window
+    return StepInfo(phase.name, amount, "ticks", may_stop=phase.name == "rollout")
 
 
-def told(seen: Judgement) -> Look:
-    """Put a judgement into words."""
-    ratios = ", ".join(f"{name} {value:.2f}" for name, value in seen.ratios.items())
-    error = f"{seen.error:.3g} {seen.unit}"
-    if seen.blind:
-        said = f"{seen.name} {error} off the teacher; in its standard deviations: {ratios}"
-    else:
-        said = f"{seen.name} error {error}; student / teacher: {ratios}"
-    return Look(seen.score, error, said, {"held_out_m": seen.error, "ratios": seen.ratios})
-
-
-def enter(
-    student: Student, config: RunConfig, part: Part, step: int, state: learn.State, tally: Tally
-) -> tuple[learn.State, Tally]:
-    """Begin a part with a fresh optimiser and memory, and patience of its own; or go on in it."""
-    if step != part.first_step or not step:
-        return state, tally
-    state = learn.begin(student, config.train, part, state.params, state)
-    return state, tally._replace(waited=0)
+def start_phase(
+    student: Student,
+    config: RunConfig,
+    phase: Phase,
+    step: int,
+    state: TrainState,
+    progress: Progress,
+) -> tuple[TrainState, Progress]:
+    """Begin a phase with fresh optimizer, memory and patience; or go on inside it."""
+    if step != phase.first_step or not step:
+        return state, progress
+    state = init_state(student, config.train, phase, state.params, state)
+    return state, progress._replace(since_best=0)
 
 
 def check_target(config: RunConfig) -> None:
-    """Refuse to compare with a truth that is not there: at ticks, or of logs."""
+    """Refuse a target that has no truth: at ticks, or of logs."""
     if config.logs.log and config.train.target != "teacher":
         raise UserError(
             f"--target {config.train.target} does not go with --log",
@@ -173,66 +173,67 @@ def steps_in_drive(scenario: Scenario, config: RunConfig) -> int:
     return events * (scenario.ticks_per_event if config.student.every == "tick" else 1)
 
 
-def skip_events(scenario: Scenario, config: RunConfig) -> int:
-    """Events at a drive's start that no error figure counts."""
+def burn_in_events(scenario: Scenario, config: RunConfig) -> int:
+    """Events at a drive's start that are excluded from metrics."""
     events = round(config.data.seconds * scenario.event_hz)
     return min(round(config.data.skip_s * scenario.event_hz), events // 2)
 
 
-def start(
+def init_or_restore(
     student: Student,
     config: RunConfig,
-    folder: RunFolder,
-    laid: list[Part],
+    run: RunDirectory,
+    plan: list[Phase],
     params: Any,
-    fetch: Callable[[int], TeacherRun],
-) -> tuple[learn.State, Normaliser, Tally]:
-    """Return where learning begins, or where the folder's last checkpoint left it."""
-    if not folder.last.exists():
-        first = fetch(0)
-        skip = skip_events(student.scenario, config)
-        if config.student.every == "tick":
-            skip *= student.scenario.ticks_per_event
+    fetch: Fetch,
+) -> tuple[TrainState, Normaliser, Progress]:
+    """Return where training begins, or where the run's last checkpoint left it."""
+    if not run.last.exists():
         if config.logs.init:
-            params, norm = initial(student, config, params)
+            params, norm = params_of_run(student, config, params)
         else:
-            norm = fit_normaliser(student, first.drives, first.run, skip)
-        return learn.begin(student, config.train, laid[0], params), norm, Tally()
-    tally = Tally(**checkpoint.meta_of(folder.last))
-    # The memory on disk is that of the step before: the next one may begin another part.
-    part = place(laid, tally.step - 1).part
-    like = (learn.begin(student, config.train, part, params), blank_normaliser(student))
-    (state, norm), _ = checkpoint.load(folder.last, like)
-    return state, norm, tally
+            first = fetch(0)
+            burn_in = burn_in_events(student.scenario, config)
+            if config.student.every == "tick":
+                burn_in *= student.scenario.ticks_per_event
+            norm = fit_normaliser(student, first.drives, first.run, burn_in)
+        return init_state(student, config.train, plan[0], params), norm, Progress()
+    progress = loop.progress_from(checkpoint.meta_of(run.last))
+    # The memory on disk is that of the step before: the next one may begin another phase.
+    phase = locate(plan, progress.step - 1).phase
+    like = (init_state(student, config.train, phase, params), blank_normaliser(student))
+    (state, norm), _ = checkpoint.load(run.last, like)
+    return state, norm, progress
 
 
-def initial(student: Student, config: RunConfig, params: Any) -> tuple[Any, Normaliser]:
+def params_of_run(student: Student, config: RunConfig, params: Any) -> tuple[Any, Normaliser]:
     """Take parameters and scales from the run named by `--init`; UserError where they differ."""
-    from_run = open_run(Path(config.logs.init))
     like = (params, blank_normaliser(student))
-    (params, norm), _ = checkpoint.load(from_run.best, like)
+    (params, norm), _ = checkpoint.load(open_run(Path(config.logs.init)).best, like)
     return params, norm
 
 
-def name_of(teacher: str) -> str:
+def teacher_name(teacher: str) -> str:
     """Name a teacher in a sentence."""
     return teacher if is_external(teacher) else f"the {teacher.upper()}"
 
 
-def note_lost(meter: Meter, taught: TeacherRun) -> None:
+def log_failures(bar: ProgressBar, dataset: TeacherRun) -> None:
     """Say on how many drives of a set the teacher failed, and why first."""
-    if taught.lost:
-        count = len(taught.drives.t)
-        meter.note(f"the teacher failed on {taught.lost} of {count} drives: {taught.why_lost}")
+    if dataset.failures:
+        count = len(dataset.drives.t)
+        bar.note(
+            f"the teacher failed on {dataset.failures} of {count} drives: {dataset.first_failure}"
+        )
 
 
-def check_learnt(trained: Trained, folder: RunFolder) -> None:
+def check_improved(trained: Trained, run: RunDirectory) -> None:
     """Refuse a student that is no better than before its first update: UserError, DIVERGED.
 
     One that began as another run's best may stay that.
     """
-    tally = trained.tally
-    if tally.score < tally.untrained or folder.config().logs.init:
+    progress = trained.progress
+    if progress.score < progress.untrained_score or run.config().logs.init:
         return
-    cure = "lower --distil-rate and --free-rate"
-    raise loop.did_not_learn(folder, tally, "watched drives", cure)
+    cure = "lower --distil-learning-rate and --rollout-learning-rate"
+    raise loop.did_not_learn(run, progress, "validation drives", cure)

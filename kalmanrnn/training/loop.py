@@ -1,196 +1,211 @@
-"""The visible loop of all training: update, tell, judge, save; stop and go on bit for bit.
+"""The visible loop of all training: update, log, validate, save; stop and resume bit for bit.
 
-What is learnt (a filter's student, a sequence task) comes as a `Study`; nothing here knows which.
+What is trained (a filter's student, a sequence task) comes as a `TrainingSpec`; nothing here
+knows which.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from kalmanrnn.core.errors import DIVERGED, INTERRUPTED, UserError
-from kalmanrnn.core.progress import Meter
-from kalmanrnn.training import checkpoint, update
-from kalmanrnn.training.run_directory import RunFolder
+from kalmanrnn.core.progress import ProgressBar
+from kalmanrnn.core.renamed import with_new_names
+from kalmanrnn.training import checkpoint
+from kalmanrnn.training.optimizer import TrainState
+from kalmanrnn.training.run_directory import RunDirectory
 
 LOG_LINES = 200
 
 
-class Tally(NamedTuple):
+class Progress(NamedTuple):
     """How far a run is; plain numbers, kept in its checkpoints.
 
-    score: the best so far. untrained: before the first update. waited: checks since the best.
-    difference: a teacher's largest from filterpy. seconds: spent learning. held_out: the last
-    check's error, in words. told_s: what `seconds` was when progress was last told.
+    score: the best so far. untrained_score: before the first update. since_best: validations
+    since the best. difference: the teacher's largest from filterpy. seconds: spent training.
+    validation_error: the last validation's, as text. logged_s: `seconds` at the last log line.
     """
 
     step: int = 0
     score: float = math.inf
-    untrained: float = math.inf
-    waited: int = 0
+    untrained_score: float = math.inf
+    since_best: int = 0
     difference: float = 0.0
     seconds: float = 0.0
     skipped: int = 0
-    anchored: int = 0
-    held_out: str = "not judged yet"
-    told_s: float = 0.0
+    resets: int = 0
+    validation_error: str = "not validated yet"
+    logged_s: float = 0.0
 
 
-class Look(NamedTuple):
-    """What a check found: a score (the lower the better), and how to say it.
+class Validation(NamedTuple):
+    """What a validation found: a score (the lower the better), and how to log it.
 
-    short: behind the loss on a progress line. said: a sentence. record: for the run's metrics.
+    summary: behind the loss on a progress line. message: a sentence. record: for the metrics.
     """
 
     score: float
-    short: str
-    said: str
+    summary: str
+    message: str
     record: dict[str, Any]
 
 
-class Leg(NamedTuple):
-    """What a progress line says of an update: the part it belongs to, and how much it took in.
+class StepInfo(NamedTuple):
+    """What a progress line says of an update: its phase, and how much data it took in.
 
-    may_stop: whether a student that gets no better ends the run in this part.
+    may_stop: whether a student that no longer improves ends the run in this phase.
     """
 
-    name: str
+    phase: str
     amount: int
     unit: str
     may_stop: bool
 
 
-class Study(NamedTuple):
+class TrainingSpec(NamedTuple):
     """One kind of training, as the loop needs it.
 
-    total: updates. leg: of a step. checks: times it is judged, `ends` besides.
-    advance: (state, tally, step) -> the same after one update, and its loss.
-    look: judge a state. norm: scales that are saved beside the parameters.
-    patience: checks without a better student after which a part that may stops early.
+    step_info: of a step. num_validations: spread evenly, `phase_ends` besides.
+    update: (state, progress, step) -> the same after one update, and its loss.
+    validate: score a state. norm: scales that are saved beside the parameters.
+    patience: validations without improvement after which a phase that may stops early.
     """
 
-    total: int
-    leg: Callable[[int], Leg]
-    checks: int
-    ends: frozenset[int]
-    advance: Callable[[update.State, Tally, int], tuple[update.State, Tally, jax.Array]]
-    look: Callable[[update.State], Look]
+    num_updates: int
+    step_info: Callable[[int], StepInfo]
+    num_validations: int
+    phase_ends: frozenset[int]
+    update: Callable[[TrainState, Progress, int], tuple[TrainState, Progress, jax.Array]]
+    validate: Callable[[TrainState], Validation]
     norm: Any
     patience: int
 
 
-def run(
-    study: Study,
-    state: update.State,
-    tally: Tally,
-    folder: RunFolder,
-    meter: Meter,
+def progress_from(meta: Mapping[str, Any]) -> Progress:
+    """Read the progress kept in a checkpoint, under old names too."""
+    return Progress(**with_new_names("progress", meta))
+
+
+def train_loop(
+    spec: TrainingSpec,
+    state: TrainState,
+    progress: Progress,
+    run: RunDirectory,
+    bar: ProgressBar,
     stop: Callable[[int], bool],
-) -> tuple[update.State, Tally]:
-    """Go through a study's updates from where the tally is.
+) -> tuple[TrainState, Progress]:
+    """Go through the updates from where the progress is.
 
     `stop(steps done)` true ends the run there: UserError with exit code INTERRUPTED, after
     everything has been saved.
     """
     losses: list[jax.Array] = []
-    for step in range(tally.step, study.total):
+    for step in range(progress.step, spec.num_updates):
         began = time.monotonic()
-        leg = study.leg(step)
-        state, tally, loss = study.advance(state, tally, step)
+        info = spec.step_info(step)
+        state, progress, loss = spec.update(state, progress, step)
         losses.append(loss)
-        tally = tally._replace(step=step + 1, seconds=tally.seconds + time.monotonic() - began)
-        check = is_check(study, tally.step)
-        stopped = stop(tally.step)
-        if check or tally.step % max(1, study.total // LOG_LINES) == 0:
-            tally = tell(folder, meter, leg, state, losses, tally)
+        seconds = progress.seconds + time.monotonic() - began
+        progress = progress._replace(step=step + 1, seconds=seconds)
+        validates = is_validation_step(spec, progress.step)
+        stopped = stop(progress.step)
+        if validates or progress.step % max(1, spec.num_updates // LOG_LINES) == 0:
+            progress = log_progress(run, bar, info, state, losses, progress)
             losses = []
-        if check:
-            tally = note_check(folder, meter, state, study.norm, study.look(state), tally)
-        if check or stopped:
-            checkpoint.save(folder.last, (state, study.norm), tally._asdict())
+        if validates:
+            progress = log_validation(run, bar, state, spec.norm, spec.validate(state), progress)
+        if validates or stopped:
+            checkpoint.save(run.last, (state, spec.norm), progress._asdict())
         if stopped:
-            raise interrupted(folder, tally)
-        if leg.may_stop and tally.waited >= study.patience:
-            meter.note(f"stopped early: {tally.waited} checks without a better student")
+            raise interrupted(run, progress)
+        if info.may_stop and progress.since_best >= spec.patience:
+            bar.note(f"stopped early: no improvement in {progress.since_best} validations")
             break
-    return state, tally
+    return state, progress
 
 
-def is_check(study: Study, done: int) -> bool:
-    """Whether the student is judged after that many steps: evenly, and at each part's end."""
-    return done in study.ends or done % max(1, study.total // max(study.checks, 1)) == 0
+def is_validation_step(spec: TrainingSpec, done: int) -> bool:
+    """Whether to validate after that many steps: evenly, and at each phase's end."""
+    every = max(1, spec.num_updates // max(spec.num_validations, 1))
+    return done in spec.phase_ends or done % every == 0
 
 
-def tell(
-    folder: RunFolder,
-    meter: Meter,
-    leg: Leg,
-    state: update.State,
+def log_progress(
+    run: RunDirectory,
+    bar: ProgressBar,
+    info: StepInfo,
+    state: TrainState,
     losses: list[jax.Array],
-    tally: Tally,
-) -> Tally:
+    progress: Progress,
+) -> Progress:
     """Log a line and move the bar."""
     began = time.monotonic()
     loss = float(np.mean(jax.device_get(losses)))
-    # Updates are only asked for in the loop; here they are waited for.
-    tally = tally._replace(seconds=tally.seconds + time.monotonic() - began)
-    tally = tally._replace(skipped=int(state.skipped), anchored=int(state.anchored))
-    taken = max(tally.seconds - tally.told_s, 1e-9)
-    rate = leg.amount * len(losses) / taken
-    tally = tally._replace(told_s=tally.seconds)
-    record = {"step": tally.step, "part": leg.name, "loss": loss, "seconds": tally.seconds}
-    folder.log(record | {"skipped": tally.skipped, "anchored": tally.anchored})
-    meter.step(
-        tally.step,
-        leg.name,
-        f"loss {loss:.4g}  held-out {tally.held_out}  {rate:,.0f} {leg.unit}/s",
+    # The loop only dispatches updates; the time they take passes here.
+    progress = progress._replace(seconds=progress.seconds + time.monotonic() - began)
+    progress = progress._replace(skipped=int(state.skipped), resets=int(state.resets))
+    rate = info.amount * len(losses) / max(progress.seconds - progress.logged_s, 1e-9)
+    progress = progress._replace(logged_s=progress.seconds)
+    record = {"step": progress.step, "phase": info.phase, "loss": loss}
+    record |= {"seconds": progress.seconds, "skipped": progress.skipped}
+    run.log(record | {"resets": progress.resets})
+    bar.step(
+        progress.step,
+        info.phase,
+        f"loss {loss:.4g}  validation {progress.validation_error}  {rate:,.0f} {info.unit}/s",
     )
-    return tally
+    return progress
 
 
-def note_check(
-    folder: RunFolder, meter: Meter, state: update.State, norm: Any, seen: Look, tally: Tally
-) -> Tally:
+def log_validation(
+    run: RunDirectory,
+    bar: ProgressBar,
+    state: TrainState,
+    norm: Any,
+    result: Validation,
+    progress: Progress,
+) -> Progress:
     """Keep the best student, and say how this one does."""
-    better = seen.score < tally.score
-    tally = tally._replace(
-        score=min(seen.score, tally.score),
-        waited=0 if better else tally.waited + 1,
-        held_out=seen.short,
+    better = result.score < progress.score
+    progress = progress._replace(
+        score=min(result.score, progress.score),
+        since_best=0 if better else progress.since_best + 1,
+        validation_error=result.summary,
     )
     if better:
-        save_best(folder, state.params, norm, tally)
-    folder.log({"step": tally.step, "score": seen.score} | seen.record)
-    meter.note(f"step {tally.step}: {seen.said}")
-    return tally
+        save_best(run, state.params, norm, progress)
+    run.log({"step": progress.step, "score": result.score} | result.record)
+    bar.note(f"step {progress.step}: {result.message}")
+    return progress
 
 
-def save_best(folder: RunFolder, params: Any, norm: Any, tally: Tally) -> None:
+def save_best(run: RunDirectory, params: Any, norm: Any, progress: Progress) -> None:
     """Write the model that a report and an export use."""
-    checkpoint.save(folder.best, (params, norm), tally._asdict())
+    checkpoint.save(run.best, (params, norm), progress._asdict())
 
 
-def did_not_learn(folder: RunFolder, tally: Tally, what: str, cure: str) -> UserError:
+def did_not_learn(run: RunDirectory, progress: Progress, what: str, cure: str) -> UserError:
     """Say that a network is no better than before its first update: exit code DIVERGED."""
     return UserError(
         "the network did not learn",
-        why=f"after {tally.step} updates ({tally.skipped} left out as not finite) it is no better "
-        f"on the {what} than before the first",
-        cure=f"{cure}; the losses are in {folder.path}/metrics.csv",
+        why=f"after {progress.step} updates ({progress.skipped} skipped as not finite) it is no "
+        f"better on the {what} than before the first",
+        cure=f"{cure}; the losses are in {run.path}/metrics.csv",
         code=DIVERGED,
     )
 
 
-def interrupted(folder: RunFolder, tally: Tally) -> UserError:
-    """Say how to go on."""
+def interrupted(run: RunDirectory, progress: Progress) -> UserError:
+    """Say how to resume."""
     return UserError(
-        f"stopped after step {tally.step}",
+        f"stopped after step {progress.step}",
         why="interrupted; everything up to there is saved",
-        cure=f"kalmanrnn train --resume {folder.path}",
+        cure=f"kalmanrnn train --resume {run.path}",
         code=INTERRUPTED,
     )

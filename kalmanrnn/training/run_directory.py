@@ -1,38 +1,31 @@
-"""A run's folder: settings, command, versions, metrics, checkpoints, report."""
+"""A run's directory: settings, command, versions, metrics, checkpoints, report."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.core.config import (
-    BudgetConfig,
-    DataConfig,
-    LogsConfig,
-    NetworkConfig,
-    RunConfig,
-    StudentConfig,
-    TaskConfig,
-    TrainConfig,
-)
+from kalmanrnn.core import config_file
+from kalmanrnn.core.atomic_write import atomic_write
+from kalmanrnn.core.config import RunConfig, TaskConfig
+from kalmanrnn.core.environment import versions
 from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.renamed import with_new_names
 
-PACKAGES = ("kalmanrnn", "jax", "jaxlib", "flax", "optax", "filterpy", "numpy", "scipy")
-METRICS = ("step", "part", "loss", "seconds", "score", "held_out_m", "skipped", "anchored")
+METRICS = ("step", "phase", "loss", "seconds", "score", "validation_error", "skipped", "resets")
 
 
-class RunFolder:
-    """Where one run writes; made by `create` or taken up again by `open_run`."""
+class RunDirectory:
+    """Where one run writes; made by `create_run` or opened again by `open_run`."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -47,68 +40,61 @@ class RunFolder:
             file.write(json.dumps(record) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
-        """Read `metrics.jsonl`; what a resumed run said again counts once."""
+        """Read `metrics.jsonl`; what a resumed run logged again counts once."""
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return []
         lines = path.read_text().splitlines()
         records = {r["step"]: r for r in map(json.loads, filter(None, lines))}
-        return [records[step] for step in sorted(records)]
+        return [with_new_names("metrics", records[step]) for step in sorted(records)]
 
-    def finish(self) -> None:
+    def write_metrics_csv(self) -> None:
         """Write `metrics.csv` from the lines."""
-        with open(self.path / "metrics.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, list[str](METRICS), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(self.history())
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list[str](METRICS), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.history())
+        atomic_write(self.path / "metrics.csv", text.getvalue())
+
+    @property
+    def command(self) -> str:
+        """The command line that started the run, or the call."""
+        return (self.path / "command.txt").read_text().strip()
 
     @property
     def is_task(self) -> bool:
         """Whether this is a run of a sequence task, and not of a filter's student."""
-        return "network" in self._settings()
+        return config_file.is_task(self._settings())
 
     def config(self) -> RunConfig:
         """Read the settings that a student's run was started with; UserError for a task's."""
         raw = self._settings()
-        if "network" in raw:
+        if config_file.is_task(raw):
             raise UserError(
                 f"{self.path.name} is a run of the sequence task {raw['sim']}",
-                why="there is no filter and no student in it, and this needs one",
+                why="it has no filter and no student, and this command needs one",
                 cure=f"kalmanrnn report {self.path}, or kalmanrnn eval {self.path}",
                 code=USAGE,
             )
-        with self._damaged():
-            return RunConfig(
-                sim=raw["sim"],
-                set=tuple(raw["set"]),
-                student=StudentConfig(**raw["student"]),
-                data=DataConfig(**raw["data"]),
-                train=TrainConfig(**raw["train"]),
-                logs=LogsConfig(**_tuples(raw.get("logs", {}))),
-            )
+        with self._readable():
+            return config_file.run_config(raw)
 
     def task_config(self) -> TaskConfig:
         """Read the settings that a sequence task's run was started with."""
         raw = self._settings()
-        with self._damaged():
-            network = raw["network"] | {"conv": tuple(map(tuple, raw["network"]["conv"]))}
-            return TaskConfig(
-                sim=raw["sim"],
-                set=tuple(raw["set"]),
-                network=NetworkConfig(**network),
-                budget=BudgetConfig(**raw["budget"]),
-            )
+        with self._readable():
+            return config_file.task_config(raw)
 
     def _settings(self) -> dict[str, Any]:
-        with self._damaged():
+        with self._readable():
             raw = json.loads((self.path / "config.json").read_text())
             if not isinstance(raw, dict):
-                raise ValueError("it is no table")
+                raise ValueError("not a JSON object")
             return raw
 
     @contextmanager
-    def _damaged(self) -> Iterator[None]:
-        """Tell of a config.json that is missing or cannot be read."""
+    def _readable(self) -> Iterator[None]:
+        """Turn a config.json that is missing or damaged into a UserError."""
         try:
             yield
         except FileNotFoundError:
@@ -125,8 +111,10 @@ class RunFolder:
             ) from None
 
 
-def create(path: Path | None, config: RunConfig | TaskConfig, command: list[str]) -> RunFolder:
-    """Make a new run's folder and point `runs/latest` to it; refuse one that exists."""
+def create_run(
+    path: Path | None, config: RunConfig | TaskConfig, command: Sequence[str]
+) -> RunDirectory:
+    """Make a new run's directory and point `latest` beside it to it; refuse one that exists."""
     if path is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = Path(config.sim).stem
@@ -135,20 +123,26 @@ def create(path: Path | None, config: RunConfig | TaskConfig, command: list[str]
     if path.exists():
         raise UserError(
             f"{path} exists already",
-            why="a run never writes over another",
+            why="a run never overwrites another",
             cure=f"kalmanrnn train --resume {path}   (or another --out)",
             code=USAGE,
         )
-    (path / "checkpoints").mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
-    (path / "command.txt").write_text(" ".join(command) + "\n")
-    (path / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
+    run = fill_run(path, config, command)
     _point_latest(path)
-    return RunFolder(path)
+    return run
 
 
-def open_run(path: Path) -> RunFolder:
-    """Take up a run's folder; UserError if there is none."""
+def fill_run(path: Path, config: RunConfig | TaskConfig, command: Sequence[str]) -> RunDirectory:
+    """Write what a run's directory begins with."""
+    (path / "checkpoints").mkdir(parents=True)
+    atomic_write(path / "config.json", json.dumps(asdict(config), indent=2) + "\n")
+    atomic_write(path / "command.txt", " ".join(command) + "\n")
+    atomic_write(path / "versions.json", json.dumps(versions(), indent=2) + "\n")
+    return RunDirectory(path)
+
+
+def open_run(path: Path) -> RunDirectory:
+    """Open a run's directory; UserError if there is none."""
     if not path.is_dir():
         raise UserError(
             f"there is no run in {path}",
@@ -158,24 +152,7 @@ def open_run(path: Path) -> RunFolder:
             cure="kalmanrnn train --sim imu_gps",
             code=USAGE,
         )
-    return RunFolder(path.resolve())
-
-
-def versions() -> dict[str, str]:
-    """Name the versions that a result depends on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    found["system"] = platform.system()
-    found["cores"] = str(os.cpu_count())
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}
+    return RunDirectory(path.resolve())
 
 
 def _point_latest(path: Path) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from kalmanrnn.core.config import TrainConfig
 from kalmanrnn.models.recurrent import merge
-from kalmanrnn.models.student import Carry, Normaliser, Student, first_carry, init
+from kalmanrnn.models.student import Carry, Normaliser, Student, init, initial_carry
 from kalmanrnn.training.losses import RolloutBatch, distil_loss, rollout_loss
 from kalmanrnn.training.optimizer import TrainState, apply_gradients, phase_optimizer
 from kalmanrnn.training.schedule import Phase
@@ -30,7 +30,7 @@ def init_state(
     memory: Any = merge(student.graph, params).initial_state()
     if phase.name == "rollout":
         x = jnp.zeros(student.scenario.space.state_dim)
-        memory = first_carry(student.scenario, x, memory)
+        memory = initial_carry(student.scenario, x, memory)
     memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (phase.batch, *a.shape)), memory)
     return TrainState(params, phase_optimizer(config, phase).init(params), memory, *counts)
 

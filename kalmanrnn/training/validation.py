@@ -1,4 +1,4 @@
-"""Judge a student on watched drives while it learns: free run, nothing re-anchored.
+"""Validate a student while it trains: rollout over the validation drives, nothing reset.
 
 Against the truth and the teacher's own error where the truth is known; on logs without one,
 against the teacher, in units of the standard deviations that the teacher states.
@@ -16,6 +16,7 @@ from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.evaluation import metrics
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.models.student import Normaliser, Student, estimator
+from kalmanrnn.training.loop import Validation
 
 
 class ValidationResult(NamedTuple):
@@ -75,3 +76,15 @@ def make_validator(
         return ValidationResult(score, shown.name, own[shown.name], shown.unit, ratios, blind)
 
     return one
+
+
+def describe(result: ValidationResult) -> Validation:
+    """Put a result into words."""
+    ratios = ", ".join(f"{name} {value:.2f}" for name, value in result.ratios.items())
+    error = f"{result.error:.3g} {result.unit}"
+    if result.without_truth:
+        text = f"{result.name} {error} from the teacher; in its standard deviations: {ratios}"
+    else:
+        text = f"{result.name} error {error}; student / teacher: {ratios}"
+    record = {"validation_error": result.error, "ratios": result.ratios}
+    return Validation(result.score, error, text, record)

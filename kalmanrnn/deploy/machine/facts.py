@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.core.environment import versions
 from kalmanrnn.core.state_space import Block
 from kalmanrnn.core.version import __version__
 from kalmanrnn.deploy.ir.program import Port, Program
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.training.run_directory import versions
 
 FORMAT = 1
 RADIANS = {"deg": "rad", "deg/s": "rad/s", "deg/h": "rad/s"}
@@ -22,7 +22,7 @@ FRAMES = {
 }
 
 
-def facts_of(
+def build_spec(
     scenario: Scenario, name: str, more: dict[str, Any], step: Program, init: Program
 ) -> dict[str, Any]:
     """Return all that a user of an export must know of the scenario and the estimator."""

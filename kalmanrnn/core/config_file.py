@@ -1,0 +1,59 @@
+"""Settings read back from plain data: a run's config.json, or a YAML file of the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kalmanrnn.core.config import (
+    BudgetConfig,
+    DataConfig,
+    LogsConfig,
+    NetworkConfig,
+    RunConfig,
+    StudentConfig,
+    TaskConfig,
+    TrainConfig,
+)
+from kalmanrnn.core.renamed import RENAMED, with_new_names
+
+DEFAULTS: Mapping[str, Any] = {
+    "student": StudentConfig(),
+    "data": DataConfig(),
+    "train": TrainConfig(),
+    "logs": LogsConfig(),
+    "network": NetworkConfig(),
+    "budget": BudgetConfig(),
+}
+
+
+def section(name: str, raw: Mapping[str, Any], *, default: Any = None) -> Any:
+    """Read one section over its defaults, under old names too; TypeError for unknown names."""
+    named = with_new_names(name, raw) if name in RENAMED else dict(raw)
+    return replace(DEFAULTS[name] if default is None else default, **_tuples(named))
+
+
+def is_task(raw: Mapping[str, Any]) -> bool:
+    """Whether these are settings of a sequence task, and not of a filter's student."""
+    return "network" in raw
+
+
+def run_config(raw: Mapping[str, Any]) -> RunConfig:
+    """Read a student's settings; KeyError, TypeError or ValueError where they are damaged."""
+    parts = {name: section(name, raw[name]) for name in ("student", "data", "train")}
+    parts["logs"] = section("logs", raw.get("logs", {}))
+    return RunConfig(sim=raw["sim"], set=tuple(raw["set"]), **parts)
+
+
+def task_config(raw: Mapping[str, Any]) -> TaskConfig:
+    """Read a sequence task's settings; KeyError, TypeError or ValueError if damaged."""
+    parts = {name: section(name, raw[name]) for name in ("network", "budget")}
+    return TaskConfig(sim=raw["sim"], set=tuple(raw["set"]), **parts)
+
+
+def _tuples(value: Any) -> Any:
+    """Turn JSON's lists into tuples, at any depth."""
+    if isinstance(value, dict):
+        return {name: _tuples(v) for name, v in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
