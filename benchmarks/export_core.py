@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import StudentConfig
-from kalmanrnn.deploy.c.compiled import compiler
-from kalmanrnn.deploy.c.function import function_of
+from kalmanrnn.deploy.c.compiled import find_compiler
+from kalmanrnn.deploy.c.function import render_function
 from kalmanrnn.deploy.c.math_functions import LINEAR, OWN, function_name, helpers
 from kalmanrnn.deploy.c.tree import Tables, literal
 from kalmanrnn.deploy.ir.program import Program
 from kalmanrnn.deploy.ir.tracing import trace
-from kalmanrnn.deploy.onnx.model import model_of, open_session
+from kalmanrnn.deploy.onnx.model import build_model, open_session
 from kalmanrnn.deploy.verification.replay import OPTIONS
 from kalmanrnn.models.recurrent import make_core, merge, network_config
 
@@ -74,7 +74,7 @@ def layer_of() -> Layer:
 def write_c(layer: Layer, inputs: np.ndarray, folder: Path) -> None:
     """Write the generated step, its tables in a file of their own, and what the main reads."""
     tables: Tables = {}
-    function = function_of(layer.program, "step", tables)
+    function = render_function(layer.program, "step", tables)
     kinds = {t.name: "float" if t.array.dtype == np.float32 else "int" for t in tables.values()}
     own = [(f"{kinds[t.name]} {t.name}", t.array) for t in tables.values()]
     head = f"#define FEATURES {FEATURES}\n#define HIDDEN {HIDDEN}\n#define OUTPUTS {OUTPUTS}\n"
@@ -116,7 +116,7 @@ def take_times(folder: Path, laps: int) -> Took:
     write_c(layer, inputs, folder)
     sources = [folder / "generated.c", folder / "tables.c", Path(__file__).with_suffix(".c")]
     program = folder / "core"
-    command = [compiler(), "-std=c99", *OPTIONS, f"-I{folder}", *map(str, sources), "-lm"]
+    command = [find_compiler(), "-std=c99", *OPTIONS, f"-I{folder}", *map(str, sources), "-lm"]
     subprocess.run([*command, "-o", str(program)], check=True)
     said = subprocess.run([program, str(laps)], check=True, capture_output=True, text=True)
     lines = [np.array(line.split(), float) for line in said.stdout.splitlines()]
@@ -135,7 +135,7 @@ def through_onnxruntime(
     names = [port.name for port in layer.program.inputs]
     outputs = [port.name for port in layer.program.outputs]
     session: Any = open_session(
-        model_of(layer.program, "core", names, outputs, {}).SerializeToString()
+        build_model(layer.program, "core", names, outputs, {}).SerializeToString()
     )
     took, said = [], np.zeros(0)
     for _ in range(max(laps // 10, 5) + 1):

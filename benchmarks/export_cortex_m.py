@@ -13,10 +13,10 @@ from cortex_m import board
 from export_latency import SIZES, student_of, taught_of
 
 from kalmanrnn.deploy.c.names import CORTEX_M, TARGETS
-from kalmanrnn.deploy.c.selftest import record
-from kalmanrnn.deploy.c.sizes import for_target
-from kalmanrnn.deploy.machine.machine import machine_of
-from kalmanrnn.deploy.verification.test_vectors import drives_of
+from kalmanrnn.deploy.c.selftest import record_selftest
+from kalmanrnn.deploy.c.sizes import with_target
+from kalmanrnn.deploy.machine.machine import trace_estimator
+from kalmanrnn.deploy.verification.test_vectors import simulate_drives
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.scenarios.scenario import load_scenario
 
@@ -29,7 +29,7 @@ def main() -> None:
     if board.lacking():
         raise SystemExit(f"skipped: {board.lacking()}")
     scenario = load_scenario("imu_gps")
-    drives = drives_of(scenario, scenario.ticks_per_event, 0)
+    drives = simulate_drives(scenario, scenario.ticks_per_event, 0)
     first = jax.tree.map(lambda a: np.asarray(a[0]), drives._replace(truth=None))
     taught, told = taught_of(scenario), {}
     print(f"{board.versions()}, {' '.join(board.OPTIONS)}")
@@ -38,9 +38,11 @@ def main() -> None:
         if size in SIZES:
             machine, of = student_of(scenario, taught, *SIZES[size], weights=weights or "float32")
         else:
-            machine, of = machine_of(name.lower(), scenario), FILTERS[name.lower()](scenario)
+            machine, of = trace_estimator(name.lower(), scenario), FILTERS[name.lower()](scenario)
         with tempfile.TemporaryDirectory() as folder:
-            found = board.measure(for_target(machine, target), record(of, first), Path(folder))
+            found = board.measure(
+                with_target(machine, target), record_selftest(of, first), Path(folder)
+            )
         told[f"{name}, {target}"] = found._asdict()
         print(
             f"{name}, {target}: {found.instructions:,} instructions an event, "

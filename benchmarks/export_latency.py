@@ -38,7 +38,7 @@ from kalmanrnn.deploy.verification.replay import (
 from kalmanrnn.deploy.verification.test_vectors import simulate_drives
 from kalmanrnn.models.student import estimator, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 QUESTION = "Time of an event of imu_gps in exported C, the UKF : the gain student of 64 units"
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "2 x 64": (64, 2), "256": (256, 1)}
@@ -59,7 +59,7 @@ Replays = dict[str, Ready]
 
 def taught_of(scenario: Scenario) -> TeacherRun:
     """Let the teacher run over a few drives, to fit scales on."""
-    drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
+    drives = jax.block_until_ready(simulate_batch(scenario, jax.random.key(0), 4, 20.0))
     return run_teacher(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
 
 
@@ -176,7 +176,7 @@ def filterpy_us(scenario: Scenario, rounds: int) -> common.Spread:
     import numpy_imu_gps as twin
 
     events = 2
-    drive = one_drive(simulate(scenario, jax.random.key(0), 1, 20.0), events)
+    drive = one_drive(simulate_batch(scenario, jax.random.key(0), 1, 20.0), events)
     lap = filterpy_lap(scenario, twin.run_ukf, drive)
     lap()
     took = []

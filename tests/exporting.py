@@ -17,7 +17,7 @@ from kalmanrnn.deploy.int8.quantise import quantise_weights, with_scales
 from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 OK, NULL, TICKS, NOT_FINITE, TIME, DIVERGED, FAILED = range(7)
 EVENTS = 24
@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
 def case_of(sim, kind, *, target=PORTABLE, weights="float32", **more):
     """A student is random, but answers: its last layer is not zero. more: of `StudentConfig`."""
-    drives = jax.tree.map(np.asarray, simulate(sim, jax.random.key(0), 2, 6.0))
+    drives = jax.tree.map(np.asarray, simulate_batch(sim, jax.random.key(0), 2, 6.0))
     if kind in FILTERS:
         # Two of them: jax keeps a filter's constants across its two precisions.
         single, wide = FILTERS[kind](sim), FILTERS[kind](sim)

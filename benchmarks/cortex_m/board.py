@@ -60,7 +60,7 @@ def lacking() -> str:
 
 def measure(machine: Machine, recorded: Record, folder: Path) -> OnBoard:
     """Write, compile and emulate a machine in a folder of its own."""
-    source_files.emit(machine, folder, recorded)
+    source_files.write_sources(machine, folder, recorded)
     (folder / "events.h").write_text(events_text(machine, recorded))
     name = identifier(machine.name)
     own = [f"{name}.c", f"{name}_weights.c"]

@@ -43,29 +43,29 @@ def export(args: Sequence[str]) -> int:
     """Export and verify."""
     flags = parse(ExportFlags, args, prog="kalmanrnn export")
     choose_device("cpu")
-    from kalmanrnn.deploy.int8.quantise import check_weights
-    from kalmanrnn.deploy.verification.folder import check_target, subject_of, write_export
-    from kalmanrnn.deploy.verification.verify import table
+    from kalmanrnn.deploy.export_folder import check_options, subject_of, write_export
+    from kalmanrnn.deploy.int8.quantise import check_options
+    from kalmanrnn.deploy.verification.checks import format_checks
     from kalmanrnn.scenarios.scenario import load_scenario
-    from kalmanrnn.training.load import load_trained
+    from kalmanrnn.training.trained import load_trained
 
-    check_target(flags.out, flags.format)
-    check_weights(flags.weights, flags.estimator, flags.int8_limit)
+    check_options(flags.out, flags.format)
+    check_options(flags.weights, flags.estimator, flags.int8_limit)
     folder = open_run(flags.run)
     config = folder.config()
     scenario = load_scenario(config.sim, config.set)
     trained = load_trained(folder, scenario, config) if flags.estimator == "student" else None
     judged = None
     if trained and flags.weights == "int8":
-        from kalmanrnn.deploy.int8.evaluate import DRIVES, round_within
+        from kalmanrnn.deploy.int8.evaluate import DRIVES, quantise_within
 
         print(f"rounding weights and judging them on {DRIVES} drives", file=sys.stderr)
-        judged = round_within(trained, config.data, config.train.seed, flags.int8_limit)
+        judged = quantise_within(trained, config.data, config.train.seed, flags.int8_limit)
     ways = {"target": flags.target, "judged": judged}
     subject = subject_of(scenario, trained, flags.estimator, flags.max_ticks, **ways)
     print(f"writing {subject.machine.name} and proving it equal", file=sys.stderr)
     checks = write_export(subject, flags.out, flags.format)
-    print(table(checks))
+    print(format_checks(checks))
     print(f"\nexport: {flags.out}")
     return OK
 
@@ -82,9 +82,9 @@ def verify(args: Sequence[str]) -> int:
     """Verify an export; exit code 3 where a form differs."""
     flags = parse(VerifyFlags, args, prog="kalmanrnn verify")
     choose_device("cpu")
-    from kalmanrnn.deploy.verification.verify import table
-    from kalmanrnn.deploy.verification.verify import verify as run_all
+    from kalmanrnn.deploy.verification.checks import format_checks
+    from kalmanrnn.deploy.verification.checks import verify as run_all
 
     checks = run_all(flags.folder)
-    print(table(checks))
-    return DATA if any(c.holds is False for c in checks) else OK
+    print(format_checks(checks))
+    return DATA if any(c.passed is False for c in checks) else OK

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FORMAT = 1
-LARGEST = 2**26
+MAX_SIZE = 2**26
 NUMPY = {"f32": np.float32, "i32": np.int32, "bool": np.bool_}
 ONE = np.float32(1)
 
@@ -84,9 +84,9 @@ class Estimator:
         Without a covariance the scenario's own first standard deviations are taken.
         """
         x, d = self.spec["state_dim"], self.spec["tangent_dim"]
-        mean = np.array(_numbers("mean", mean, (x,), np.float64))
+        mean = np.array(_finite_array("mean", mean, (x,), np.float64))
         std = np.asarray(self.spec["initial_std"])
-        cov = _numbers("cov", np.diag(std**2) if cov is None else cov, (d, d))
+        cov = _finite_array("cov", np.diag(std**2) if cov is None else cov, (d, d))
         origin = self.spec["origin"]
         self._origin = np.round(mean[slice(*origin["state"])]) if origin else np.zeros(0)
         if origin:
@@ -110,11 +110,11 @@ class Estimator:
         inputs = [given[n] if n in given else next(carry) for n in names]
         with np.errstate(all="ignore"):
             outputs = self._step(inputs, ticks)
-        said = {p.name: a for p, a in zip(self._step_ports.outputs, outputs, strict=True)}
+        estimate = {p.name: a for p, a in zip(self._step_ports.outputs, outputs, strict=True)}
         if not all(np.isfinite(a).all() for a in outputs):
             raise ValueError("the estimate is not finite: the state before it was kept")
         self._carry = outputs[: len(self._carry)]
-        self.mean, self.cov = self._world(said["mean"]), said.get("cov")
+        self.mean, self.cov = self._world(estimate["mean"]), estimate.get("cov")
         return self.mean
 
     def _packet(self, z, seen, u, dt) -> tuple[dict[str, np.ndarray], int]:
@@ -139,11 +139,13 @@ class Estimator:
         width = len(self.spec["inputs"])
         u = np.zeros((k, 0)) if width == 0 else np.asarray(u, np.float64)
         padded_u, padded_dt = np.zeros((most, width), np.float32), np.zeros(most, np.float32)
-        padded_u[:k] = _numbers("u", u.reshape(k, width) if u.size == k * width else u, (k, width))
-        padded_dt[:k] = _numbers("dt", dt, (k,))
+        padded_u[:k] = _finite_array(
+            "u", u.reshape(k, width) if u.size == k * width else u, (k, width)
+        )
+        padded_dt[:k] = _finite_array("dt", dt, (k,))
         if (padded_dt < 0).any():
             raise ValueError("dt must not be negative")
-        z = _numbers("z", z, z.shape)
+        z = _finite_array("z", z, z.shape)
         return {"z": z, "seen": seen, "u": padded_u, "dt": padded_dt}, k
 
     def _world(self, mean: Any) -> np.ndarray:
@@ -154,7 +156,9 @@ class Estimator:
         return mean
 
 
-def _numbers(name: str, given: Any, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+def _finite_array(
+    name: str, given: Any, shape: tuple[int, ...], dtype: Any = np.float32
+) -> np.ndarray:
     """Return finite numbers of a shape; ValueError otherwise."""
     with np.errstate(over="ignore"):
         array = np.asarray(given, np.float64).astype(dtype)
@@ -204,44 +208,44 @@ def _program(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Program:
     values = {int(n): Value(tuple(shape), dtype) for n, (shape, dtype) in data["values"].items()}
     constants = {int(n): arrays[name] for n, name in data["constants"].items()}
     for number, array in constants.items():
-        _must(array.shape == values[number].shape, f"constant {number} has another shape")
-        _must(array.dtype == NUMPY[values[number].dtype], f"constant {number} has another type")
+        _require(array.shape == values[number].shape, f"constant {number} has another shape")
+        _require(array.dtype == NUMPY[values[number].dtype], f"constant {number} has another type")
     inputs, outputs = (tuple(Port(*p) for p in data[way]) for way in ("inputs", "outputs"))
     known = {port.value for port in inputs} | set(constants)
     ops = []
     for kind, sources, results, attrs, source in data["ops"]:
-        _must(known.issuperset(sources), f"{kind} takes what is not there")
+        _require(known.issuperset(sources), f"{kind} takes what is not there")
         if kind == "take":
             size = int(np.prod(values[results[0]].shape, dtype=int))
             index = _index(attrs["index"], size)
             total = sum(int(np.prod(values[i].shape, dtype=int)) for i in sources)
-            _must(not size or (index.min() >= 0 and index.max() < total), "take goes astray")
+            _require(not size or (index.min() >= 0 and index.max() < total), "take goes astray")
             attrs = {"index": index}
         elif kind == "loop":
             attrs = attrs | {"body": _program(attrs["body"], arrays)}
         known |= set(results)
         ops.append(Op(kind, tuple(sources), tuple(results), attrs, source))
-    _must(known.issuperset(port.value for port in outputs), "an output is never computed")
+    _require(known.issuperset(port.value for port in outputs), "an output is never computed")
     return Program(data["name"], inputs, outputs, values, constants, tuple(ops))
 
 
-def _must(holds: bool, said: str) -> None:
+def _require(holds: bool, said: str) -> None:
     if not holds:
         raise ValueError(said)
 
 
 def _index(data: Any, size: int) -> np.ndarray:
     """Decode an index: as it is, in runs of (start, step, count), or in base64."""
-    _must(size <= LARGEST, "an array is larger than any of ours")
+    _require(size <= MAX_SIZE, "an array is larger than any of ours")
     if isinstance(data, list):
         index = np.array(data, np.int32)
     elif "runs" in data:
         runs = np.array(data["runs"], np.int64).reshape(-1, 3)
-        _must(runs[:, 2].sum() == size, "an index has another length")
+        _require(runs[:, 2].sum() == size, "an index has another length")
         index = np.concatenate([a + s * np.arange(n) for a, s, n in runs])
     else:
         index = np.frombuffer(base64.b64decode(data["base64"]), "<i4")
-    _must(index.shape == (size,), "an index has another length")
+    _require(index.shape == (size,), "an index has another length")
     return index
 
 

@@ -49,7 +49,7 @@ def write_stablehlo(
         "format": "kalmanrnn stablehlo 1",
         "name": machine.name,
         "sha256": sha256(blob).hexdigest(),
-        **window(datetime.now(UTC)),
+        **compatibility(datetime.now(UTC)),
         "calling_convention": exported.calling_convention_version,
         "platforms": list(exported.platforms),
         "inputs": _ports(names[0], exported.in_avals),
@@ -97,7 +97,7 @@ def flat_step(
     return step, [a for a in leaves if a.size]
 
 
-def window(now: datetime) -> dict[str, str]:
+def compatibility(now: datetime) -> dict[str, str]:
     """Say when something was written, by what, and how long jax promises to read it."""
     import jaxlib
 

@@ -18,6 +18,7 @@ from kalmanrnn.data.local_frame import localise, origins, shift_states, split_in
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import map_batches, rollout
 from kalmanrnn.models.student import Normaliser, Student, estimator
+from kalmanrnn.scenarios.propagation import propagate
 from kalmanrnn.scenarios.scenario import Scenario
 
 BASELINES = ("gps", "dead_reckoning", "ekf", "ukf")
@@ -84,12 +85,8 @@ def dead_reckoning(scenario: Scenario) -> Estimator:
     def init(belief: Belief) -> Any:
         return belief.mean
 
-    def tick(x: Any, held: tuple[Any, Any]) -> tuple[Any, None]:
-        return scenario.process(x, *held), None
-
     def step(x: Any, packet: Packet) -> tuple[Any, Estimate]:
-        after, _ = jax.lax.scan(tick, x, (packet.u, packet.dt))
-        return after, Estimate(x, None)
+        return propagate(scenario.process, x, packet.u, packet.dt), Estimate(x, None)
 
     return Estimator(init, step)
 

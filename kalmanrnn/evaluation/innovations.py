@@ -11,6 +11,7 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.state_space import DEGREES
 from kalmanrnn.evaluation.estimates import Estimates
+from kalmanrnn.scenarios.propagation import propagate
 from kalmanrnn.scenarios.scenario import Scenario
 
 
@@ -88,11 +89,8 @@ def _expected(scenario: Scenario, drive: Drive, mean: np.ndarray) -> np.ndarray:
 def _run(scenario: Scenario, drive: Drive, mean: jax.Array) -> jax.Array:
     """Carry each estimate on to the next event by the process model; `[E, Z]` innovations."""
 
-    def ahead(x, u, dt):
-        after, _ = jax.lax.scan(lambda x, tick: (scenario.process(x, *tick), None), x, (u, dt))
-        return after
-
-    after = jax.vmap(ahead)(mean[:-1], drive.packets.u[:-1], drive.packets.dt[:-1])
+    predict = jax.vmap(partial(propagate, scenario.process))
+    after = predict(mean[:-1], drive.packets.u[:-1], drive.packets.dt[:-1])
     prior = jax.numpy.concatenate([drive.belief.mean[None], after])
     expected = jax.vmap(scenario.measure)(prior)
     return jax.vmap(scenario.innovation)(drive.packets.z, expected)

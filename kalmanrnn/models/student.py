@@ -1,10 +1,10 @@
 """Learned estimators of five kinds behind one pure step.
 
-Each event: see (innovation, state, inputs) -> recurrent core -> an estimate -> the next event.
+Each event: features (innovation, state, inputs) -> recurrent core -> correction -> prediction.
 
-gain      correction = (gain from the network) x squashed innovation; process model predicts
+gain      correction = (gain from the network) x soft-clipped innovation; process model predicts
 residual  correction = network output; process model predicts
-delta     estimate = last estimate moved by the network's output; no process model
+delta     estimate = last estimate + network output; no process model
 feedback  estimate = network output, the last estimate among the inputs
 direct    estimate = network output; readings in, state out
 """
@@ -19,9 +19,10 @@ import jax.numpy as jnp
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.datatypes import Belief, Estimate, Estimator, Packet
 from kalmanrnn.models.recurrent import HiddenState, make_core, merge, network_config
+from kalmanrnn.scenarios.propagation import propagate
 from kalmanrnn.scenarios.scenario import Scenario
 
-SQUASH = 4.0
+SOFT_LIMIT = 4.0
 FEATURE_LIMIT = 8.0
 
 
@@ -57,6 +58,18 @@ class Carry(NamedTuple):
     since: jax.Array
 
 
+class StepState(NamedTuple):
+    """A student after an event's update: its carry at the event, and what it made of it.
+
+    mean: `[X]` the estimate. memory: the core's. output: `[D]` normalised, as in `Carry`.
+    """
+
+    carry: Carry
+    mean: jax.Array
+    memory: HiddenState
+    output: jax.Array
+
+
 class Student(NamedTuple):
     """A student's structure; its parameters and normaliser are handed to every call."""
 
@@ -70,9 +83,9 @@ class Student(NamedTuple):
         return self.config.student in ("gain", "residual")
 
 
-def squash(x: jax.Array) -> jax.Array:
+def soft_clip(x: jax.Array) -> jax.Array:
     """Bound smoothly at SQUASH standard deviations; the identity for small ones."""
-    return x * jax.lax.rsqrt(1 + (x / SQUASH) ** 2)
+    return x * jax.lax.rsqrt(1 + (x / SOFT_LIMIT) ** 2)
 
 
 def mean_input(packet: Packet) -> tuple[jax.Array, jax.Array]:
@@ -83,7 +96,7 @@ def mean_input(packet: Packet) -> tuple[jax.Array, jax.Array]:
 
 
 def output_size(student: StudentConfig, scenario: Scenario) -> int:
-    """Numbers the core gives: a gain or a correction, and one log standard deviation each."""
+    """Return how many numbers the core gives: a gain `[D, Z]`, or a correction `[D]`."""
     d, z = scenario.space.tangent_dim, scenario.sigma.size
     return d * (z if student.student == "gain" else 1)
 
@@ -108,9 +121,9 @@ def blank_normaliser(student: Student) -> Normaliser:
         output_std=jnp.ones(scenario.space.tangent_dim),
         reference=jnp.asarray(scenario.space.identity(), jnp.float32),
     )
-    carry = first_carry(scenario, jnp.zeros(scenario.space.state_dim), ())
+    carry = initial_carry(scenario, jnp.zeros(scenario.space.state_dim), ())
     z, seen = jnp.zeros(scenario.sigma.size), jnp.ones(len(scenario.sensors), bool)
-    features, _ = jax.eval_shape(lambda: observe(student, ones, carry, z, seen))
+    features, _ = jax.eval_shape(lambda: make_features(student, ones, carry, z, seen))
     return ones._replace(
         feature_mean=jnp.zeros(features.shape), feature_std=jnp.ones(features.shape)
     )
@@ -118,10 +131,12 @@ def blank_normaliser(student: Student) -> Normaliser:
 
 def init(student: Student, params: Any, norm: Normaliser, belief: Belief) -> Carry:
     """Start from a belief; what is remembered starts empty."""
-    return first_carry(student.scenario, belief.mean, merge(student.graph, params).initial_state())
+    return initial_carry(
+        student.scenario, belief.mean, merge(student.graph, params).initial_state()
+    )
 
 
-def first_carry(scenario: Scenario, x: jax.Array, memory: HiddenState) -> Carry:
+def initial_carry(scenario: Scenario, x: jax.Array, memory: HiddenState) -> Carry:
     """Return what a student holds before its first event."""
     return Carry(
         x=x,
@@ -133,14 +148,14 @@ def first_carry(scenario: Scenario, x: jax.Array, memory: HiddenState) -> Carry:
     )
 
 
-def observe(
+def make_features(
     student: Student, norm: Normaliser, carry: Carry, z: jax.Array, seen: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Return features `[F]`, not yet normalised, and the squashed innovation `[Z]`."""
+    """Return features `[F]`, not yet normalised, and the soft-clipped innovation `[Z]`."""
     scenario, kind = student.scenario, student.config.student
     mask = scenario.mask(seen)
     innovation = scenario.innovation(z, scenario.measure(carry.x)) / norm.innovation_std
-    innovation = squash(jnp.where(mask, innovation, 0.0))
+    innovation = soft_clip(jnp.where(mask, innovation, 0.0))
     clock = jnp.concatenate([seen.astype(z.dtype), carry.since, carry.interval[None]])
     if kind in ("direct", "feedback"):
         angles = scenario.angular
@@ -166,7 +181,7 @@ def normalise(norm: Normaliser, features: jax.Array) -> jax.Array:
     return jnp.clip(scaled, -FEATURE_LIMIT, FEATURE_LIMIT)
 
 
-def respond(
+def correct(
     student: Student, norm: Normaliser, x: jax.Array, raw: jax.Array, innovation: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Turn the core's output into an estimate `[X]` and the normalised output `[D]`."""
@@ -175,39 +190,38 @@ def respond(
     output = raw
     if student.config.student == "gain":
         output = raw.reshape(space.tangent_dim, -1) @ innovation
-    move = norm.output_std * output
+    correction = norm.output_std * output
     if student.config.student in ("direct", "feedback"):
-        return space.retract(norm.reference, move), output
-    return space.retract(x, scenario.correction_frame(x) @ move), output
+        return space.retract(norm.reference, correction), output
+    return space.retract(x, scenario.correction_frame(x) @ correction), output
 
 
 def step(
     student: Student, params: Any, norm: Normaliser, carry: Carry, packet: Packet
 ) -> tuple[Carry, Estimate]:
-    """Take one event: estimate at it, then go on to the next."""
-    features, innovation = observe(student, norm, carry, packet.z, packet.seen)
+    """Take one event: update with its measurements, then predict to the next event."""
+    state = update(student, params, norm, carry, packet.z, packet.seen)
+    return predict(student, state, packet), Estimate(state.mean, None)
+
+
+def update(
+    student: Student, params: Any, norm: Normaliser, carry: Carry, z: jax.Array, seen: jax.Array
+) -> StepState:
+    """Estimate the state at an event from its measurements `[Z]` and sensors seen `[S]`."""
+    features, innovation = make_features(student, norm, carry, z, seen)
     memory, raw = merge(student.graph, params).step(carry.memory, normalise(norm, features))
-    mean, output = respond(student, norm, carry.x, raw, innovation)
-    return advance(student, carry, packet, mean, memory, output), Estimate(mean, None)
+    mean, output = correct(student, norm, carry.x, raw, innovation)
+    return StepState(carry, mean, memory, output)
 
 
-def advance(
-    student: Student,
-    carry: Carry,
-    packet: Packet,
-    mean: jax.Array,
-    memory: HiddenState,
-    output: jax.Array,
-) -> Carry:
-    """Go from an estimate at this event to what is held at the next."""
+def predict(student: Student, state: StepState, packet: Packet) -> Carry:
+    """Predict from an event to the next one, over the packet's ticks."""
     u_mean, interval = mean_input(packet)
-    x = mean
+    x = state.mean
     if student.predicts:
-        x, _ = jax.lax.scan(
-            lambda x, tick: (student.scenario.process(x, *tick), None), x, (packet.u, packet.dt)
-        )
-    since = jnp.where(packet.seen, 0.0, carry.since) + interval
-    return Carry(x, memory, output, u_mean, interval, since)
+        x = propagate(student.scenario.process, x, packet.u, packet.dt)
+    since = jnp.where(packet.seen, 0.0, state.carry.since) + interval
+    return Carry(x, state.memory, state.output, u_mean, interval, since)
 
 
 def estimator(student: Student, params: Any, norm: Normaliser) -> Estimator:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.config import DataConfig, StudentConfig
+from kalmanrnn.data.augmentation import random_outages
 from kalmanrnn.data.distillation import distillation_targets, teacher_outputs
-from kalmanrnn.data.teacher_runs import make_drives, random_outages, run_teacher
+from kalmanrnn.data.teacher_runs import make_drives, run_teacher
 from kalmanrnn.models import student as students
 from kalmanrnn.scenarios.scenario import load_scenario
 
@@ -40,9 +41,9 @@ def test_the_right_answer_gives_the_teachers_estimate(kind, taught):
     drive, run = one(taught.drives), one(taught.run)
     output, gain, before = teacher_outputs(student, norm, drive, run)
     raw = gain.reshape(len(gain), -1) if kind == "gain" else output
-    # The squash is left out: it is the student's own, the answer is the teacher's.
+    # Without the soft clip: it is the student's own, the targets are the teacher's.
     innovation = run.innovation / norm.innovation_std
-    mean, _ = jax.vmap(partial(students.respond, student, norm))(before, raw, innovation)
+    mean, _ = jax.vmap(partial(students.correct, student, norm))(before, raw, innovation)
     error = jax.vmap(student.scenario.space.difference)(mean, run.mean)
     # Float32 of positions and rotations over a few hundred metres.
     np.testing.assert_allclose(error, 0.0, atol=2e-4)
@@ -53,11 +54,12 @@ def test_a_lesson_shows_what_a_student_sees_on_its_own_run(kind, taught):
     student, norm = student_and_scales(kind)
     drive, run = one(taught.drives), one(taught.run)
     shown = distillation_targets(student, norm, drive, run)
-    carry = students.first_carry(student.scenario, drive.belief.mean, ())
+    carry = students.initial_carry(student.scenario, drive.belief.mean, ())
     assert not np.asarray(drive.packets.seen).all()
     for e in range(len(drive.t)):
         packet = jax.tree.map(lambda a, e=e: a[e], drive.packets)
-        seen, innovation = students.observe(student, norm, carry, packet.z, packet.seen)
+        seen, innovation = students.make_features(student, norm, carry, packet.z, packet.seen)
         np.testing.assert_allclose(seen, shown.features[e], atol=2e-3, err_msg=f"event {e}")
         np.testing.assert_allclose(innovation, shown.innovation[e], atol=2e-3)
-        carry = students.advance(student, carry, packet, run.mean[e], (), shown.output[e])
+        state = students.StepState(carry, run.mean[e], (), shown.output[e])
+        carry = students.predict(student, state, packet)

@@ -24,8 +24,8 @@ from helpers import ROOT
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.c import compiled, math_functions, source_files
-from kalmanrnn.deploy.c.index import affine, nest_of
-from kalmanrnn.deploy.c.selftest import record
+from kalmanrnn.deploy.c.index import affine, find_nest
+from kalmanrnn.deploy.c.selftest import record_selftest
 from kalmanrnn.deploy.c.tree import literal
 from kalmanrnn.filters.kinds import FILTERS
 
@@ -46,7 +46,7 @@ def built(case, tmp_path_factory):
     @cache
     def make(kind, name):
         found = case(kind, name)
-        recorded = record(found.estimator, found.drive)
+        recorded = record_selftest(found.estimator, found.drive)
         return found, compiled.build(found.machine, tmp_path_factory.mktemp("c"), recorded)
 
     return make
@@ -100,16 +100,16 @@ def test_ticks_past_the_last_are_never_read(built):
     found, made = built("gain", "rover")
     step = found.steps[3]
     z, seen, u, dt = (np.array(a) for a in step.packet)
-    few = compiled.state_of(made, step.carry)
+    few = compiled.pack_state(made, step.carry)
     _, said = compiled.step(made, few, z, seen, u[:2], dt[:2])
     u[2:], dt[2:] = np.nan, np.nan
-    poisoned = compiled.state_of(made, step.carry)
+    poisoned = compiled.pack_state(made, step.carry)
     status, again = compiled.step(made, poisoned, z, seen, u, dt, n_ticks=2)
     assert status == OK
     assert (poisoned == few).all()
     assert (again["mean"] == said["mean"]).all()
     u[2:], dt[2:] = 0, 0
-    padded = compiled.state_of(made, step.carry)
+    padded = compiled.pack_state(made, step.carry)
     assert compiled.step(made, padded, z, seen, u, dt)[0] == OK
     # A tick of no length leaves the state; an angle goes through one more rounding.
     np.testing.assert_allclose(padded, few, atol=1e-6)
@@ -120,7 +120,7 @@ def test_what_is_not_finite_is_refused_before_anything_changes(case, tmp_path, o
     found = case("gain", "rover")
     made = compiled.build(found.machine, tmp_path, options=options)
     step = found.steps[3]
-    before = compiled.state_of(made, step.carry)
+    before = compiled.pack_state(made, step.carry)
     for bad in (np.nan, np.inf, -np.inf):
         for which in (0, 2, 3):
             for at in range(step.packet[which].size):
@@ -137,7 +137,7 @@ def test_what_is_not_finite_is_refused_before_anything_changes(case, tmp_path, o
 def test_absurd_numbers_leave_a_finite_state(built, kind, name):
     found, made = built(kind, name)
     step = found.steps[3]
-    before = compiled.state_of(made, step.carry)
+    before = compiled.pack_state(made, step.carry)
     seen_statuses = set()
     for which in (0, 2, 3):
         for at in range(step.packet[which].size):
@@ -160,7 +160,7 @@ def test_a_spoilt_state_is_told(built):
 def test_wrong_arguments_have_their_status(built):
     found, made = built("gain", "rover")
     z, seen, u, dt = found.steps[0].packet
-    state = compiled.state_of(made, found.steps[0].carry)
+    state = compiled.pack_state(made, found.steps[0].carry)
     assert compiled.step(made, state, z, seen, u, dt, n_ticks=-1)[0] == TICKS
     assert compiled.step(made, state, z, seen, u, dt, n_ticks=made.sizes.ticks + 1)[0] == TICKS
     assert compiled.step(made, state, z, seen, u, -np.asarray(dt))[0] == TIME
@@ -183,7 +183,9 @@ def test_sanitisers_find_nothing(case, tmp_path, kind, name):
 
 def test_the_text_keeps_to_what_small_robots_allow(case, tmp_path):
     found = case("gain", "imu_gps")
-    source_files.emit(found.machine, tmp_path, record(found.estimator, found.drive))
+    source_files.write_sources(
+        found.machine, tmp_path, record_selftest(found.estimator, found.drive)
+    )
     label = found.machine.name
     for path in tmp_path.glob("*.c"):
         text = path.read_text()
@@ -191,7 +193,7 @@ def test_the_text_keeps_to_what_small_robots_allow(case, tmp_path):
         assert set(re.findall(r"#include <(\S+)>", text)) <= {"math.h", "stdint.h", "string.h"}
         place = str(path.with_suffix(".o"))
         flags = ["-std=c99", "-O2", "-fno-pic", "-fno-pie", "-c", str(path), "-o", place]
-        subprocess.run([compiled.compiler(), *flags], check=True)
+        subprocess.run([compiled.find_compiler(), *flags], check=True)
         listed = subprocess.run(["nm", place], capture_output=True, text=True, check=True)
         changing = [line for line in listed.stdout.splitlines() if re.search(r" [bBdDC] ", line)]
         assert not changing
@@ -205,7 +207,9 @@ def test_the_folder_builds_with_cmake_and_the_class_with_a_cpp_compiler(case, tm
     if not (shutil.which("cmake") and shutil.which("c++")):
         pytest.skip("no cmake or no C++ compiler on this machine")
     found = case("gain", "rover")
-    source_files.emit(found.machine, tmp_path / "src", record(found.estimator, found.drive))
+    source_files.write_sources(
+        found.machine, tmp_path / "src", record_selftest(found.estimator, found.drive)
+    )
     run = {"cwd": tmp_path, "check": True, "capture_output": True, "text": True}
     subprocess.run(["cmake", "-S", "src", "-B", "out"], **run)
     subprocess.run(["cmake", "--build", "out"], **run)
@@ -230,13 +234,13 @@ def test_no_compiler_warns(scenario, tmp_path, monkeypatch, compiler, kind, targ
         pytest.skip(f"no {compiler} on this machine")
     found = case_of(scenario("rover"), kind, target=target, weights=weights)
     monkeypatch.setenv("CC", compiler)
-    made = compiled.build(found.machine, tmp_path, record(found.estimator, found.drive))
+    made = compiled.build(found.machine, tmp_path, record_selftest(found.estimator, found.drive))
     assert getattr(made.library, f"{made.name}_selftest")() == OK
 
 
 def test_a_failed_compilation_is_told_in_three_lines(case, tmp_path):
     found = case("gain", "linear")
-    source_files.emit(found.machine, tmp_path)
+    source_files.write_sources(found.machine, tmp_path)
     (tmp_path / "linear_gain.c").write_text("not C")
     with pytest.raises(UserError, match="does not compile"):
         compiled.compile_folder(tmp_path, "linear_gain")
@@ -294,7 +298,7 @@ def test_a_planted_fault_is_seen(case, tmp_path, fault):
     machine = found.machine
     if fault in IN_WEIGHTS:
         machine = weights_changed(machine, *IN_WEIGHTS[fault])
-    source_files.emit(machine, tmp_path)
+    source_files.write_sources(machine, tmp_path)
     for path in tmp_path.glob("*.c"):
         text = path.read_text()
         if fault in IN_TEXT and path.name == "rover_gain.c":
@@ -304,7 +308,7 @@ def test_a_planted_fault_is_seen(case, tmp_path, fault):
             text = re.sub(r"\b\d+\.[\de.+-]*(?=f)", lambda m: f"{float(m[0]):#.6g}", text)
         path.write_text(text)
     library = compiled.compile_folder(tmp_path, "rover_gain")
-    worst = differences(compiled.load(machine, library), found.steps)
+    worst = differences(compiled.load_library(machine, library), found.steps)
     assert max(worst.values()) > 1, worst
 
 
@@ -355,7 +359,7 @@ def test_tanh_and_logistic_over_all_floats(tmp_path, step):
     (tmp_path / "m.c").write_text(text)
     library = tmp_path / "m.so"
     flags = ["-std=c99", "-O2", "-fPIC", "-shared", str(tmp_path / "m.c"), "-o", str(library)]
-    subprocess.run([compiled.compiler(), *flags, "-lm"], check=True)
+    subprocess.run([compiled.find_compiler(), *flags, "-lm"], check=True)
     worst = ctypes.CDLL(str(library)).worst
     worst.restype = ctypes.c_double
     for which in (0, 1):
@@ -371,7 +375,7 @@ def test_index_arrays_become_the_loops_they_came_from():
             strides = rng.integers(-3, 4, len(dims))
             grid = np.meshgrid(*[np.arange(n) for n in dims], indexing="ij")
             arrays.append(50 + sum(s * g for s, g in zip(strides, grid, strict=True)).ravel())
-        nest = nest_of(arrays)
+        nest = find_nest(arrays)
         assert nest is not None
         again = np.indices(nest.dims).reshape(len(nest.dims), len(arrays[0]))
         for array, base, strides in zip(arrays, nest.bases, nest.strides, strict=True):
@@ -379,7 +383,7 @@ def test_index_arrays_become_the_loops_they_came_from():
             assert (walked == array).all()
         base, strides = affine(arrays[0], dims)
         assert base == arrays[0][0]
-    assert nest_of([np.array([0, 1, 3, 4, 9])]) is None
+    assert find_nest([np.array([0, 1, 3, 4, 9])]) is None
     assert affine(np.array([0, 1, 3]), (3,)) is None
 
 
@@ -388,7 +392,9 @@ def test_the_cpp_example_says_what_the_library_says(case, built, tmp_path):
     if not (shutil.which("cmake") and shutil.which("c++")):
         pytest.skip("no cmake or no C++ compiler on this machine")
     found, made = built("gain", "rover")
-    source_files.emit(found.machine, tmp_path / "c", record(found.estimator, found.drive))
+    source_files.write_sources(
+        found.machine, tmp_path / "c", record_selftest(found.estimator, found.drive)
+    )
     write_drive(tmp_path, found.drive)
     example = ROOT / "examples" / "cpp"
     run = {"cwd": tmp_path, "check": True, "capture_output": True, "text": True}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kalmanrnn.deploy.c import compiled
-from kalmanrnn.deploy.c.function import function_of
+from kalmanrnn.deploy.c.function import render_function
 from kalmanrnn.deploy.c.math_functions import helpers
-from kalmanrnn.deploy.c.source import tables_text, used_in
+from kalmanrnn.deploy.c.source import helpers_used, render_tables
 from kalmanrnn.deploy.ir.program import NUMPY, Loop, Op, Port, Program, Value, check
 from kalmanrnn.deploy.runtime import run_program
 
@@ -185,14 +185,16 @@ def test_random_programs_say_what_numpy_says(tmp_path):
     comparisons may even jump, so one program in twenty may miss."""
     programs = [program_of(seed) for seed in range(60)]
     tables = {}
-    bodies = "\n\n".join(function_of(p, p.name, tables).text for p in programs)
+    bodies = "\n\n".join(render_function(p, p.name, tables).text for p in programs)
     bodies = bodies.replace("static void p", "void p")
-    own, _ = tables_text("x", tables)
+    own, _ = render_tables("x", tables)
     constants = "\n".join(f"static const {head} = {{{body}}};" for head, body in own)
     includes = "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n"
-    (tmp_path / "p.c").write_text(f"{includes}{constants}\n{helpers(used_in(bodies))}\n{bodies}\n")
+    (tmp_path / "p.c").write_text(
+        f"{includes}{constants}\n{helpers(helpers_used(bodies))}\n{bodies}\n"
+    )
     flags = [flag for flag in compiled.STRICT if flag != "-Wpedantic"]
-    command = [compiled.compiler(), *flags, "-O1", "-fPIC", "-shared", str(tmp_path / "p.c")]
+    command = [compiled.find_compiler(), *flags, "-O1", "-fPIC", "-shared", str(tmp_path / "p.c")]
     library = tmp_path / "p.so"
     subprocess.run([*command, "-o", str(library), "-lm"], check=True)
     loaded, rng, missed = ctypes.CDLL(str(library)), np.random.default_rng(1), []

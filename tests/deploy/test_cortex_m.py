@@ -9,8 +9,8 @@ import pytest
 from helpers import ROOT, one
 
 from kalmanrnn.core.config import StudentConfig
-from kalmanrnn.deploy.c.selftest import record
-from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.c.selftest import record_selftest
+from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -35,9 +35,9 @@ def exported(scenario, drives):
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape, np.float32), params)
     norm = blank_normaliser(student)
-    machine = machine_of(student, sim, params=params, norm=norm)
+    machine = trace_estimator(student, sim, params=params, norm=norm)
     drive = one(jax.tree.map(np.asarray, drives("linear", count=2, seconds=6.0)))
-    return machine, record(estimator(student, params, norm), drive)
+    return machine, record_selftest(estimator(student, params, norm), drive)
 
 
 @pytest.mark.slow

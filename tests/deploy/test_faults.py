@@ -6,8 +6,8 @@ from exporting import case_of, student_of
 
 from kalmanrnn.deploy.machine import archive
 from kalmanrnn.deploy.verification import test_vectors
-from kalmanrnn.deploy.verification.backends import ONNX, numpy_form, onnx_form
-from kalmanrnn.deploy.verification.verify import VECTORS, check, verify
+from kalmanrnn.deploy.verification.backends import ONNX, numpy_backend, onnx_backend
+from kalmanrnn.deploy.verification.checks import VECTORS, compare, verify
 from kalmanrnn.models.student import estimator
 
 EVENTS = 48
@@ -19,7 +19,7 @@ def sound(scenario):
     sim = scenario("rover")
     machine = case_of(sim, "gain").machine
     student, params, norm = student_of(sim, "gain")
-    known = test_vectors.record(machine, lambda: estimator(student, params, norm), sim)
+    known = test_vectors.record_vectors(machine, lambda: estimator(student, params, norm), sim)
     few = known._replace(
         inputs={name: a[:EVENTS] for name, a in known.inputs.items()},
         outputs={name: a[:EVENTS] for name, a in known.outputs.items()},
@@ -105,24 +105,24 @@ FAULTS = {
 
 def holds(machine, known, folder, form):
     archive.write_archive(machine, folder)
-    if form is onnx_form:
+    if form is onnx_backend:
         from kalmanrnn.deploy.onnx.model import write_onnx
 
         (folder / ONNX).mkdir()
         write_onnx(machine, folder / ONNX)
-    return check(form(folder, machine), machine, known).holds
+    return compare(form(folder, machine), machine, known).passed
 
 
 def test_nothing_planted_nothing_found(sound, tmp_path):
     machine, few, _ = sound
-    assert holds(machine, few, tmp_path, numpy_form)
+    assert holds(machine, few, tmp_path, numpy_backend)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_the_operations_is_caught(sound, tmp_path, fault):
     machine, few, _ = sound
     spoilt = machine._replace(step=FAULTS[fault](machine.step))
-    assert not holds(spoilt, few, tmp_path, numpy_form)
+    assert not holds(spoilt, few, tmp_path, numpy_backend)
 
 
 @pytest.mark.parametrize("fault", ["gates swapped", "innovation's sign", "numbers of five digits"])
@@ -130,7 +130,7 @@ def test_and_in_onnx(sound, tmp_path, fault):
     pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     machine, few, _ = sound
     spoilt = machine._replace(step=FAULTS[fault](machine.step))
-    assert not holds(spoilt, few, tmp_path, onnx_form)
+    assert not holds(spoilt, few, tmp_path, onnx_backend)
 
 
 def test_verify_finds_it_in_a_folder(sound, tmp_path):
@@ -139,5 +139,5 @@ def test_verify_finds_it_in_a_folder(sound, tmp_path):
         spoilt = machine._replace(step=FAULTS["gates swapped"](machine.step))
         archive.write_archive(made or spoilt, tmp_path / name)
         test_vectors.save_vectors(tmp_path / name / VECTORS, known)
-    assert [c.holds for c in verify(tmp_path / "sound")] == [True]
-    assert [c.holds for c in verify(tmp_path / "spoilt")] == [False]
+    assert [c.passed for c in verify(tmp_path / "sound")] == [True]
+    assert [c.passed for c in verify(tmp_path / "spoilt")] == [False]

@@ -10,24 +10,29 @@ import pytest
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.deploy.c import source_files
-from kalmanrnn.deploy.machine.machine import machine_of
-from kalmanrnn.deploy.verification.benchmark import Cost, Figures, figures, report
-from kalmanrnn.deploy.verification.folder import Subject, write_export
+from kalmanrnn.deploy.export_folder import Subject, write_export
+from kalmanrnn.deploy.machine.machine import trace_estimator
+from kalmanrnn.deploy.verification.benchmark import (
+    Cost,
+    CostComparison,
+    compare_costs,
+    format_report,
+)
+from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck
 from kalmanrnn.deploy.verification.replay import (
     compile_replay,
-    events_of,
-    events_of_drives,
-    replay,
+    events_from_drives,
+    events_from_vectors,
+    run_replay,
 )
-from kalmanrnn.deploy.verification.replay_source import STRETCH
+from kalmanrnn.deploy.verification.replay_source import SEGMENT
 from kalmanrnn.deploy.verification.test_vectors import load_vectors
-from kalmanrnn.deploy.verification.verify import VECTORS, Check
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
 
 needs_cc = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler on this machine"
 )
-CHECKS = [Check("C99", holds=True, events=288, worst=0.5, port="x", limit=2e-6)]
+CHECKS = [FormatCheck("C99", passed=True, events=288, worst=0.5, port="x", limit=2e-6)]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,7 @@ def exported(scenario, tmp_path_factory):
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape, np.float32), params)
     norm = blank_normaliser(student)
-    machine = machine_of(student, sim, params=params, norm=norm)
+    machine = trace_estimator(student, sim, params=params, norm=norm)
     out = tmp_path_factory.mktemp("export") / "out"
     write_export(Subject(machine, lambda: estimator(student, params, norm), sim), out, ["c"])
     return out
@@ -49,13 +54,13 @@ def cost(name, us, *, flash=1000, refused=0, cov=True):
 
 
 def told(*costs):
-    return report(Figures(costs, 288, 20.0, "a machine", "a compiler"), CHECKS)
+    return format_report(CostComparison(costs, 288, 20.0, "a machine", "a compiler"), CHECKS)
 
 
 @needs_cc
 def test_figures_of_an_export(scenario, exported):
     """Weights are 4 bytes each, but for a few that no number depends on."""
-    found = figures(exported, scenario("linear"), seconds=0.05)
+    found = compare_costs(exported, scenario("linear"), seconds=0.05)
     assert found.missing == ""
     assert [c.name for c in found.costs] == ["student", "ekf", "ukf"]
     assert [c.cov for c in found.costs] == [False, True, True]
@@ -67,7 +72,7 @@ def test_figures_of_an_export(scenario, exported):
     assert found.costs[1].weights == 0
     d = scenario("linear").space.tangent_dim
     assert found.costs[1].state >= 4 * (d + d * d)
-    text = report(found, CHECKS)
+    text = format_report(found, CHECKS)
     assert text.count("times as long as") + text.count("the same time") == 2
     assert "the student gives none" in text
     assert not (exported / "c" / "replay.c").exists()
@@ -76,17 +81,17 @@ def test_figures_of_an_export(scenario, exported):
 @needs_cc
 def test_a_replay_counts_what_is_refused(scenario, exported, tmp_path):
     """A NaN in one event's measurement refuses that event and no other."""
-    machine = machine_of("ekf", scenario("linear"))
-    events = events_of(load_vectors(exported / VECTORS))
+    machine = trace_estimator("ekf", scenario("linear"))
+    events = events_from_vectors(load_vectors(exported / VECTORS))
     z = events.z.copy()
     z[17, 0] = np.nan
-    source_files.emit(machine, tmp_path)
+    source_files.write_sources(machine, tmp_path)
     program = compile_replay(machine, tmp_path, events)
-    laps, refused = replay(program, events, 0.01)
+    laps, refused = run_replay(program, events, 0.01)
     assert refused == 0
     assert laps.shape[0] >= 3
-    assert laps.shape[1] == 3 * 96 // STRETCH
-    assert replay(program, events._replace(z=z), 0.01)[1] == 1
+    assert laps.shape[1] == 3 * 96 // SEGMENT
+    assert run_replay(program, events._replace(z=z), 0.01)[1] == 1
 
 
 @needs_cc
@@ -102,20 +107,20 @@ def test_every_robot_can_be_replayed(scenario, tmp_path, name):
         np.full((2, 20, ticks), 0.01),
     )
     first = Belief(np.ones((2, sim.space.state_dim)), np.tile(np.eye(dims), (2, 1, 1)))
-    events = events_of_drives(Drive(np.zeros((2, 20)), packets, first, None))
+    events = events_from_drives(Drive(np.zeros((2, 20)), packets, first, None))
     assert events.ticks.tolist() == [ticks] * 40
-    machine = machine_of("ekf", sim)
-    source_files.emit(machine, tmp_path)
-    laps, refused = replay(compile_replay(machine, tmp_path, events), events, 0.01)
+    machine = trace_estimator("ekf", sim)
+    source_files.write_sources(machine, tmp_path)
+    laps, refused = run_replay(compile_replay(machine, tmp_path, events), events, 0.01)
     assert refused == 0
-    assert laps.shape[1] == 2 * -(-20 // STRETCH)
+    assert laps.shape[1] == 2 * -(-20 // SEGMENT)
 
 
 def test_ticks_reach_to_the_last_real_one(exported):
     vectors = load_vectors(exported / VECTORS)
     dt = np.zeros((len(vectors.starts), 4))
     dt[0], dt[1], dt[3] = [0.1, 0.1, 0.1, 0.1], [0.1, 0.0, 0.1, 0.0], [0.1, 0.0, 0.0, 0.0]
-    events = events_of(vectors._replace(inputs=vectors.inputs | {"dt": dt}))
+    events = events_from_vectors(vectors._replace(inputs=vectors.inputs | {"dt": dt}))
     assert events.ticks[:4].tolist() == [4, 3, 0, 1]
 
 
@@ -143,14 +148,14 @@ def test_filters_alone_are_no_student(scenario):
 
 def test_without_a_compiler_the_reason_is_told(scenario, exported, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
-    found = figures(exported, scenario("linear"))
+    found = compare_costs(exported, scenario("linear"))
     assert found.costs == ()
-    assert "no-such-compiler" in report(found, CHECKS)
-    assert "Not measured" in report(found, CHECKS)
+    assert "no-such-compiler" in format_report(found, CHECKS)
+    assert "Not measured" in format_report(found, CHECKS)
 
 
 def test_without_c_the_reason_is_told(scenario, exported, tmp_path):
     beside = shutil.copytree(exported, tmp_path / "beside")
     shutil.rmtree(beside / "c")
-    text = report(figures(beside, scenario("linear")), CHECKS)
+    text = format_report(compare_costs(beside, scenario("linear")), CHECKS)
     assert "Not measured: there is no C in this export" in text

@@ -9,9 +9,8 @@ import pytest
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, DIVERGED, MISSING, USAGE, UserError
 from kalmanrnn.deploy.c import compiled
-from kalmanrnn.deploy.verification import folder
-from kalmanrnn.deploy.verification.test_vectors import load_vectors, save_vectors, scale_of
-from kalmanrnn.deploy.verification.verify import verify
+from kalmanrnn.deploy.verification.checks import verify
+from kalmanrnn.deploy.verification.test_vectors import load_vectors, port_scale, save_vectors
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"
@@ -19,8 +18,17 @@ pytestmark = pytest.mark.skipif(
 TEXTS = ("VERIFIED.txt", "README.md", "REPORT.md")
 SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
-    *("--drives", "16", "--watched", "4", "--held-out", "4", "--skip-s", "2", "--quiet"),
-    *("--distil-steps", "20", "--free-steps", "4", "--distil-batch", "8", "--free-batch", "8"),
+    *("--drives", "16", "--validation", "4", "--test", "4", "--skip-s", "2", "--quiet"),
+    *(
+        "--distil-steps",
+        "20",
+        "--rollout-steps",
+        "4",
+        "--distil-batch",
+        "8",
+        "--rollout-batch",
+        "8",
+    ),
 ]
 
 
@@ -95,8 +103,8 @@ def test_nothing_is_left_where_a_form_differs(run, tmp_path, monkeypatch, capsys
             path.write_text(re.sub(r"(\d\.\d)\d{4,}f", r"\1f", path.read_text()))
         return made
 
-    emit = folder.source_files.emit
-    monkeypatch.setattr(folder.source_files, "emit", faulty)
+    emit = export_folder.source_files.write_sources
+    monkeypatch.setattr(export_folder.source_files, "write_sources", faulty)
     out = tmp_path / "nav"
     assert main(["export", str(run), "--out", str(out), "--format", "c"]) == DATA
     assert "C99 does not do what jax does" in capsys.readouterr().err
@@ -107,8 +115,8 @@ def test_a_missing_compiler_is_said_and_passes_for_nothing(exported, monkeypatch
     def none():
         raise UserError("there is no C compiler", why="none", cure="apt", code=MISSING)
 
-    monkeypatch.setattr(compiled, "compiler", none)
-    checks = {c.form: c.holds for c in verify(exported)}
+    monkeypatch.setattr(compiled, "find_compiler", none)
+    checks = {c.backend: c.passed for c in verify(exported)}
     assert checks["c"] is None
     assert checks["numpy (runtime.py)"] is True
 
@@ -155,22 +163,22 @@ def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys
     assert main(["train", *SMALL, "--student", "direct", "--out", str(run)]) in (0, DIVERGED)
     assert main(["export", str(run), "--out", str(nav), "--format", "onnx"]) == 0
     assert (nav / "onnx" / "linear_direct_sequence.onnx").exists()
-    [found] = [c for c in verify(nav) if c.form == "ONNX, sequence"]
-    assert found.holds
+    [found] = [c for c in verify(nav) if c.backend == "ONNX, sequence"]
+    assert found.passed
     assert found.events == 288
     # Whole drives at once stay as near to jax as jax in float32 to itself in float64, tenfold.
-    assert found.drift < 10 * max(found.own_drift, 1e-6)
+    assert found.drift < 10 * max(found.reference_drift, 1e-6)
     v = load_vectors(nav / "vectors.npz")
     features = v.inputs["features"].copy()
     features[100, 0] += 1e-2
     save_vectors(nav / "vectors.npz", v._replace(inputs=v.inputs | {"features": features}))
-    assert [c.form for c in verify(nav) if c.holds is False] == ["ONNX, sequence"]
+    assert [c.backend for c in verify(nav) if c.passed is False] == ["ONNX, sequence"]
 
 
 def test_a_unit_that_stays_shut_is_held_to_a_tenth_of_the_largest():
     """It is made of terms as large as one, and cannot be exact in units of its own size."""
     h = np.array([[0.01, -0.9], [0.02, 0.5]])
-    np.testing.assert_allclose(scale_of(h, memory=True), [0.09, 0.9])
-    np.testing.assert_allclose(scale_of(h), [0.02, 0.9])
+    np.testing.assert_allclose(port_scale(h, memory=True), [0.09, 0.9])
+    np.testing.assert_allclose(port_scale(h), [0.02, 0.9])
     c = np.array([[0.01, 30.0]])
-    np.testing.assert_allclose(scale_of(c, memory=True), [0.1, 30.0])
+    np.testing.assert_allclose(port_scale(c, memory=True), [0.1, 30.0])

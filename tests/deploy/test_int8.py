@@ -12,22 +12,31 @@ from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.data.local_frame import localise
 from kalmanrnn.deploy.c import compiled
-from kalmanrnn.deploy.c.source_files import texts
+from kalmanrnn.deploy.c.source_files import render
 from kalmanrnn.deploy.int8 import quantise
-from kalmanrnn.deploy.int8.evaluate import Judged, Loss, losses_text
-from kalmanrnn.deploy.int8.inputs import input_moments
-from kalmanrnn.deploy.verification.verify import verify
+from kalmanrnn.deploy.int8.calibration import input_moments
+from kalmanrnn.deploy.int8.evaluate import GroupErrors, QuantisationResult, format_errors
+from kalmanrnn.deploy.verification.checks import verify
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.models.student import estimator
-from kalmanrnn.training.fit import Tally, Trained
+from kalmanrnn.training.fit import Progress, TrainedStudent
 
 needs_cc = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler on this machine"
 )
 SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
-    *("--drives", "16", "--watched", "4", "--held-out", "4", "--skip-s", "2", "--quiet"),
-    *("--distil-steps", "20", "--free-steps", "4", "--distil-batch", "8", "--free-batch", "8"),
+    *("--drives", "16", "--validation", "4", "--test", "4", "--skip-s", "2", "--quiet"),
+    *(
+        "--distil-steps",
+        "20",
+        "--rollout-steps",
+        "4",
+        "--distil-batch",
+        "8",
+        "--rollout-batch",
+        "8",
+    ),
 ]
 TARGETS = ("portable", "cortex-m")
 
@@ -35,8 +44,8 @@ TARGETS = ("portable", "cortex-m")
 def test_whole_numbers_are_the_nearest_and_use_all_eight_bits():
     matrix = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
     matrix[:, 3] = 0.0
-    scale = quantise.scale_of(matrix)
-    whole = quantise.whole_numbers(matrix, scale)
+    scale = quantise.column_scales(matrix)
+    whole = quantise.quantise_matrix(matrix, scale)
     assert (np.abs(whole).max(axis=0) == np.where(np.arange(20) == 3, 0, 127)).all()
     # Half a step; a thousandth more for the division in float32.
     assert (np.abs(whole * scale - matrix) <= 0.501 * scale).all()
@@ -47,17 +56,17 @@ def test_inputs_that_go_together_make_up_for_each_other():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 4)) @ rng.normal(size=(4, 32)) + 0.1 * rng.normal(size=(2000, 32))
     matrix = rng.normal(size=(32, 16)).astype(np.float32)
-    scale = quantise.scale_of(matrix)
+    scale = quantise.column_scales(matrix)
 
     def error(moments):
-        return np.std(x @ (quantise.whole_numbers(matrix, scale, moments) * scale - matrix))
+        return np.std(x @ (quantise.quantise_matrix(matrix, scale, moments) * scale - matrix))
 
     assert error(x.T @ x / len(x)) < 0.5 * error(None)
 
 
 def test_only_matrices_become_bytes(scenario):
     _, params, _ = student_of(scenario("linear"), "gain", layers=2)
-    small, scales = quantise.rounded(params, {})
+    small, scales = quantise.quantise_weights(params, {})
     assert set(scales) == {
         *(f"layers.{i}.{part}.kernel" for i in (0, 1) for part in ("x_map", "h_map")),
         *("head_map.kernel", "out_map.kernel"),
@@ -72,8 +81,8 @@ def test_moments_are_those_of_what_each_weight_is_multiplied_with(scenario, driv
     sim = scenario("linear")
     student, params, norm = student_of(sim, kind, cell=cell, layers=2)
     some = jax.tree.map(np.asarray, drives("linear", count=2, seconds=6.0))
-    found = input_moments(Trained(student, params, norm, Tally()), some)
-    assert set(found) == set(quantise.rounded(params, {})[1])
+    found = input_moments(TrainedStudent(student, params, norm, Progress()), some)
+    assert set(found) == set(quantise.quantise_weights(params, {})[1])
     made = estimator(student, params, norm)
     step, rows, some = jax.jit(made.step), [], localise(sim, some._replace(truth=None))
     for i in range(2):
@@ -88,14 +97,14 @@ def test_moments_are_those_of_what_each_weight_is_multiplied_with(scenario, driv
 
 def test_what_cannot_be_bytes_is_refused(scenario, monkeypatch):
     _, params, _ = student_of(scenario("linear"), "gain")
-    monkeypatch.setattr(quantise, "LARGEST", 255)
+    monkeypatch.setattr(quantise, "MAX_SIZE", 255)
     with pytest.raises(UserError, match=r"layers.0.h_map.kernel is too large") as caught:
-        quantise.rounded(params, {})
+        quantise.quantise_weights(params, {})
     assert "256 numbers" in caught.value.why
     assert caught.value.code == DATA
     broken = jax.tree.map(lambda a: a * np.nan, params)
     with pytest.raises(UserError, match="is not finite"):
-        quantise.rounded(broken, {})
+        quantise.quantise_weights(broken, {})
 
 
 CASES = [(t, w, "gain", "lstm", "rover") for t in TARGETS for w in ("float32", "int8")][1:]
@@ -124,7 +133,7 @@ def test_one_step_equals_jax(scenario, tmp_path, target, weights, kind, cell, na
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_weights_are_bytes_and_no_floats_are_left(scenario, target):
     found = case_of(scenario("rover"), "gain", target=target, weights="int8")
-    files = texts(found.machine)
+    files = render(found.machine)
     weights = files["rover_gain_weights.c"]
     kernels = re.findall(r"^const (\w+) \w*kernel_t\d+\[(\d+)\]", weights, re.MULTILINE)
     assert {kind for kind, _ in kernels} == {"int8_t"}
@@ -163,7 +172,7 @@ def test_a_spoilt_memory_is_told_and_nothing_overflows(scenario, tmp_path, targe
     made = compiled.build(found.machine, tmp_path, options=traps)
     step = found.steps[5]
     carry = step.carry | {"memory_0_h": np.full_like(step.carry["memory_0_h"], bad)}
-    state = compiled.state_of(made, carry)
+    state = compiled.pack_state(made, carry)
     before = state.copy()
     status, _ = compiled.step(made, state, *step.packet)
     if np.isfinite(bad):
@@ -183,7 +192,7 @@ def test_a_weight_one_step_off_is_seen(scenario, tmp_path):
     at = re.search(r"out_map_kernel_t\d+\[\d+\] = \{\s*(-?\d+)", text)
     assert at is not None
     path.write_text(f"{text[: at.start(1)]}{int(at[1]) - 1}{text[at.end(1) :]}")
-    spoilt = compiled.load(
+    spoilt = compiled.load_library(
         found.machine, compiled.compile_folder(tmp_path, "rover_gain").rename(tmp_path / "b.so")
     )
     assert max(differences(made, found.steps).values()) < 1
@@ -214,7 +223,7 @@ def test_an_export_in_bytes_says_what_it_cost_and_is_verified(run, tmp_path, cap
         assert ratio == pytest.approx(ours / floats, rel=2e-3)
         assert 0 < ukf < 1e3
     assert "written for a cortex-m" in report
-    assert all(c.holds for c in verify(out))
+    assert all(c.passed for c in verify(out))
     assert "int8_t" in next((out / "c").glob("*_weights.c")).read_text()
 
 
@@ -244,6 +253,6 @@ def test_impossible_wishes_are_refused(run, tmp_path, args, capsys):
 
 def test_a_loss_is_shown_as_plainly_as_a_win():
     worse, better = Interval(1.5, 1.4, 1.6), Interval(0.9, 0.8, 0.95)
-    loss = Loss("gyro_bias", "deg/s", 0.3, 0.2, 0.25, worse, better, better)
-    text = losses_text(Judged(None, {}, (loss,), 64, 60.0, 2.0))  # pyright: ignore
+    loss = GroupErrors("gyro_bias", "deg/s", 0.3, 0.2, 0.25, worse, better, better)
+    text = format_errors(QuantisationResult(None, {}, (loss,), 64, 60.0, 2.0))  # pyright: ignore
     assert "| gyro bias [deg/s] | 0.3 | 0.2 | 0.25 | 1.500 (1.400 to 1.600) | 0.900" in text

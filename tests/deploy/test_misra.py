@@ -9,8 +9,8 @@ import pytest
 from exporting import case_of
 
 from kalmanrnn.deploy.c import source_files
-from kalmanrnn.deploy.c.misra import CHECKED_WITH, DEVIATIONS, readme_part
-from kalmanrnn.deploy.c.selftest import record
+from kalmanrnn.deploy.c.misra import CHECKED_WITH, DEVIATIONS, render_readme
+from kalmanrnn.deploy.c.selftest import record_selftest
 
 needs_cppcheck = pytest.mark.skipif(
     not shutil.which("cppcheck"), reason="no cppcheck on this machine: apt install cppcheck"
@@ -19,7 +19,7 @@ needs_cppcheck = pytest.mark.skipif(
 
 def found_in(found, folder):
     """Return how often each rule is broken."""
-    source_files.emit(found.machine, folder, record(found.estimator, found.drive))
+    source_files.write_sources(found.machine, folder, record_selftest(found.estimator, found.drive))
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
     command = ["cppcheck", "--addon=misra", "--std=c99", "--enable=style", "--quiet", *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -50,6 +50,6 @@ def test_bytes_and_other_loops_depart_from_nothing_else(scenario, tmp_path):
 
 
 def test_every_deviation_is_told_and_nothing_is_called_compliant():
-    text = readme_part()
+    text = render_readme()
     assert all(f"| {rule} | {d.count} | {d.reason} |" in text for rule, d in DEVIATIONS.items())
     assert "compliant" not in text

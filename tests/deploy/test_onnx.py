@@ -12,13 +12,20 @@ from helpers import ROOT, one
 
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.errors import MISSING, UserError
-from kalmanrnn.deploy.machine.machine import PACKET, machine_of
+from kalmanrnn.deploy.machine.machine import PACKET, trace_estimator
 from kalmanrnn.deploy.onnx import sequence_model as onnx_sequence
 from kalmanrnn.deploy.onnx.model import init_model, open_session, step_model, write_onnx
 from kalmanrnn.deploy.onnx.sequence_model import sequence_model, write_sequence
 from kalmanrnn.deploy.verification import test_vectors
 from kalmanrnn.filters.kinds import FILTERS
-from kalmanrnn.models.student import blank_normaliser, estimator, init, make_student, observe, step
+from kalmanrnn.models.student import (
+    blank_normaliser,
+    estimator,
+    init,
+    make_features,
+    make_student,
+    step,
+)
 
 pytest.importorskip("onnx", reason="the extra `export` is not installed")
 EXAMPLES = ROOT / "examples"
@@ -50,9 +57,9 @@ def student_of(sim, kind="gain"):
 def exported(sim, kind):
     """(machine, function that makes the estimator anew) of a kind of student or filter."""
     if kind in FILTERS:
-        return machine_of(kind, sim), lambda: FILTERS[kind](sim)
+        return trace_estimator(kind, sim), lambda: FILTERS[kind](sim)
     student, params, norm = student_of(sim, kind)
-    machine = machine_of(student, sim, params=params, norm=norm)
+    machine = trace_estimator(student, sim, params=params, norm=norm)
     return machine, lambda: estimator(student, params, norm)
 
 
@@ -69,7 +76,7 @@ def test_a_step_is_jaxs(scenario, name, kind):
     """Fed the recorded carry; the limit is four times what float32 costs jax itself."""
     sim = scenario(name)
     machine, make = exported(sim, kind)
-    known = test_vectors.record(machine, make, sim)
+    known = test_vectors.record_vectors(machine, make, sim)
     session = open_session(step_model(machine).SerializeToString())
     rows = []
     for i in range(len(known.starts)):
@@ -128,7 +135,7 @@ def test_ports_bear_their_names_and_the_facts_lie_inside(scenario):
 
 def test_the_same_machine_is_written_the_same(scenario, tmp_path):
     for folder in ("a", "b"):
-        write_onnx(machine_of("ekf", scenario("linear")), tmp_path / folder)
+        write_onnx(trace_estimator("ekf", scenario("linear")), tmp_path / folder)
     first, again = ((tmp_path / f / "linear_ekf.onnx").read_bytes() for f in ("a", "b"))
     assert first == again
 
@@ -171,7 +178,7 @@ def direct_run(student, params, norm, drive):
 
     @jax.jit
     def both(carry, packet):
-        features, _ = observe(student, norm, carry, packet.z, packet.seen)
+        features, _ = make_features(student, norm, carry, packet.z, packet.seen)
         return features, step(student, params, norm, carry, packet)
 
     carry, rows = init(student, params, norm, drive.belief), []

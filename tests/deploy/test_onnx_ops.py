@@ -5,7 +5,7 @@ import pytest
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.ir.program import Op, Port, Program, Value, check
-from kalmanrnn.deploy.onnx.model import model_of, open_session
+from kalmanrnn.deploy.onnx.model import build_model, open_session
 
 pytest.importorskip("onnx", reason="the extra `export` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
@@ -28,7 +28,7 @@ def run_program(program, arrays, **more):
     check(program)
     inputs, outputs = ([p.name for p in ports] for ports in (program.inputs, program.outputs))
     ticks = "n_ticks" if more else ""
-    model = model_of(program, program.name, inputs, outputs, {}, ticks=ticks)
+    model = build_model(program, program.name, inputs, outputs, {}, ticks=ticks)
     feeds = dict(zip(inputs, arrays, strict=True)) | more
     return open_session(model.SerializeToString()).run(None, feeds)
 
@@ -343,5 +343,5 @@ def test_equal_weights_keep_their_names():
     values = dict.fromkeys(range(5), f)
     names = {1: "head.bias", 2: "norm.std"}
     program = Program("p", *ports, values, {1: ones, 2: ones}, names, ops)
-    model = model_of(program, "p", ["x"], ["y"], {})
+    model = build_model(program, "p", ["x"], ["y"], {})
     assert {w.name for w in model.graph.initializer} == set(names.values())

@@ -12,7 +12,7 @@ from helpers import ROOT, one
 from kalmanrnn.deploy.machine.archive import write_archive
 from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.deploy.onnx.model import write_onnx
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 EXAMPLES = ROOT / "examples"
 pytest.importorskip("onnx", reason="the extra `export` is not installed")
@@ -41,7 +41,7 @@ def test_the_replays_agree(scenario, tmp_path, name):
     assert header[:2] == ["t", "mean_0"]
     assert plain.shape == fast.shape == (plain.shape[0], 1 + scenario(name).space.state_dim)
     np.testing.assert_allclose(fast, plain, atol=1e-4 * np.abs(plain).max())
-    truth = one(simulate(scenario(name), jax.random.key(0), 1, 12.0)).truth
+    truth = one(simulate_batch(scenario(name), jax.random.key(0), 1, 12.0)).truth
     place = slice(1, 3)
     far = np.linalg.norm(fast[:, place] - truth[:, :2], axis=1)
     # Neither stands still nor runs away: better than saying the start all along.
@@ -56,7 +56,7 @@ def test_a_drive_far_from_the_origin_is_brought_near(scenario, tmp_path, monkeyp
     sim = scenario("rover")
     machine = trace_estimator("ekf", sim)
     (model, _) = write_onnx(machine, tmp_path)
-    drive = one(simulate(sim, jax.random.key(0), 1, 6.0))
+    drive = one(simulate_batch(sim, jax.random.key(0), 1, 6.0))
     start = np.asarray(drive.belief.mean, float)
     away = np.array([4e5, -3e5, 0.0])
     p = drive.packets

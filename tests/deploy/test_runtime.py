@@ -14,8 +14,8 @@ from helpers import one
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.data.local_frame import localise
 from kalmanrnn.deploy import runtime
-from kalmanrnn.deploy.machine.archive import encoded, program_data, write_archive
-from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.machine.archive import encode_index, serialise_program, write_archive
+from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout_drive
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
@@ -24,7 +24,7 @@ from kalmanrnn.models.student import blank_normaliser, estimator, make_student
 def exported(sim, kind, folder):
     """An exported folder, and the jax estimator that it was made from."""
     if kind in FILTERS:
-        write_archive(machine_of(kind, sim), folder)
+        write_archive(trace_estimator(kind, sim), folder)
         return FILTERS[kind](sim)
     config = StudentConfig(student=kind, hidden=8, layers=1, head=8)
     student, params = make_student(sim, config, seed=0)
@@ -34,7 +34,7 @@ def exported(sim, kind, folder):
         output_std=jnp.asarray(0.3 * np.asarray(sim.initial_std), jnp.float32),
         innovation_std=jnp.asarray(3 * sim.sigma, jnp.float32),
     )
-    write_archive(machine_of(student, sim, params=params, norm=norm), folder)
+    write_archive(trace_estimator(student, sim, params=params, norm=norm), folder)
     return estimator(student, params, norm)
 
 
@@ -90,7 +90,7 @@ def test_a_folder_follows_a_whole_drive(scenario, drives, tmp_path, name, kind):
 
 def test_what_is_read_is_what_was_traced(scenario, tmp_path):
     """Programs and constants come back bit for bit, in both files."""
-    machine = machine_of("ukf", scenario("imu_gps"))
+    machine = trace_estimator("ukf", scenario("imu_gps"))
     write_archive(machine, tmp_path)
     robot = runtime.load(tmp_path)
     for mine, theirs in ((robot._step_ports, machine.step), (robot._init_ports, machine.init)):
@@ -127,7 +127,7 @@ def test_safetensors_hold_the_same(small):
 def test_a_transposed_weight_is_written_as_it_reads(scenario, tmp_path):
     """safetensors writes memory as it lies; a view would come back scrambled."""
     safetensors = pytest.importorskip("safetensors.numpy")
-    machine = machine_of("ekf", scenario("linear"))
+    machine = trace_estimator("ekf", scenario("linear"))
     number, array = next((n, a) for n, a in machine.step.constants.items() if a.ndim >= 2)
     other = np.arange(array.size, dtype=np.float32).reshape(array.shape[::-1]).T
     assert not other.flags.c_contiguous
@@ -281,14 +281,14 @@ def test_pickled_weights_are_refused(copied):
     ],
 )
 def test_an_index_comes_back(index):
-    data = json.loads(json.dumps(encoded(index)))
+    data = json.loads(json.dumps(encode_index(index)))
     np.testing.assert_array_equal(runtime._index(data, index.size), index)
     assert len(json.dumps(data)) <= 6 * index.size + 20
 
 
 def test_two_weights_of_one_name_are_both_kept(scenario):
-    machine = machine_of("ekf", scenario("linear"))
+    machine = trace_estimator("ekf", scenario("linear"))
     arrays = {}
-    program_data(machine.step, "step", arrays)
-    program_data(machine.step._replace(name="other"), "other", arrays)
+    serialise_program(machine.step, "step", arrays)
+    serialise_program(machine.step._replace(name="other"), "other", arrays)
     assert len(arrays) >= 2 * len(machine.step.constants)

@@ -11,8 +11,8 @@ import pytest
 from helpers import one
 
 from kalmanrnn.core.errors import MISSING, UserError
-from kalmanrnn.deploy.machine.machine import machine_of
-from kalmanrnn.deploy.stablehlo import PLATFORMS, read_stablehlo, window, write_stablehlo
+from kalmanrnn.deploy.machine.machine import trace_estimator
+from kalmanrnn.deploy.stablehlo import PLATFORMS, compatibility, read_stablehlo, write_stablehlo
 from kalmanrnn.filters.kinds import FILTERS
 
 pytest.importorskip("flatbuffers", reason="the extra `export` is not installed")
@@ -23,7 +23,7 @@ def test_what_is_read_back_is_the_step(scenario, drives, tmp_path, name, kind):
     """1e-6 of each output's scale: the same operations, compiled in another grouping."""
     sim = scenario(name)
     estimator = FILTERS[kind](sim)
-    machine = machine_of(kind, sim)
+    machine = trace_estimator(kind, sim)
     model, beside = write_stablehlo(machine, estimator, sim, tmp_path)
     facts = json.loads(beside.read_text())
     assert facts["sha256"] == sha256(model.read_bytes()).hexdigest()
@@ -48,7 +48,7 @@ def test_what_is_read_back_is_the_step(scenario, drives, tmp_path, name, kind):
 
 
 def test_it_says_how_long_it_can_be_read():
-    said = window(datetime(2026, 11, 23, tzinfo=UTC))
+    said = compatibility(datetime(2026, 11, 23, tzinfo=UTC))
     assert date.fromisoformat(said["readable_until"]) == date(2026, 11, 23) + timedelta(days=180)
     assert "2026-11-02" in said["readable_by"]
     assert said["jax"] == jax.__version__

@@ -15,9 +15,9 @@ from kalmanrnn.data.local_frame import localise
 from kalmanrnn.deploy.ir.builder import Builder
 from kalmanrnn.deploy.ir.program import check
 from kalmanrnn.deploy.ir.tracing import trace
-from kalmanrnn.deploy.machine.cost import flops
+from kalmanrnn.deploy.machine.cost import estimate_flops
 from kalmanrnn.deploy.machine.describe import describe
-from kalmanrnn.deploy.machine.machine import machine_of
+from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.deploy.runtime import prepare, run_program
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
@@ -43,14 +43,14 @@ def student_of(sim, **settings):
 def pair_of(sim, kind, **settings):
     """A machine, and a maker of the jax estimator it was traced from, in one precision or other."""
     if kind in FILTERS:
-        return machine_of(kind, sim), lambda dtype: FILTERS[kind](sim)
+        return trace_estimator(kind, sim), lambda dtype: FILTERS[kind](sim)
     student, params, norm = student_of(sim, student=kind, **settings)
 
     def make(dtype):
         cast = partial(jax.tree.map, lambda a: jnp.asarray(np.asarray(a, dtype)))
         return estimator(student, cast(params), cast(norm))
 
-    return machine_of(student, sim, params=params, norm=norm), make
+    return trace_estimator(student, sim, params=params, norm=norm), make
 
 
 def in_jax(made, dtype, filtering):
@@ -180,14 +180,14 @@ def test_a_machine_says_what_it_is(scenario):
     assert "norm.output_std" in weights
     (loop,) = [op.attrs for op in machine.step.ops if op.kind == "loop"]
     assert (loop["length"], loop["counted"]) == (20, True)
-    ukf = machine_of("ukf", sim)
+    ukf = trace_estimator("ukf", sim)
     ports = [port.name for port in ukf.step.outputs]
     assert ports == ["state_mean", "state_cov", "mean", "cov"]
-    assert flops(ukf.step) > 10 * flops(machine.step)
+    assert estimate_flops(ukf.step) > 10 * estimate_flops(machine.step)
     assert "20 rounds" in describe(ukf)
     # What stays of a seed is where the numbers came from: another weight, another digest.
     student, params, norm = student_of(sim)
-    other = machine_of(student, sim, params=jax.tree.map(lambda a: a + 1, params), norm=norm)
+    other = trace_estimator(student, sim, params=jax.tree.map(lambda a: a + 1, params), norm=norm)
     assert other.spec["weights"]["sha256"] != machine.spec["weights"]["sha256"]
 
 
@@ -198,14 +198,14 @@ def test_inputs_without_numbers_are_no_ports(scenario):
 
 
 def test_a_known_tick_stays_a_loop_of_one(scenario):
-    machine = machine_of("ekf", scenario("rover"), max_ticks=1)
+    machine = trace_estimator("ekf", scenario("rover"), max_ticks=1)
     assert [op.attrs["length"] for op in machine.step.ops if op.kind == "loop"] == [1]
 
 
 def test_padding_after_the_last_tick_changes_nothing(scenario):
     """A counted loop may stop early: what is left is dt = 0."""
     sim = scenario("imu_gps")
-    machine = machine_of("ekf", sim)
+    machine = trace_estimator("ekf", sim)
     rng = np.random.default_rng(0)
     x = sim.space.identity().astype(np.float32)
     u = np.zeros((20, 6), np.float32)
@@ -227,11 +227,12 @@ def test_folding_changes_no_result(scenario, name, kind):
     """Not to the bit: numpy's loops round otherwise for one number than for many."""
     sim = scenario(name)
     if kind in FILTERS:
-        folded, plain = (machine_of(kind, sim, fold=fold) for fold in (True, False))
+        folded, plain = (trace_estimator(kind, sim, fold=fold) for fold in (True, False))
     else:
         student, params, norm = student_of(sim, student=kind)
         folded, plain = (
-            machine_of(student, sim, params=params, norm=norm, fold=fold) for fold in (True, False)
+            trace_estimator(student, sim, params=params, norm=norm, fold=fold)
+            for fold in (True, False)
         )
     check(plain.step)
     assert len(plain.step.ops) > 1.2 * len(folded.step.ops)
@@ -416,7 +417,7 @@ def own(tmp_path, line):
 )
 def test_an_unknown_primitive_names_itself_and_its_line(tmp_path, line, primitive, cure):
     with pytest.raises(UserError) as caught:
-        machine_of("ukf", own(tmp_path, line))
+        trace_estimator("ukf", own(tmp_path, line))
     assert caught.value.what.split()[0] in primitive.split("|")
     # Line 9 of the file is the user's own.
     assert "own_sim.py:9 (measure)" in caught.value.why
@@ -439,9 +440,9 @@ def test_float64_before_leaves_no_trace(scenario):
     sim = scenario("rover")
     with jax.enable_x64(True):
         jax.make_jaxpr(sim.process)(jnp.zeros(3), jnp.zeros(4), 0.1)
-        machine = machine_of("ekf", sim)
+        machine = trace_estimator("ekf", sim)
     assert {v.dtype for v in machine.step.values.values()} <= {"f32", "i32", "bool"}
-    again = machine_of("ekf", sim)
+    again = trace_estimator("ekf", sim)
     assert [op.kind for op in machine.step.ops] == [op.kind for op in again.step.ops]
     for number, array in machine.step.constants.items():
         np.testing.assert_array_equal(array, again.step.constants[number])

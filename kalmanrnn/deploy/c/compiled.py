@@ -15,14 +15,14 @@ import numpy as np
 from kalmanrnn.core.errors import MISSING, UserError
 from kalmanrnn.deploy.c.selftest import Record
 from kalmanrnn.deploy.c.sizes import Sizes, carry_of, identifier, sizes_of
-from kalmanrnn.deploy.c.source_files import emit
+from kalmanrnn.deploy.c.source_files import write_sources
 from kalmanrnn.deploy.machine.machine import Machine
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion")
 STRICT += ("-Wshadow", "-Wvla", "-Werror")
 
 
-class Built(NamedTuple):
+class CompiledC(NamedTuple):
     """A machine in C, loaded. carry: (name, numbers) of the state's fields, in order."""
 
     name: str
@@ -31,7 +31,7 @@ class Built(NamedTuple):
     carry: tuple[tuple[str, int], ...]
 
 
-def compiler() -> str:
+def find_compiler() -> str:
     """Return the C compiler's command; UserError if there is none."""
     found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not found:
@@ -49,17 +49,17 @@ def build(
     folder: Path,
     recorded: Record | None = None,
     options: Sequence[str] = ("-O2",),
-) -> Built:
+) -> CompiledC:
     """Write a machine's C into a folder, compile it strictly and load it."""
-    emit(machine, folder, recorded)
-    return load(machine, compile_folder(folder, identifier(machine.name), options))
+    write_sources(machine, folder, recorded)
+    return load_library(machine, compile_folder(folder, identifier(machine.name), options))
 
 
 def compile_folder(folder: Path, name: str, options: Sequence[str] = ("-O2",)) -> Path:
     """Compile a folder's C into a shared library; UserError with what the compiler says."""
     library = folder / f"lib{name}.so"
     sources = sorted(str(path) for path in folder.glob(f"{name}*.c"))
-    command = [compiler(), *STRICT, *options, "-fPIC", "-shared", "-o", str(library), *sources]
+    command = [find_compiler(), *STRICT, *options, "-fPIC", "-shared", "-o", str(library), *sources]
     done = subprocess.run([*command, "-lm"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
@@ -70,10 +70,10 @@ def compile_folder(folder: Path, name: str, options: Sequence[str] = ("-O2",)) -
     return library
 
 
-def load(machine: Machine, library: Path) -> Built:
+def load_library(machine: Machine, library: Path) -> CompiledC:
     """Load a shared library that `compile_folder` made."""
     carry = tuple(carry_of(machine))
-    return Built(identifier(machine.name), ctypes.CDLL(str(library)), sizes_of(machine), carry)
+    return CompiledC(identifier(machine.name), ctypes.CDLL(str(library)), sizes_of(machine), carry)
 
 
 def _floats(values: Any) -> tuple[np.ndarray, ctypes.c_void_p]:
@@ -81,20 +81,20 @@ def _floats(values: Any) -> tuple[np.ndarray, ctypes.c_void_p]:
     return array, ctypes.c_void_p(array.ctypes.data)
 
 
-def state_of(built: Built, carry: Mapping[str, Any]) -> np.ndarray:
+def pack_state(built: CompiledC, carry: Mapping[str, Any]) -> np.ndarray:
     """Put carry leaves by name into a state's memory, float32."""
     parts = [np.asarray(carry[name], np.float32).reshape(size) for name, size in built.carry]
     return np.concatenate(parts)
 
 
-def carry_from(built: Built, state: np.ndarray) -> dict[str, np.ndarray]:
+def unpack_state(built: CompiledC, state: np.ndarray) -> dict[str, np.ndarray]:
     """Take carry leaves out of a state's memory."""
     ends = np.cumsum([size for _, size in built.carry])
     parts = np.split(state, ends[:-1])
     return {name: part.copy() for (name, _), part in zip(built.carry, parts, strict=True)}
 
 
-def init(built: Built, mean: Any, cov: Any = None) -> tuple[int, np.ndarray]:
+def init(built: CompiledC, mean: Any, cov: Any = None) -> tuple[int, np.ndarray]:
     """Return a status and a new state's memory."""
     state = np.full(sum(size for _, size in built.carry), np.nan, np.float32)
     keep, mean_at = _floats(mean)
@@ -107,7 +107,13 @@ def init(built: Built, mean: Any, cov: Any = None) -> tuple[int, np.ndarray]:
 
 
 def step(
-    built: Built, state: np.ndarray, z: Any, seen: Any, u: Any, dt: Any, n_ticks: int | None = None
+    built: CompiledC,
+    state: np.ndarray,
+    z: Any,
+    seen: Any,
+    u: Any,
+    dt: Any,
+    n_ticks: int | None = None,
 ) -> tuple[int, dict[str, np.ndarray]]:
     """Take one event in place; return a status and the outputs."""
     sizes = built.sizes
@@ -127,7 +133,7 @@ def step(
         ctypes.c_int(ticks),
         ctypes.c_void_p(output.ctypes.data),
     )
-    said = {"mean": output[: sizes.x]}
+    outputs = {"mean": output[: sizes.x]}
     if sizes.cov:
-        said["cov"] = output[sizes.x :].reshape(sizes.d, sizes.d)
-    return status, said
+        outputs["cov"] = output[sizes.x :].reshape(sizes.d, sizes.d)
+    return status, outputs

@@ -10,7 +10,7 @@ from kalmanrnn.deploy.ir.program import BINARY, UNARY, Loop, Op, Program, Value
 
 
 class FlatOp(NamedTuple):
-    """One operation; a loop has `body` and `Turns` under attrs["turns"]."""
+    """One operation; a loop has `body` and a `FlatLoop` under attrs["loop"]."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -20,7 +20,7 @@ class FlatOp(NamedTuple):
     body: tuple[FlatOp, ...] = ()
 
 
-class Turns(NamedTuple):
+class FlatLoop(NamedTuple):
     """How a loop's values meet its body's.
 
     carried: (first value, inside, next value, last value). walked: (whole, one slice).
@@ -56,7 +56,7 @@ def flatten(program: Program) -> Flat:
     for port in program.inputs:
         numbers[port.value] = _new(flat, program.values[port.value], 0)
     ops = _ops(flat, program, numbers, 0)
-    outputs = _own(flat, ops, [numbers[p.value] for p in program.outputs], 0)
+    outputs = _copy_outputs(flat, ops, [numbers[p.value] for p in program.outputs], 0)
     return flat._replace(
         inputs=tuple((p.name, numbers[p.value]) for p in program.inputs),
         outputs=tuple(zip([p.name for p in program.outputs], outputs, strict=True)),
@@ -84,7 +84,7 @@ def _ops(flat: Flat, program: Program, numbers: dict[int, int], level: int) -> l
             numbers[old] = _new(flat, program.values[old], level)
         outputs = tuple(numbers[o] for o in op.outputs)
         if op.kind in (*UNARY, *BINARY, "select", "convert"):
-            inputs = tuple(_stretched(flat, ops, i, outputs[0], level) for i in inputs)
+            inputs = tuple(_broadcast(flat, ops, i, outputs[0], level) for i in inputs)
         if op.kind == "loop":
             ops.append(_loop(flat, op, inputs, outputs))
         else:
@@ -92,7 +92,7 @@ def _ops(flat: Flat, program: Program, numbers: dict[int, int], level: int) -> l
     return ops
 
 
-def _stretched(flat: Flat, ops: list[FlatOp], number: int, out: int, level: int) -> int:
+def _broadcast(flat: Flat, ops: list[FlatOp], number: int, out: int, level: int) -> int:
     """Repeat an operand along its axes of length one, where jax leaves that to `mul` itself."""
     given, wanted = flat.values[number], flat.values[out]
     if given.size in (1, wanted.size):
@@ -114,7 +114,7 @@ def _loop(flat: Flat, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...])
     for port in ports[loop.captured :]:
         inner[port.value] = _new(flat, loop.body.values[port.value], level)
     body = _ops(flat, loop.body, inner, level)
-    results = _own(flat, body, [inner[p.value] for p in loop.body.outputs], level)
+    results = _copy_outputs(flat, body, [inner[p.value] for p in loop.body.outputs], level)
     inside = [inner[p.value] for p in ports]
     carried = zip(
         inputs[loop.captured : first],
@@ -125,11 +125,11 @@ def _loop(flat: Flat, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...])
     )
     walked = zip(inputs[first:], inside[first:], strict=True)
     collected = zip(results[loop.carried :], outputs[loop.carried :], strict=True)
-    turns = Turns(tuple(carried), tuple(walked), tuple(collected), loop.length, loop.counted)
-    return FlatOp("loop", inputs, outputs, {"turns": turns}, op.source, tuple(body))
+    flat_loop = FlatLoop(tuple(carried), tuple(walked), tuple(collected), loop.length, loop.counted)
+    return FlatOp("loop", inputs, outputs, {"loop": flat_loop}, op.source, tuple(body))
 
 
-def _own(flat: Flat, ops: list[FlatOp], wanted: list[int], level: int) -> list[int]:
+def _copy_outputs(flat: Flat, ops: list[FlatOp], wanted: list[int], level: int) -> list[int]:
     """Give each wanted value an operation of its own, a copy where it had none."""
     made = {o for op in ops for o in op.outputs}
     out: list[int] = []

@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.deploy.c.flat import Flat, FlatOp, Turns, flatten
+from kalmanrnn.deploy.c.flat import Flat, FlatLoop, FlatOp, flatten
 from kalmanrnn.deploy.c.fuse import Block, fuse
-from kalmanrnn.deploy.c.int8 import in_bytes
+from kalmanrnn.deploy.c.int8 import use_int8_weights
 from kalmanrnn.deploy.c.names import PORTABLE, Names, indented
-from kalmanrnn.deploy.c.operations import block_text
-from kalmanrnn.deploy.c.plan import plan
-from kalmanrnn.deploy.c.product import fixed_room
-from kalmanrnn.deploy.c.slots import Slot, assign
-from kalmanrnn.deploy.c.statements import Product, Repeat, Statement, statements
+from kalmanrnn.deploy.c.operations import render_block
+from kalmanrnn.deploy.c.plan import plan_memory
+from kalmanrnn.deploy.c.product import fixed_point_bytes
+from kalmanrnn.deploy.c.slots import Slot, assign_slots
+from kalmanrnn.deploy.c.statements import LoopStatement, Product, Statement, statements
 from kalmanrnn.deploy.c.tree import C_TYPE, Tables
 from kalmanrnn.deploy.ir.program import Program
 
@@ -30,7 +30,7 @@ class Function(NamedTuple):
     counted: bool
 
 
-def function_of(
+def render_function(
     program: Program,
     name: str,
     tables: Tables,
@@ -44,9 +44,9 @@ def function_of(
     the weights that are to be bytes, by name.
     """
     flat = flatten(program)
-    planned = plan(flat)
-    steps = in_bytes(tuple(statements(planned, tables, flat.ops)), tables, scales)
-    kept = _kept(flat)
+    planned = plan_memory(flat)
+    steps = use_int8_weights(tuple(statements(planned, tables, flat.ops)), tables, scales)
+    kept = _stored(flat)
     block = fuse(steps, kept)
     names = Names(flat.values, {}, set(), target)
     names.name.update({number: f"in_{port}" for port, number in flat.inputs})
@@ -57,25 +57,25 @@ def function_of(
     idle = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
     body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
     head = f"static void {name}({_parameters(flat, counted)})"
-    stack += max(_fixed_rooms(names, steps), default=0)
+    stack += max(_fixed_point_bytes(names, steps), default=0)
     return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
 
 
-def _fixed_rooms(names: Names, steps: tuple[Statement, ...]) -> Iterator[int]:
+def _fixed_point_bytes(names: Names, steps: tuple[Statement, ...]) -> Iterator[int]:
     for step in steps:
         if isinstance(step, Product):
-            yield fixed_room(names, step)
-        elif isinstance(step, Repeat):
-            yield from _fixed_rooms(names, step.body)
+            yield fixed_point_bytes(names, step)
+        elif isinstance(step, LoopStatement):
+            yield from _fixed_point_bytes(names, step.body)
 
 
 def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:
-    slots = assign(names, block, kept, prefix)
+    slots = assign_slots(names, block, kept, prefix)
     inner, deepest = {}, 0
     for at, part in block.inner.items():
         inner[at], stack = _block(names, part, kept, chr(ord(prefix) + 1))
         deepest = max(deepest, stack)
-    body = block_text(names, block, inner)
+    body = render_block(names, block, inner)
     unread = [s.name for s in slots if not _is_read(s.name, "\n".join(body))]
     lines = [f"{s.kind} {s.name}[{s.size}];" for s in slots]
     lines += [f"(void){name};" for name in unread] + body
@@ -92,17 +92,17 @@ def _room(slots: list[Slot]) -> Iterator[int]:
     return (slot.size for slot in slots)
 
 
-def _kept(flat: Flat) -> set[int]:
+def _stored(flat: Flat) -> set[int]:
     """Return values that must lie in memory: outputs, and what loops carry or collect."""
     kept = {number for _, number in flat.outputs}
 
     def enter(ops: tuple[FlatOp, ...]) -> None:
         for op in ops:
             if op.kind == "loop":
-                turns: Turns = op.attrs["turns"]
-                for _, inside, after, last in turns.carried:
+                loop: FlatLoop = op.attrs["loop"]
+                for _, inside, after, last in loop.carried:
                     kept.update((inside, after, last))
-                for inside, whole in turns.collected:
+                for inside, whole in loop.collected:
                     kept.update((inside, whole))
                 enter(op.body)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from kalmanrnn.deploy.c.fill import Fill
-from kalmanrnn.deploy.c.statements import Repeat, Statement, reads_of, writes_of
+from kalmanrnn.deploy.c.element_loops import ElementLoop
+from kalmanrnn.deploy.c.statements import LoopStatement, Statement, reads_of, writes_of
 from kalmanrnn.deploy.c.tree import leaves
 
-LARGEST = 48
+MAX_GROUP = 48
 
 
 class Group(NamedTuple):
@@ -18,7 +18,7 @@ class Group(NamedTuple):
     local: targets that nobody reads outside, and need no memory.
     """
 
-    fills: tuple[Fill, ...]
+    loops: tuple[ElementLoop, ...]
     local: frozenset[int]
 
 
@@ -43,39 +43,47 @@ def fuse(statements: tuple[Statement, ...], kept: set[int]) -> Block:
     steps: list[Group | Statement] = []
     inner: dict[int, Block] = {}
     while pending:
-        group = _gather(pending, waiting, writers)
+        group = _collect_group(pending, waiting, writers)
         chosen = {id(s) for s in group}
         pending = [s for s in pending if id(s) not in chosen]
         for statement in group:
             waiting.subtract(writes_of(statement))
         first = group[0]
-        if isinstance(first, Repeat):
+        if isinstance(first, LoopStatement):
             inner[len(steps)] = fuse(first.body, kept)
-        if _loops(first):
-            fills = tuple(s for s in group if isinstance(s, Fill))
+        if _is_loop(first):
+            fills = tuple(s for s in group if isinstance(s, ElementLoop))
             steps.append(Group(fills, _local(fills, readers, writers, kept)))
         else:
             steps.append(first)
     return Block(tuple(steps), inner)
 
 
-def _loops(statement: Statement) -> bool:
-    return isinstance(statement, Fill) and not statement.how and bool(statement.nest.dims)
+def _is_loop(statement: Statement) -> bool:
+    return (
+        isinstance(statement, ElementLoop) and not statement.reduction and bool(statement.nest.dims)
+    )
 
 
-def _gather(pending: list[Statement], waiting: Counter[int], writers: dict[int, int]) -> list:
+def _collect_group(
+    pending: list[Statement], waiting: Counter[int], writers: dict[int, int]
+) -> list:
     """Return the first statement and those that can share its loops."""
     first = pending[0]
     group = [first]
-    if not _loops(first):
+    if not _is_loop(first):
         return group
-    assert isinstance(first, Fill)
+    assert isinstance(first, ElementLoop)
     # Where each value of the group is written, if one fill does it all.
     walks = {first.target: _walk(first, 0) if writers[first.target] == 1 else None}
     for other in pending[1:]:
-        if len(group) == LARGEST:
+        if len(group) == MAX_GROUP:
             break
-        if not isinstance(other, Fill) or not _loops(other) or other.nest.dims != first.nest.dims:
+        if (
+            not isinstance(other, ElementLoop)
+            or not _is_loop(other)
+            or other.nest.dims != first.nest.dims
+        ):
             continue
         if _scatters(other) or not _follows(other, walks, waiting):
             continue
@@ -84,16 +92,16 @@ def _gather(pending: list[Statement], waiting: Counter[int], writers: dict[int, 
     return group
 
 
-def _scatters(fill: Fill) -> bool:
+def _scatters(fill: ElementLoop) -> bool:
     return getattr(fill.tree, "kind", "") == "scatter"
 
 
-def _walk(fill: Fill, which: int) -> tuple[int, tuple[int, ...]]:
+def _walk(fill: ElementLoop, which: int) -> tuple[int, tuple[int, ...]]:
     return fill.nest.bases[which], fill.nest.strides[which]
 
 
 def _follows(
-    fill: Fill, walks: dict[int, tuple[int, tuple[int, ...]] | None], waiting: Counter[int]
+    fill: ElementLoop, walks: dict[int, tuple[int, tuple[int, ...]] | None], waiting: Counter[int]
 ) -> bool:
     """Whether all that a fill reads is done, or done in the same round of the group's loops."""
     for which, leaf in enumerate(leaves(fill.tree), start=1):
@@ -108,7 +116,7 @@ def _follows(
 
 
 def _local(
-    fills: tuple[Fill, ...], readers: Counter[int], writers: dict[int, int], kept: set[int]
+    fills: tuple[ElementLoop, ...], readers: Counter[int], writers: dict[int, int], kept: set[int]
 ) -> frozenset[int]:
     inside: Counter[int] = Counter()
     for fill in fills:

@@ -19,7 +19,7 @@ STATUS = {
 }
 
 
-def header_text(machine: Machine, name: str, stack: int) -> str:
+def render_header(machine: Machine, name: str, stack: int) -> str:
     """Return NAME.h."""
     up, sizes = name.upper(), sizes_of(machine)
     state = "\n".join(f"    float {port}[{size}];" for port, size in carry_of(machine))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kalmanrnn.deploy.c.statements import Operand, Product, Repeat, Statement
+from kalmanrnn.deploy.c.statements import LoopStatement, Operand, Product, Statement
 from kalmanrnn.deploy.c.tree import Leaf, Table, Tables, table
 
 
-def in_bytes(
+def use_int8_weights(
     statements: tuple[Statement, ...], tables: Tables, scales: Mapping[str, np.ndarray]
 ) -> tuple[Statement, ...]:
     """Let products read bytes where their weight has scales; the tables of both are added."""
@@ -20,8 +20,8 @@ def in_bytes(
     for statement in statements:
         if isinstance(statement, Product):
             statement = _product(statement, tables, scales)
-        elif isinstance(statement, Repeat):
-            statement = statement._replace(body=in_bytes(statement.body, tables, scales))
+        elif isinstance(statement, LoopStatement):
+            statement = statement._replace(body=use_int8_weights(statement.body, tables, scales))
         found.append(statement)
     return tuple(found)
 

@@ -34,7 +34,7 @@ DEVIATIONS = {
 }
 
 
-def readme_part() -> str:
+def render_readme() -> str:
     """Return a part of an export's README: what was checked, and what departs."""
     rows = [f"| {rule} | {d.count} | {d.reason} |" for rule, d in DEVIATIONS.items()]
     return "\n".join(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kalmanrnn.deploy.c.fill import Fill
+from kalmanrnn.deploy.c.element_loops import ElementLoop
 from kalmanrnn.deploy.c.index import LETTERS, index_text
-from kalmanrnn.deploy.c.tree import C_TYPE, Leaf, Literal, Node, Tree, text_of, unbracket
+from kalmanrnn.deploy.c.tree import C_TYPE, Leaf, Literal, Node, Tree, render_tree, unbracket
 from kalmanrnn.deploy.ir.program import Value
 
 PORTABLE, CORTEX_M = "portable", "cortex-m"
 TARGETS = (PORTABLE, CORTEX_M)
-WITH = {
+COMBINE = {
     "sum": "{0} + {1}",
     "prod": "{0} * {1}",
     "max": "fmax2({0}, {1})",
@@ -30,7 +30,7 @@ class Names(NamedTuple):
 
     values: dict[int, Value]
     name: dict[int, str]
-    single: set[int]
+    scalars: set[int]
     target: str = PORTABLE
 
     def of(self, place: int | str) -> str:
@@ -39,11 +39,11 @@ class Names(NamedTuple):
 
     def at(self, place: int | str, index: str) -> str:
         """Write one element."""
-        return self.of(place) if place in self.single else f"{self.of(place)}[{index}]"
+        return self.of(place) if place in self.scalars else f"{self.of(place)}[{index}]"
 
     def pointer(self, leaf: Leaf) -> str:
         """Write where a contiguous leaf begins."""
-        if leaf.place in self.single:
+        if leaf.place in self.scalars:
             return f"&{self.of(leaf.place)}"
         start = int(leaf.index[0])
         return f"{self.of(leaf.place)} + {start}" if start else self.of(leaf.place)
@@ -53,7 +53,7 @@ class Names(NamedTuple):
         return C_TYPE[self.values[number].dtype]
 
 
-def expression(names: Names, fill: Fill, tree: Tree) -> str:
+def expression(names: Names, fill: ElementLoop, tree: Tree) -> str:
     """Write a fill's expression within its loops."""
     nest = fill.nest
     walks = iter(list(zip(nest.bases, nest.strides, strict=True))[1:])
@@ -71,11 +71,11 @@ def _text(tree: Tree, read) -> str:
         return f"{whole.removesuffix('[0]')}[{at}]" if tree.kind == "gather" else f"{whole}\0{at}"
     if isinstance(tree, Node):
         parts = [Literal(_text(operand, read)) for operand in tree.operands]
-        return text_of(tree._replace(operands=tuple(parts)), read)
-    return text_of(tree, read)
+        return render_tree(tree._replace(operands=tuple(parts)), read)
+    return render_tree(tree, read)
 
 
-def heads(dims: tuple[int, ...], first: int = 0) -> list[str]:
+def loop_heads(dims: tuple[int, ...], first: int = 0) -> list[str]:
     """Write the heads of nested loops."""
     return [
         f"for (int {c} = 0; {c} < {n}; ++{c})"

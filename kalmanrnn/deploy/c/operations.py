@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import re
 
-from kalmanrnn.deploy.c.fill import Fill
-from kalmanrnn.deploy.c.flat import Turns
+from kalmanrnn.deploy.c.array_calls import render_call
+from kalmanrnn.deploy.c.element_loops import ElementLoop
+from kalmanrnn.deploy.c.flat import FlatLoop
 from kalmanrnn.deploy.c.fuse import Block, Group
 from kalmanrnn.deploy.c.index import LETTERS, index_text
-from kalmanrnn.deploy.c.linear import call_text
-from kalmanrnn.deploy.c.names import WITH, Names, expression, heads, indented, nested
-from kalmanrnn.deploy.c.product import product_text
-from kalmanrnn.deploy.c.statements import Call, Product, Repeat
+from kalmanrnn.deploy.c.names import COMBINE, Names, expression, indented, loop_heads, nested
+from kalmanrnn.deploy.c.product import render_product
+from kalmanrnn.deploy.c.statements import Call, LoopStatement, Product
 from kalmanrnn.deploy.c.tree import unbracket
 
 START = {"sum": "0.0f", "max": "-INFINITY", "min": "INFINITY", "and": "1", "or": "0"}
 
 
-def group_text(names: Names, group: Group) -> list[str]:
+def render_group(names: Names, group: Group) -> list[str]:
     """Write fills that share their loops."""
     body = []
-    for fill in group.fills:
+    for fill in group.loops:
         text = expression(names, fill, fill.tree)
         if fill.target in group.local:
             body.append(f"const {names.type_of(fill.target)} v{fill.target} = {text};")
         else:
             body.append(f"{_target(names, fill, text)};")
-    return nested(heads(group.fills[0].nest.dims), body)
+    return nested(loop_heads(group.loops[0].nest.dims), body)
 
 
-def _target(names: Names, fill: Fill, text: str) -> str:
+def _target(names: Names, fill: ElementLoop, text: str) -> str:
     nest = fill.nest
     if "\0" in text:
         at, text = text.split("\0")
@@ -38,40 +38,40 @@ def _target(names: Names, fill: Fill, text: str) -> str:
     return f"{names.at(fill.target, index)} = {text}"
 
 
-def fill_text(names: Names, fill: Fill) -> list[str]:
+def render_elements(names: Names, fill: ElementLoop) -> list[str]:
     """Write a fill of one element, or a reduction."""
     kind = names.type_of(fill.target)
-    single = fill.target in names.single
-    if not fill.how:
+    single = fill.target in names.scalars
+    if not fill.reduction:
         text = _target(names, fill, expression(names, fill, fill.tree))
         return [f"const {kind} {text};" if single else f"{text};"]
     strides = fill.nest.strides[0]
     outer = next((d for d, s in enumerate(strides) if not s), len(strides))
     text = expression(names, fill, fill.tree)
-    inner = heads(fill.nest.dims[outer:], outer)
-    update = f"a = {WITH[fill.how].format('a', text)};"
+    inner = loop_heads(fill.nest.dims[outer:], outer)
+    update = f"a = {COMBINE[fill.reduction].format('a', text)};"
     index = index_text(fill.nest.bases[0], strides, LETTERS[: len(strides)])
     result = f"{names.at(fill.target, index)} = a;"
-    body = [f"{kind} a = {START[fill.how]};", *nested(inner, [update]), result]
+    body = [f"{kind} a = {START[fill.reduction]};", *nested(inner, [update]), result]
     if fill.nest.dims[:outer]:
-        return nested(heads(fill.nest.dims[:outer]), body)
+        return nested(loop_heads(fill.nest.dims[:outer]), body)
     declared = [f"{kind} {names.of(fill.target)};"] if single else []
     return [*declared, "{", *indented(body), "}"]
 
 
-def turn_name(turns: Turns) -> str:
+def loop_variable(loop: FlatLoop) -> str:
     """Return the loop's variable, its own: loops lie within one another."""
-    inside = turns.carried[0][1] if turns.carried else turns.walked[0][1]
-    return "tick" if turns.counted else f"turn{inside}"
+    inside = loop.carried[0][1] if loop.carried else loop.walked[0][1]
+    return "tick" if loop.counted else f"turn{inside}"
 
 
-def repeat_text(names: Names, repeat: Repeat, body: list[str]) -> list[str]:
+def render_loop(names: Names, repeat: LoopStatement, body: list[str]) -> list[str]:
     """Write a loop over the first axis of what is walked."""
-    turns = repeat.turns
+    loop = repeat.loop
     lines: list[str] = []
-    turn = turn_name(turns)
+    turn = loop_variable(loop)
     text = "\n".join(body)
-    for (_, inside), whole in zip(turns.walked, repeat.whole, strict=True):
+    for (_, inside), whole in zip(loop.walked, repeat.whole, strict=True):
         if not re.search(rf"\bw{inside}\b", text):
             continue
         size = names.values[inside].size
@@ -79,14 +79,14 @@ def repeat_text(names: Names, repeat: Repeat, body: list[str]) -> list[str]:
         kind = names.type_of(inside)
         lines.append(f"const {kind} *const w{inside} = {names.pointer(whole)} + {step};")
     lines += body
-    for _, _, after, last in turns.carried:
+    for _, _, after, last in loop.carried:
         lines += _copy(names, after, f"{names.of(last)}[i]")
-    for inside, whole in turns.collected:
+    for inside, whole in loop.collected:
         size = names.values[inside].size
         lines += _copy(names, inside, f"{names.of(whole)}[{size} * {turn} + i]")
     # What is collected has a row for each round, padding or not.
-    few = turns.counted and not turns.collected
-    bound = "n_ticks" if few else str(turns.length)
+    few = loop.counted and not loop.collected
+    bound = "n_ticks" if few else str(loop.length)
     return [f"for (int {turn} = 0; {turn} < {bound}; ++{turn}) {{", *indented(lines), "}"]
 
 
@@ -95,22 +95,22 @@ def _copy(names: Names, number: int, target: str) -> list[str]:
     return [f"for (int i = 0; i < {size}; ++i)", f"    {target} = {names.at(number, 'i')};"]
 
 
-def block_text(names: Names, block: Block, inner: dict[int, list[str]]) -> list[str]:
+def render_block(names: Names, block: Block, inner: dict[int, list[str]]) -> list[str]:
     """Write a block's statements in order, with a word on where they come from."""
     lines, last = [], ""
     for at, step in enumerate(block.steps):
-        source = step.fills[0].source if isinstance(step, Group) else step.source
+        source = step.loops[0].source if isinstance(step, Group) else step.source
         if source and source != last:
             lines.append(f"/* {source.replace('*/', '')} */")
             last = source
         if isinstance(step, Group):
-            lines += group_text(names, step)
-        elif isinstance(step, Fill):
-            lines += fill_text(names, step)
+            lines += render_group(names, step)
+        elif isinstance(step, ElementLoop):
+            lines += render_elements(names, step)
         elif isinstance(step, Product):
-            lines += product_text(names, step)
+            lines += render_product(names, step)
         elif isinstance(step, Call):
-            lines += call_text(names, step)
+            lines += render_call(names, step)
         else:
-            lines += repeat_text(names, step, inner[at])
+            lines += render_loop(names, step, inner[at])
     return lines

@@ -11,31 +11,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.deploy.c.flat import Flat, FlatOp, Turns
+from kalmanrnn.deploy.c.flat import Flat, FlatLoop, FlatOp
 from kalmanrnn.deploy.c.index import affine, contiguous
 from kalmanrnn.deploy.ir.program import BINARY, UNARY
 
 ELEMENTWISE = (*UNARY, *BINARY, "select", "convert")
-DEEPEST = 24
-Lies = Callable[[np.ndarray], bool]
+MAX_DEPTH = 24
+Layout = Callable[[np.ndarray], bool]
 
 
 class Read(NamedTuple):
     """One reader's use of a value.
 
     index: which elements, in the reader's order. weight: how often it happens at least.
-    lies: what its place in memory must fulfil, None where an expression will do.
+    layout: what its place in memory must fulfil, None where an expression will do.
     splits: the reader can take elements from several values. depth: of its expression.
     """
 
     index: np.ndarray
     weight: int
-    lies: Lies | None
+    layout: Layout | None
     splits: bool
     depth: int
 
 
-class Plan(NamedTuple):
+class MemoryPlan(NamedTuple):
     """A flat program, the operation behind each value, and the values that lie in memory."""
 
     flat: Flat
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     memory: frozenset[int]
 
 
-def plan(flat: Flat) -> Plan:
+def plan_memory(flat: Flat) -> MemoryPlan:
     """Follow the reads of a flat program from its outputs back."""
     makers: dict[int, FlatOp] = {}
     _collect(flat.ops, makers)
@@ -51,9 +51,9 @@ def plan(flat: Flat) -> Plan:
     reads: dict[int, list[Read]] = {}
     for _, number in flat.outputs:
         memory.add(number)
-        _want(flat, reads, number, None)
+        _read_whole(flat, reads, number, None)
     _walk(flat, flat.ops, 0, reads, memory)
-    return Plan(flat, makers, frozenset(memory))
+    return MemoryPlan(flat, makers, frozenset(memory))
 
 
 def pieces(
@@ -75,10 +75,12 @@ def _collect(ops: tuple[FlatOp, ...], makers: dict[int, FlatOp]) -> None:
         _collect(op.body, makers)
 
 
-def _want(flat: Flat, reads: dict[int, list[Read]], number: int, lies: Lies | None) -> None:
-    """Note that a value is read whole, from memory if `lies` is given."""
+def _read_whole(
+    flat: Flat, reads: dict[int, list[Read]], number: int, layout: Layout | None
+) -> None:
+    """Note that a value is read whole, from memory if `layout` is given."""
     index = np.arange(flat.values[number].size)
-    reads.setdefault(number, []).append(Read(index, 1, lies, False, 0))
+    reads.setdefault(number, []).append(Read(index, 1, layout, False, 0))
 
 
 def _walk(
@@ -116,7 +118,7 @@ def _elementwise(flat, op, found, forced, demand, memory) -> None:
     for read in found:
         np.add.at(count, read.index, read.weight)
     depth = 1 + max(read.depth for read in found)
-    if forced or count.max() > 1 or depth > DEEPEST or any(read.lies for read in found):
+    if forced or count.max() > 1 or depth > MAX_DEPTH or any(read.layout for read in found):
         memory.add(op.outputs[0])
         found, depth = [Read(np.arange(size), 1, None, False, 0)], 1
     for read in found:
@@ -131,7 +133,7 @@ def _take(flat, op, found, forced, demand, memory) -> None:
     def passes(read: Read) -> bool:
         parts = list(pieces(flat, op, read.index))
         if len(parts) == 1:
-            return read.lies is None or read.lies(parts[0][2])
+            return read.layout is None or read.layout(parts[0][2])
         return read.splits
 
     if forced or not all(passes(read) for read in found):
@@ -145,26 +147,26 @@ def _take(flat, op, found, forced, demand, memory) -> None:
 def _whole(flat: Flat, op: FlatOp, demand: Callable[[int, Read], None]) -> None:
     """Note what an operation with loops of its own reads."""
 
-    def want(number: int, lies: Lies | None, *, splits: bool = False) -> None:
-        demand(number, Read(np.arange(flat.values[number].size), 1, lies, splits, 0))
+    def want(number: int, layout: Layout | None, *, splits: bool = False) -> None:
+        demand(number, Read(np.arange(flat.values[number].size), 1, layout, splits, 0))
 
     if op.kind == "matmul":
-        for number, lies in zip(op.inputs, matmul_lies(flat, op), strict=True):
-            want(number, lies)
+        for number, layout in zip(op.inputs, matmul_layouts(flat, op), strict=True):
+            want(number, layout)
     elif op.kind == "reduce":
         want(op.inputs[0], None)
     elif op.kind == "loop":
-        turns: Turns = op.attrs["turns"]
-        for first, *_ in turns.carried:
+        loop: FlatLoop = op.attrs["loop"]
+        for first, *_ in loop.carried:
             want(first, None, splits=True)
-        for whole, _ in turns.walked:
+        for whole, _ in loop.walked:
             want(whole, contiguous)
     else:
         for number in op.inputs:
             want(number, contiguous)
 
 
-def matmul_lies(flat: Flat, op: FlatOp) -> tuple[Lies, Lies]:
+def matmul_layouts(flat: Flat, op: FlatOp) -> tuple[Layout, Layout]:
     """Return what the places of a matmul's operands in memory must fulfil.
 
     The right one is walked along its rows; only a single use may stride.
@@ -172,31 +174,31 @@ def matmul_lies(flat: Flat, op: FlatOp) -> tuple[Lies, Lies]:
     a, b = (flat.values[i].shape for i in op.inputs)
     if b[2] == 1 and a[1] > 1:
         a, b = (b[0], 1, b[1]), (a[0], a[2], a[1])
-        right, left = _walks(b, a[1], swapped=True), _walks(a, 0, swapped=True)
+        right, left = _operand_layout(b, a[1], swapped=True), _operand_layout(a, 0, swapped=True)
         return right, left
-    return _walks(a, 0, swapped=False), _walks(b, a[1], swapped=False)
+    return _operand_layout(a, 0, swapped=False), _operand_layout(b, a[1], swapped=False)
 
 
-def _walks(dims: tuple[int, ...], uses: int, *, swapped: bool) -> Lies:
-    def lies(index: np.ndarray) -> bool:
+def _operand_layout(dims: tuple[int, ...], uses: int, *, swapped: bool) -> Layout:
+    def layout(index: np.ndarray) -> bool:
         shaped = np.asarray(index).reshape(dims[0], dims[2], dims[1]) if swapped else index
         index = shaped.transpose(0, 2, 1).ravel() if swapped else index
         found = affine(index, dims)
         return found is not None and (uses < 3 or dims[2] == 1 or found[1][2] in (0, 1))
 
-    return lies
+    return layout
 
 
 def _enter(flat: Flat, op: FlatOp, reads: dict[int, list[Read]], memory: set[int]) -> None:
     """Go through a loop's body, whose results must lie in memory."""
-    turns: Turns = op.attrs["turns"]
-    level = flat.level[turns.carried[0][1]] if turns.carried else flat.level[turns.walked[0][1]]
-    for _, inside, after, _ in turns.carried:
+    loop: FlatLoop = op.attrs["loop"]
+    level = flat.level[loop.carried[0][1]] if loop.carried else flat.level[loop.walked[0][1]]
+    for _, inside, after, _ in loop.carried:
         memory.update((inside, after))
-        _want(flat, reads, after, contiguous)
-    for _, inside in turns.walked:
+        _read_whole(flat, reads, after, contiguous)
+    for _, inside in loop.walked:
         memory.add(inside)
-    for inside, _ in turns.collected:
+    for inside, _ in loop.collected:
         memory.add(inside)
-        _want(flat, reads, inside, contiguous)
+        _read_whole(flat, reads, inside, contiguous)
     _walk(flat, op.body, level, reads, memory)

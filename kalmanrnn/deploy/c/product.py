@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalmanrnn.deploy.c.index import index_text
-from kalmanrnn.deploy.c.names import CORTEX_M, Names, heads, indented, nested
+from kalmanrnn.deploy.c.names import CORTEX_M, Names, indented, loop_heads, nested
 from kalmanrnn.deploy.c.statements import Operand, Product
 
-BLOCKED = 4
+BLOCK = 4
 # Outputs that a Cortex-M4 keeps in registers: floats, and sums of 64 bits.
 TILE, TILE_BYTES = 16, 4
 # Below so many outputs a tile gains nothing.
-FEWEST = 8
+MIN_OUTPUTS = 8
 SUM_BITS = 30 + 7
 Element = Callable[[str, str], str]
 
 
-def product_text(names: Names, product: Product) -> list[str]:
+def render_product(names: Names, product: Product) -> list[str]:
     """Write products as sums of rows times numbers."""
     batch, m, k, n = product.dims
     out = names.of(product.target)
-    loops = [h for h, size in zip(heads((batch, m)), (batch, m), strict=True) if size > 1]
+    loops = [h for h, size in zip(loop_heads((batch, m)), (batch, m), strict=True) if size > 1]
     row = index_text(0, (m * n if batch > 1 else 0, n if m > 1 else 0), "ij")
     body = [f"float *restrict y = {out} + {row};" if row != "0" else f"float *restrict y = {out};"]
 
@@ -37,9 +37,9 @@ def product_text(names: Names, product: Product) -> list[str]:
         text = _element(names, product.right, ("i", k_at, l_at), batch, 0)
         return f"(float){text}" if product.scale is not None else text
 
-    small = names.target == CORTEX_M and n >= FEWEST
+    small = names.target == CORTEX_M and n >= MIN_OUTPUTS
     if small and product.scale is not None:
-        body += _fixed(names, product)
+        body += _fixed_point(names, product)
     elif small:
         body += _tiles(k, n, TILE, left, right)
     else:
@@ -64,10 +64,10 @@ def _rows(k: int, n: int, left: Callable[[str], str], right: Element) -> list[st
             return ["{", *indented(body), "}"]
         return nested([f"for (int k = {start}; k < {start + count}; k += {step})"], body)
 
-    whole = k - k % BLOCKED
+    whole = k - k % BLOCK
     lines = [f"for (int l = 0; l < {n}; ++l)", "    y[l] = 0.0f;"]
     if whole:
-        lines += rounds(0, whole, BLOCKED)
+        lines += rounds(0, whole, BLOCK)
     if k > whole:
         lines += rounds(whole, k - whole, k - whole)
     return lines
@@ -87,13 +87,13 @@ def _tiles(k: int, n: int, tile: int, left: Callable[[str], str], right: Element
     return _tiled(n, tile, one)
 
 
-def fixed_room(names: Names, product: Product) -> int:
+def fixed_point_bytes(names: Names, product: Product) -> int:
     """Return the bytes of stack that a product takes for its inputs in fixed point."""
-    small = names.target == CORTEX_M and product.dims[3] >= FEWEST
+    small = names.target == CORTEX_M and product.dims[3] >= MIN_OUTPUTS
     return 4 * product.dims[2] if small and product.scale is not None else 0
 
 
-def _fixed(names: Names, product: Product) -> list[str]:
+def _fixed_point(names: Names, product: Product) -> list[str]:
     """Multiply bytes with inputs in fixed point: sums of 64 bits lose nothing."""
     _, _, k, n = product.dims
     # A sum of k terms of SUM_BITS bits and a sign, brought to 31 bits.

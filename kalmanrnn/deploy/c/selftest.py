@@ -16,7 +16,7 @@ EVENTS = 10
 # In units of each number's largest size in the record. Students stay within 1e-6 on other
 # compilers; filters subtract large covariances in float32, and differ the more.
 TOLERANCE = {"student": 2e-5, "ekf": 2e-3, "ukf": 2e-3}
-LEAST_SCALE = 1e-3
+MIN_SCALE = 1e-3
 
 
 class Record(NamedTuple):
@@ -32,10 +32,10 @@ class Record(NamedTuple):
     seen: np.ndarray
     u: np.ndarray
     dt: np.ndarray
-    said: np.ndarray
+    estimates: np.ndarray
 
 
-def record(estimator: Estimator, drive: Drive, events: int = EVENTS) -> Record:
+def record_selftest(estimator: Estimator, drive: Drive, events: int = EVENTS) -> Record:
     """Run an estimator in float32 over the first events of one drive (without a batch axis)."""
     with jax.enable_x64(False):
         belief, packets = jax.tree.map(
@@ -49,10 +49,10 @@ def record(estimator: Estimator, drive: Drive, events: int = EVENTS) -> Record:
     return Record(belief.mean, belief.cov, z, seen, u, dt, said)
 
 
-def selftest_text(machine: Machine, name: str, found: Record) -> str:
+def render_selftest(machine: Machine, name: str, found: Record) -> str:
     """Return NAME_selftest.c."""
     sizes = sizes_of(machine)
-    scale = scale_of(machine, found.said)
+    scale = state_scale(machine, found.estimates)
     limit = TOLERANCE[machine.spec["estimator"]]
     events = len(found.z)
     arrays = [
@@ -62,7 +62,7 @@ def selftest_text(machine: Machine, name: str, found: Record) -> str:
         _array("all_seen", found.seen.astype(np.uint8), "unsigned char"),
         *([_array("all_u", found.u)] if sizes.u else []),
         _array("all_dt", found.dt),
-        _array("expected", found.said),
+        _array("expected", found.estimates),
         _array("limit", scale * limit),
     ]
     return f"""/* Events recorded at the export. Written by kalmanrnn; do not edit. */
@@ -76,12 +76,12 @@ def selftest_text(machine: Machine, name: str, found: Record) -> str:
 """
 
 
-def scale_of(machine: Machine, said: np.ndarray) -> np.ndarray:
+def state_scale(machine: Machine, said: np.ndarray) -> np.ndarray:
     """Return each state number's size `[X]`: its largest in `said` `[E, X]`, 1e-3 at least.
 
     Angles count as pi: wrapping them leaves the rounding error of half a turn.
     """
-    scale = np.maximum(np.abs(said).max(axis=0), LEAST_SCALE)
+    scale = np.maximum(np.abs(said).max(axis=0), MIN_SCALE)
     for block in machine.spec["blocks"]:
         if block["kind"] != "vector":
             start, stop = block["state"]

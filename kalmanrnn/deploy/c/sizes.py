@@ -36,7 +36,7 @@ def sizes_of(machine: Machine) -> Sizes:
     )
 
 
-def for_target(machine: Machine, target: str) -> Machine:
+def with_target(machine: Machine, target: str) -> Machine:
     """Let a machine know for which processor its C's loops are to be written."""
     return machine._replace(spec=machine.spec | {"target": target})
 

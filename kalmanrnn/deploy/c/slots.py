@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kalmanrnn.deploy.c.fill import Fill
-from kalmanrnn.deploy.c.flat import Turns
+from kalmanrnn.deploy.c.element_loops import ElementLoop
+from kalmanrnn.deploy.c.flat import FlatLoop
 from kalmanrnn.deploy.c.fuse import Block, Group
 from kalmanrnn.deploy.c.names import Names
-from kalmanrnn.deploy.c.statements import Repeat, Statement, reads_of, writes_of
+from kalmanrnn.deploy.c.statements import LoopStatement, Statement, reads_of, writes_of
 
 
 class Slot(NamedTuple):
@@ -17,10 +17,10 @@ class Slot(NamedTuple):
     name: str
     kind: str
     size: int
-    until: int
+    last_use: int
 
 
-def assign(names: Names, block: Block, kept: set[int], prefix: str) -> list[Slot]:
+def assign_slots(names: Names, block: Block, kept: set[int], prefix: str) -> list[Slot]:
     """Name all that a block makes; return the arrays it needs. Fills in `names`."""
     last = _last_reads(block)
     slots: list[Slot] = []
@@ -30,33 +30,33 @@ def assign(names: Names, block: Block, kept: set[int], prefix: str) -> list[Slot
                 continue
             if isinstance(step, Group) and number in step.local:
                 names.name[number] = f"v{number}"
-                names.single.add(number)
+                names.scalars.add(number)
             elif _is_single(names, step, number, kept):
                 names.name[number] = f"s{number}"
-                names.single.add(number)
+                names.scalars.add(number)
             else:
                 # What a loop carries on is read after the last step of its body.
                 until = len(block.steps) if number in kept else last.get(number, at)
                 _place(names, slots, number, at, until, prefix)
-        if isinstance(step, Repeat):
-            _alias(names, step.turns)
+        if isinstance(step, LoopStatement):
+            _alias(names, step.loop)
     return slots
 
 
 def _targets(step: Group | Statement) -> set[int]:
     if isinstance(step, Group):
-        return {fill.target for fill in step.fills}
+        return {fill.target for fill in step.loops}
     return writes_of(step)
 
 
 def _is_single(names: Names, step: Group | Statement, number: int, kept: set[int]) -> bool:
-    return isinstance(step, Fill) and names.values[number].size == 1 and number not in kept
+    return isinstance(step, ElementLoop) and names.values[number].size == 1 and number not in kept
 
 
 def _last_reads(block: Block) -> dict[int, int]:
     last: dict[int, int] = {}
     for at, step in enumerate(block.steps):
-        parts = step.fills if isinstance(step, Group) else (step,)
+        parts = step.loops if isinstance(step, Group) else (step,)
         for part in parts:
             for number in reads_of(part) | writes_of(part):
                 last[number] = at
@@ -66,7 +66,7 @@ def _last_reads(block: Block) -> dict[int, int]:
 def _place(names: Names, slots: list[Slot], number: int, at: int, until: int, prefix: str) -> None:
     """Take the smallest free slot that fits, grow the largest free one, or open a new one."""
     size, kind = names.values[number].size, names.type_of(number)
-    free = [i for i, slot in enumerate(slots) if slot.until < at and slot.kind == kind]
+    free = [i for i, slot in enumerate(slots) if slot.last_use < at and slot.kind == kind]
     fits = [i for i in free if slots[i].size >= size]
     if fits:
         chosen = min(fits, key=lambda i: slots[i].size)
@@ -76,12 +76,12 @@ def _place(names: Names, slots: list[Slot], number: int, at: int, until: int, pr
         chosen = len(slots)
         slots.append(Slot(f"{prefix}{chosen}", kind, size, until))
     slot = slots[chosen]
-    slots[chosen] = slot._replace(size=max(slot.size, size), until=until)
+    slots[chosen] = slot._replace(size=max(slot.size, size), last_use=until)
     names.name[number] = slot.name
 
 
-def _alias(names: Names, turns: Turns) -> None:
-    for _, inside, _, last in turns.carried:
+def _alias(names: Names, loop: FlatLoop) -> None:
+    for _, inside, _, last in loop.carried:
         names.name[inside] = names.name[last]
-    for _, inside in turns.walked:
+    for _, inside in loop.walked:
         names.name[inside] = f"w{inside}"

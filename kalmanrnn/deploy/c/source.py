@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kalmanrnn.deploy.c.function import Function, function_of
+from kalmanrnn.deploy.c.function import Function, render_function
 from kalmanrnn.deploy.c.header import names_of
 from kalmanrnn.deploy.c.math_functions import LINEAR, OWN, function_name, helpers
 from kalmanrnn.deploy.c.sizes import Sizes, carry_of, identifier, sizes_of, target_of
@@ -18,7 +18,7 @@ from kalmanrnn.deploy.ir.program import Port, Program
 from kalmanrnn.deploy.machine.machine import Machine
 
 # Room for what compilers keep beside arrays; gcc 12 needs 6 to 8 parts in a hundred.
-REGISTERS = 1.1
+STACK_MARGIN = 1.1
 TABLE_TYPE = {"f4": "float", "i4": "int", "i1": "int8_t"}
 FLOATS = """static int all_finite(const float *x, int n)
 {
@@ -33,18 +33,18 @@ FLOATS = """static int all_finite(const float *x, int n)
 }"""
 
 
-def sources_of(machine: Machine, name: str) -> tuple[str, str, int]:
+def render_sources(machine: Machine, name: str) -> tuple[str, str, int]:
     """Return NAME.c, NAME_weights.c and the stack that a step takes in bytes."""
     tables: Tables = {}
     how: dict[str, Any] = {"target": target_of(machine), "scales": scales_of(machine)}
-    step = function_of(machine.step, "step", tables, **how)
-    init = function_of(machine.init, "init", tables, **how)
+    step = render_function(machine.step, "step", tables, **how)
+    init = render_function(machine.init, "init", tables, **how)
     sizes = sizes_of(machine)
     bodies = f"{step.text}\n\n{init.text}"
     # Floats that are bytes now are read by nobody.
     read = set(re.findall(r"\bt\d+\b", bodies))
     tables = {key: table for key, table in tables.items() if table.name in read}
-    own, weights = tables_text(name, tables)
+    own, weights = render_tables(name, tables)
     for table in tables.values():
         if table.weight:
             bodies = _renamed(bodies, table.name, _weight_name(name, table))
@@ -55,7 +55,7 @@ def sources_of(machine: Machine, name: str) -> tuple[str, str, int]:
         "\n".join(f"static const {head} = {{{body}}};" for head, body in own),
         _strings(machine, name),
         FLOATS,
-        helpers(used_in(bodies)),
+        helpers(helpers_used(bodies)),
         bodies,
         _init(machine, name, sizes, init),
         _step(machine, name, sizes, step),
@@ -69,10 +69,10 @@ def sources_of(machine: Machine, name: str) -> tuple[str, str, int]:
     file = f"{comment}\n{externs}\n\n{of_weights}\n" if weights else f"{comment}\n{empty}\n"
     border = 4 * (sum(n for _, n in carry_of(machine)) + sizes.z + sizes.s)
     arrays = step.stack + border + 4 * sizes.ticks * (sizes.u + 1)
-    return text, file, 64 * math.ceil(REGISTERS * arrays / 64)
+    return text, file, 64 * math.ceil(STACK_MARGIN * arrays / 64)
 
 
-def used_in(bodies: str) -> set[str]:
+def helpers_used(bodies: str) -> set[str]:
     """Return the kinds of our own functions that a text calls."""
     used = {k for k in OWN if f"{function_name(k)}(" in bodies}
     return used | {k for k in LINEAR if f"{k}(" in bodies}
@@ -86,7 +86,7 @@ def _weight_name(name: str, table: Table) -> str:
     return f"{name}_{identifier(table.weight)}_{table.name}"
 
 
-def tables_text(name: str, tables: Tables) -> tuple[list, list]:
+def render_tables(name: str, tables: Tables) -> tuple[list, list]:
     """Return (head, body) of the tables, and of the weights among them."""
     own, weights = [], []
     for table in tables.values():

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.deploy.c.fill import Fill, fills
-from kalmanrnn.deploy.c.flat import FlatOp, Turns
+from kalmanrnn.deploy.c.element_loops import ElementLoop, element_loops
+from kalmanrnn.deploy.c.flat import FlatLoop, FlatOp
 from kalmanrnn.deploy.c.index import affine
-from kalmanrnn.deploy.c.plan import ELEMENTWISE, Plan, pieces
+from kalmanrnn.deploy.c.plan import ELEMENTWISE, MemoryPlan, pieces
 from kalmanrnn.deploy.c.tree import Leaf, Literal, Node, Tables, leaves, split, table, tree_of
 
 
@@ -45,19 +45,19 @@ class Call(NamedTuple):
     source: str
 
 
-class Repeat(NamedTuple):
+class LoopStatement(NamedTuple):
     """A loop over ticks: first values are filled in before, next ones copied at its end."""
 
-    turns: Turns
+    loop: FlatLoop
     whole: tuple[Leaf, ...]
     body: tuple[Statement, ...]
     source: str
 
 
-Statement = Fill | Product | Call | Repeat
+Statement = ElementLoop | Product | Call | LoopStatement
 
 
-def statements(plan: Plan, tables: Tables, ops: tuple[FlatOp, ...]) -> Iterator[Statement]:
+def statements(plan: MemoryPlan, tables: Tables, ops: tuple[FlatOp, ...]) -> Iterator[Statement]:
     """Yield the statements of a list of operations, those in memory only."""
     for op in ops:
         if not plan.memory.intersection(op.outputs):
@@ -69,19 +69,19 @@ def statements(plan: Plan, tables: Tables, ops: tuple[FlatOp, ...]) -> Iterator[
         elif op.kind == "take":
             [out] = op.outputs
             index = np.arange(plan.flat.values[out].size)
-            yield from _move(plan, tables, op, out, index)
+            yield from _take(plan, tables, op, out, index)
         elif op.kind == "reduce":
             yield from _reduce(plan, tables, op)
         elif op.kind == "matmul":
             yield _product(plan, tables, op)
         elif op.kind == "loop":
-            yield from _repeat(plan, tables, op)
+            yield from _loop(plan, tables, op)
         else:
             operands = tuple(_leaf(plan, tables, i) for i in op.inputs)
             yield Call(op.outputs[0], op, operands, op.source)
 
 
-def _elementwise(plan: Plan, tables: Tables, op: FlatOp) -> Iterator[Fill]:
+def _elementwise(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Iterator[ElementLoop]:
     out = op.outputs[0]
     index = np.arange(plan.flat.values[out].size)
     operands = []
@@ -90,26 +90,28 @@ def _elementwise(plan: Plan, tables: Tables, op: FlatOp) -> Iterator[Fill]:
         operands.append(tree_of(plan, tables, i, at))
     takes = plan.flat.values[op.inputs[0]].dtype
     tree = Node(op.kind, plan.flat.values[out].dtype, takes, tuple(operands))
-    yield from fills(tables, out, index, tree, op.source)
+    yield from element_loops(tables, out, index, tree, op.source)
 
 
-def _move(plan: Plan, tables: Tables, op: FlatOp, out: int, index: np.ndarray) -> Iterator[Fill]:
+def _take(
+    plan: MemoryPlan, tables: Tables, op: FlatOp, out: int, index: np.ndarray
+) -> Iterator[ElementLoop]:
     """Yield the fills of a take that may read from several values."""
     for part, source, at in pieces(plan.flat, op, index):
         for where, number, inner in split(plan, source, at, index[part]):
             tree = tree_of(plan, tables, number, inner)
-            yield from fills(tables, out, where, tree, op.source)
+            yield from element_loops(tables, out, where, tree, op.source)
 
 
-def _reduce(plan: Plan, tables: Tables, op: FlatOp) -> Iterator[Fill]:
+def _reduce(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Iterator[ElementLoop]:
     out, source = op.outputs[0], op.inputs[0]
     rows, columns = plan.flat.values[source].shape
     tree = tree_of(plan, tables, source, np.arange(rows * columns))
     positions = np.repeat(np.arange(rows), columns)
-    yield from fills(tables, out, positions, tree, op.source, op.attrs["how"])
+    yield from element_loops(tables, out, positions, tree, op.source, op.attrs["how"])
 
 
-def _leaf(plan: Plan, tables: Tables, number: int) -> Leaf:
+def _leaf(plan: MemoryPlan, tables: Tables, number: int) -> Leaf:
     """Return a whole value in memory or in a table."""
     index = np.arange(plan.flat.values[number].size)
     tree = tree_of(plan, tables, number, index)
@@ -120,13 +122,13 @@ def _leaf(plan: Plan, tables: Tables, number: int) -> Leaf:
     return tree
 
 
-def _root(plan: Plan, number: int) -> int:
+def _root(plan: MemoryPlan, number: int) -> int:
     while number not in plan.flat.constants:
         number = plan.makers[number].inputs[0]
     return number
 
 
-def _product(plan: Plan, tables: Tables, op: FlatOp) -> Product:
+def _product(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Product:
     a, b = op.inputs
     (batches, m, k), (others, _, n) = (plan.flat.values[i].shape for i in op.inputs)
     batch = max(batches, others)
@@ -140,7 +142,7 @@ def _product(plan: Plan, tables: Tables, op: FlatOp) -> Product:
 
 
 def _operand(
-    plan: Plan, tables: Tables, number: int, dims: tuple[int, ...], *, swapped: bool
+    plan: MemoryPlan, tables: Tables, number: int, dims: tuple[int, ...], *, swapped: bool
 ) -> Operand:
     """Return a matrix as the product walks it; constants are stored in that order."""
     order = np.arange(plan.flat.values[number].size)
@@ -157,38 +159,40 @@ def _operand(
     return Operand(tree, base, (strides[0], strides[1], strides[2]))
 
 
-def _repeat(plan: Plan, tables: Tables, op: FlatOp) -> Iterator[Statement]:
-    turns: Turns = op.attrs["turns"]
-    for first, _, _, last in turns.carried:
+def _loop(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Iterator[Statement]:
+    loop: FlatLoop = op.attrs["loop"]
+    for first, _, _, last in loop.carried:
         index = np.arange(plan.flat.values[first].size)
         for where, number, at in split(plan, first, index, index):
-            yield from fills(tables, last, where, tree_of(plan, tables, number, at), op.source)
-    whole = tuple(_leaf(plan, tables, outer) for outer, _ in turns.walked)
+            yield from element_loops(
+                tables, last, where, tree_of(plan, tables, number, at), op.source
+            )
+    whole = tuple(_leaf(plan, tables, outer) for outer, _ in loop.walked)
     body = tuple(statements(plan, tables, op.body))
-    yield Repeat(turns, whole, body, op.source)
+    yield LoopStatement(loop, whole, body, op.source)
 
 
 def reads_of(statement: Statement) -> set[int]:
     """Return the numbers of the values in memory that a statement reads."""
-    if isinstance(statement, Fill):
+    if isinstance(statement, ElementLoop):
         found = {leaf.place for leaf in leaves(statement.tree)}
     elif isinstance(statement, Product):
         found = {statement.left.leaf.place, statement.right.leaf.place}
     elif isinstance(statement, Call):
         found = {leaf.place for leaf in statement.operands}
     else:
-        turns = statement.turns
-        found = {leaf.place for leaf in statement.whole} | {last for *_, last in turns.carried}
+        loop = statement.loop
+        found = {leaf.place for leaf in statement.whole} | {last for *_, last in loop.carried}
         for inner in statement.body:
             found |= reads_of(inner)
-        found |= {after for _, _, after, _ in turns.carried}
-        found |= {inside for inside, _ in turns.collected}
+        found |= {after for _, _, after, _ in loop.carried}
+        found |= {inside for inside, _ in loop.collected}
     return {place for place in found if isinstance(place, int)}
 
 
 def writes_of(statement: Statement) -> set[int]:
     """Return the numbers of the values in memory that a statement writes."""
-    if isinstance(statement, Repeat):
-        turns = statement.turns
-        return {last for *_, last in turns.carried} | {whole for _, whole in turns.collected}
+    if isinstance(statement, LoopStatement):
+        loop = statement.loop
+        return {last for *_, last in loop.carried} | {whole for _, whole in loop.collected}
     return {statement.target}

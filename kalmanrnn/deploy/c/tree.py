@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.deploy.c.math_functions import FUNCTIONS
-from kalmanrnn.deploy.c.plan import Plan, pieces
+from kalmanrnn.deploy.c.plan import MemoryPlan, pieces
 from kalmanrnn.deploy.ir.program import Dtype
 
 C_TYPE = {"f32": "float", "i32": "int", "bool": "int"}
@@ -62,7 +62,7 @@ Tree = Leaf | Literal | Node
 Tables = dict[tuple[str, bytes], Table]
 
 
-def tree_of(plan: Plan, tables: Tables, number: int, index: np.ndarray) -> Tree:
+def tree_of(plan: MemoryPlan, tables: Tables, number: int, index: np.ndarray) -> Tree:
     """Return the expression of a value at `index`; a take in it must read from one value."""
     flat = plan.flat
     if number in flat.constants:
@@ -82,7 +82,7 @@ def tree_of(plan: Plan, tables: Tables, number: int, index: np.ndarray) -> Tree:
 
 
 def split(
-    plan: Plan, number: int, index: np.ndarray, where: np.ndarray
+    plan: MemoryPlan, number: int, index: np.ndarray, where: np.ndarray
 ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Yield (positions, value, its index), each piece from one value that is no take."""
     op = plan.makers.get(number)
@@ -93,7 +93,7 @@ def split(
         yield from split(plan, source, at, where[part])
 
 
-def _constant(plan: Plan, tables: Tables, number: int, index: np.ndarray) -> Leaf | Literal:
+def _constant(plan: MemoryPlan, tables: Tables, number: int, index: np.ndarray) -> Leaf | Literal:
     array = plan.flat.constants[number].ravel()
     values = array[index]
     if len(values) and (values.view(np.uint8).reshape(len(values), -1) == _bytes(values[0])).all():
@@ -138,13 +138,13 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
             yield from leaves(operand)
 
 
-def text_of(tree: Tree, read: Callable[[Leaf], str]) -> str:
+def render_tree(tree: Tree, read: Callable[[Leaf], str]) -> str:
     """Write an expression; `read` writes a leaf."""
     if isinstance(tree, Literal):
         return tree.text
     if isinstance(tree, Leaf):
         return read(tree)
-    parts = [text_of(operand, read) for operand in tree.operands]
+    parts = [render_tree(operand, read) for operand in tree.operands]
     return _operation(tree, parts)
 
 

@@ -12,22 +12,22 @@ import numpy as np
 
 from kalmanrnn.core.config import DataConfig
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.data.prefetch import TEST
+from kalmanrnn.data.datasets import TEST
 from kalmanrnn.data.teacher_runs import make_drives
-from kalmanrnn.deploy.int8.inputs import input_moments
-from kalmanrnn.deploy.int8.quantise import Scales, rounded
+from kalmanrnn.deploy.int8.calibration import input_moments
+from kalmanrnn.deploy.int8.quantise import Scales, quantise_weights
 from kalmanrnn.evaluation import metrics
 from kalmanrnn.evaluation.estimates import run_filter, run_student
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.evaluation.summary import StateErrors, state_errors
-from kalmanrnn.training.fit import Trained
+from kalmanrnn.training.trained import TrainedStudent
 
 DRIVES = 64
 # Drives of their own, neither learnt from nor judged on, to see what the weights' inputs are.
-LOOKED_AT = -3
+CALIBRATION_SET = -3
 
 
-class Loss(NamedTuple):
+class GroupErrors(NamedTuple):
     """Root mean square errors of one state group, in `unit`; ratios with 95 % intervals.
 
     bytes, floats, ukf: the errors of the int8 student, the float32 student and the UKF.
@@ -36,36 +36,38 @@ class Loss(NamedTuple):
 
     name: str
     unit: str
-    bytes: float
-    floats: float
+    int8: float
+    float32: float
     ukf: float
-    to_floats: Interval
-    to_ukf: Interval
-    floats_to_ukf: Interval
+    int8_to_float32: Interval
+    int8_to_ukf: Interval
+    float32_to_ukf: Interval
 
 
-class Judged(NamedTuple):
+class QuantisationResult(NamedTuple):
     """A student with rounded weights, their scales, and what that cost on held-out drives."""
 
-    trained: Trained
+    trained: TrainedStudent
     scales: Scales
-    losses: tuple[Loss, ...]
+    errors: tuple[GroupErrors, ...]
     drives: int
     seconds: float
     limit: float
 
 
-def round_within(trained: Trained, data: DataConfig, seed: int, limit: float) -> Judged:
+def quantise_within(
+    trained: TrainedStudent, data: DataConfig, seed: int, limit: float
+) -> QuantisationResult:
     """Round a student's weights and compare on held-out drives; UserError above `limit`."""
     scenario = trained.student.scenario
-    seen = input_moments(trained, make_drives(scenario, data, seed, LOOKED_AT, DRIVES // 4))
-    params, scales = rounded(trained.params, seen)
+    seen = input_moments(trained, make_drives(scenario, data, seed, CALIBRATION_SET, DRIVES // 4))
+    params, scales = quantise_weights(trained.params, seen)
     small = trained._replace(params=params)
     losses = compare(trained, small, data, seed)
-    worse = [g for g in losses if not g.to_floats.value <= limit]
+    worse = [g for g in losses if not g.int8_to_float32.value <= limit]
     if worse:
-        told = ", ".join(f"{g.name} {g.to_floats.value:.3f}" for g in worse)
-        most = max(g.to_floats.value for g in losses)
+        told = ", ".join(f"{g.name} {g.int8_to_float32.value:.3f}" for g in worse)
+        most = max(g.int8_to_float32.value for g in losses)
         # NaN, where a student without weights to speak of errs nowhere.
         allow = f"--int8-limit {most * 1.005:.2f}, or " if np.isfinite(most) else ""
         raise UserError(
@@ -73,10 +75,12 @@ def round_within(trained: Trained, data: DataConfig, seed: int, limit: float) ->
             why=f"on {DRIVES} held-out drives, int8 : float32: {told}",
             cure=f"{allow}--weights float32",
         )
-    return Judged(small, scales, losses, DRIVES, data.seconds, limit)
+    return QuantisationResult(small, scales, losses, DRIVES, data.seconds, limit)
 
 
-def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tuple[Loss, ...]:
+def compare(
+    floats: TrainedStudent, small: TrainedStudent, data: DataConfig, seed: int
+) -> tuple[GroupErrors, ...]:
     """Run both students and the UKF over the same drives; return what each group errs."""
     scenario = floats.student.scenario
     drives = make_drives(scenario, data, seed, TEST, DRIVES)
@@ -88,12 +92,12 @@ def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tup
     tracks.append(run_filter(scenario, drives, "ukf"))
     errors = [state_errors(scenario.space, groups, truth, track.mean) for track in tracks]
 
-    def one(group: metrics.StateGroup) -> Loss:
-        sizes = [_late(e, group.name, late) for e in errors]
+    def one(group: metrics.StateGroup) -> GroupErrors:
+        sizes = [_evaluated(e, group.name, late) for e in errors]
         squares = [metrics.mean_square(size) for size in sizes]
         ratios = [metrics.rmse_ratio(squares[a], squares[b], seed=seed) for a, b in _PAIRS]
         small, own, ukf = map(metrics.rmse, sizes)
-        return Loss(group.name, group.unit, small, own, ukf, *ratios)
+        return GroupErrors(group.name, group.unit, small, own, ukf, *ratios)
 
     return tuple(one(group) for group in groups)
 
@@ -101,13 +105,13 @@ def compare(floats: Trained, small: Trained, data: DataConfig, seed: int) -> tup
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
-def _late(errors: StateErrors, name: str, late: np.ndarray) -> np.ndarray:
+def _evaluated(errors: StateErrors, name: str, late: np.ndarray) -> np.ndarray:
     return np.where(late, errors.norms[name], np.nan)
 
 
-def losses_text(judged: Judged) -> str:
+def format_errors(judged: QuantisationResult) -> str:
     """Return a part of REPORT.md: what the rounding cost."""
-    rows = [_row(loss) for loss in judged.losses]
+    rows = [_row(loss) for loss in judged.errors]
     return "\n".join(
         [
             "## int8 weights",
@@ -125,11 +129,11 @@ def losses_text(judged: Judged) -> str:
     )
 
 
-def _row(loss: Loss) -> str:
+def _row(loss: GroupErrors) -> str:
     def ratio(r: Interval) -> str:
         return f"{r.value:.3f} ({r.low:.3f} to {r.high:.3f})"
 
-    errors: Sequence[float] = (loss.bytes, loss.floats, loss.ukf)
+    errors: Sequence[float] = (loss.int8, loss.float32, loss.ukf)
     cells = [f"{e:.4g}" for e in errors]
-    cells += [ratio(r) for r in (loss.to_floats, loss.to_ukf, loss.floats_to_ukf)]
+    cells += [ratio(r) for r in (loss.int8_to_float32, loss.int8_to_ukf, loss.float32_to_ukf)]
     return f"| {loss.name.replace('_', ' ')} [{loss.unit}] | " + " | ".join(cells) + " |"

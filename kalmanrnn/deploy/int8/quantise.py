@@ -20,14 +20,14 @@ from kalmanrnn.deploy.machine.machine import Machine, weight_name
 
 LEVELS = 127
 # The C counts a matrix's bytes in an int, and robots' compilers have none wider than 32 bits.
-LARGEST = 2**31 - 1
-SMALLEST = 1e-30
+MAX_SIZE = 2**31 - 1
+MIN_WEIGHT = 1e-30
 DAMPING = 0.01
 
 Scales = dict[str, np.ndarray]
 
 
-def rounded(params: Any, moments: Mapping[str, np.ndarray]) -> tuple[Any, Scales]:
+def quantise_weights(params: Any, moments: Mapping[str, np.ndarray]) -> tuple[Any, Scales]:
     """Return parameters with int8 matrices, as float32 again; and their scales `[out]` by name.
 
     moments: `[in, in]` the mean of x x' over a matrix's inputs x, by name; without it a matrix
@@ -40,8 +40,8 @@ def rounded(params: Any, moments: Mapping[str, np.ndarray]) -> tuple[Any, Scales
         name, matrix = weight_name(path), np.asarray(leaf)
         if is_matrix(name, matrix):
             check_matrix(name, matrix)
-            scales[name] = scale_of(matrix)
-            whole = whole_numbers(matrix, scales[name], moments.get(name))
+            scales[name] = column_scales(matrix)
+            whole = quantise_matrix(matrix, scales[name], moments.get(name))
             leaf = jax.numpy.asarray(whole * scales[name])
         found.append(leaf)
     return jax.tree_util.tree_unflatten(tree, found)[0], scales
@@ -52,29 +52,29 @@ def is_matrix(name: str, weight: np.ndarray) -> bool:
     return weight.ndim == 2 and name.endswith("kernel")
 
 
-def scale_of(matrix: np.ndarray) -> np.ndarray:
+def column_scales(matrix: np.ndarray) -> np.ndarray:
     """Return what one step of eight bits is for each output unit `[out]`."""
     largest = np.abs(matrix).max(axis=0, initial=0.0)
     # A unit without weights keeps a scale to divide by.
-    return np.where(largest > SMALLEST, largest, 1.0).astype(np.float32) / np.float32(LEVELS)
+    return np.where(largest > MIN_WEIGHT, largest, 1.0).astype(np.float32) / np.float32(LEVELS)
 
 
-def whole_numbers(
+def quantise_matrix(
     matrix: np.ndarray, scale: np.ndarray, moments: np.ndarray | None = None
 ) -> np.ndarray:
     """Return a matrix's whole numbers `[in, out]`, as float32."""
     left = np.asarray(matrix, float) / scale
     whole = np.zeros_like(left)
-    onto = _onto(moments) if moments is not None else np.eye(len(left))
+    onto = _inverse_factor(moments) if moments is not None else np.eye(len(left))
     for k in range(len(left)):
         whole[k] = np.clip(np.rint(left[k]), -LEVELS, LEVELS)
         left[k + 1 :] -= np.outer(onto[k, k + 1 :], (left[k] - whole[k]) / onto[k, k])
     return whole.astype(np.float32)
 
 
-def _onto(moments: np.ndarray) -> np.ndarray:
+def _inverse_factor(moments: np.ndarray) -> np.ndarray:
     """Return the upper factor of the inverse of an input's moments, a little damped."""
-    damped = moments + max(DAMPING * np.trace(moments) / len(moments), SMALLEST) * np.eye(
+    damped = moments + max(DAMPING * np.trace(moments) / len(moments), MIN_WEIGHT) * np.eye(
         len(moments)
     )
     return np.linalg.cholesky(np.linalg.inv(damped)).T
@@ -88,10 +88,10 @@ def check_matrix(name: str, matrix: np.ndarray) -> None:
             why="int8 weights are shares of the largest of their output unit",
             cure="train again; the run's report says where it diverged",
         )
-    if matrix.size > LARGEST:
+    if matrix.size > MAX_SIZE:
         raise UserError(
             f"{name} is too large for int8 weights",
-            why=f"it has {matrix.size:,} numbers, and the format counts {LARGEST:,} in a matrix",
+            why=f"it has {matrix.size:,} numbers, and the format counts {MAX_SIZE:,} in a matrix",
             cure="--weights float32, or train with a smaller --hidden",
         )
 
@@ -109,7 +109,7 @@ def scales_of(machine: Machine) -> Scales:
     return {name: np.asarray(each, np.float32) for name, each in told.items()}
 
 
-def check_weights(weights: str, kind: str, limit: float) -> None:
+def check_options(weights: str, kind: str, limit: float) -> None:
     """Refuse int8 for a filter, and a limit that nothing can keep."""
     if weights == "int8" and kind != "student":
         raise UserError(

@@ -36,8 +36,8 @@ class Builder:
         self.constants: dict[int, np.ndarray] = {}
         self.weights: dict[int, str] = {}
         self.ops: list[Op] = []
-        self.maker: dict[int, Op] = {}
-        self._same: dict[Any, int] = {}
+        self.producer: dict[int, Op] = {}
+        self._cache: dict[Any, int] = {}
 
     def new(self, shape: Sequence[int], dtype: Dtype) -> int:
         """Return a new value's number: an input's, or what an operation will give."""
@@ -48,14 +48,14 @@ class Builder:
         """Return a constant's number; `name` makes it a weight, which is never merged."""
         array = np.array(array, NUMPY[dtype], order="C")
         key = ("const", dtype, array.shape, array.tobytes())
-        if not name and key in self._same:
-            return self._same[key]
+        if not name and key in self._cache:
+            return self._cache[key]
         number = self.new(array.shape, dtype)
         self.known[number] = self.constants[number] = array
         if name:
             self.weights[number] = name
         else:
-            self._same[key] = number
+            self._cache[key] = number
         return number
 
     def op(
@@ -105,20 +105,20 @@ class Builder:
             known = compute(kind, attrs, [self.known[i] for i in inputs], shape, dtype)
             if self.fold:
                 return self.const(known, dtype)
-        key = (kind, inputs, shape, dtype, *((k, _key(v)) for k, v in sorted(attrs.items())))
-        if self.fold and key in self._same:
-            return self._same[key]
+        key = (kind, inputs, shape, dtype, *((k, _hashable(v)) for k, v in sorted(attrs.items())))
+        if self.fold and key in self._cache:
+            return self._cache[key]
         number = self.new(shape, dtype)
         if known is not None:
             self.known[number] = known
         self._add(Op(kind, inputs, (number,), attrs, source))
-        self._same[key] = number
+        self._cache[key] = number
         return number
 
     def _add(self, op: Op) -> None:
         self.ops.append(op)
         for number in op.outputs:
-            self.maker[number] = op
+            self.producer[number] = op
 
     def loop(
         self, inputs: Sequence[int], outputs: Sequence[Value], source: str, attrs: Any
@@ -129,8 +129,8 @@ class Builder:
         return numbers
 
     def _elementwise(self, kind, inputs, shape, dtype, source) -> int:
-        inputs = tuple(self._single(i) for i in inputs)
-        same = self._unchanged(kind, inputs, shape, dtype, source)
+        inputs = tuple(self._as_scalar(i) for i in inputs)
+        same = self._identity_operand(kind, inputs, shape, dtype, source)
         if same is not None:
             return same
         if all(self.values[i].size == 1 for i in inputs) and np.prod(shape, dtype=int) > 1:
@@ -138,24 +138,24 @@ class Builder:
             return self.take([one], np.zeros(shape, np.int32), source)
         return self._emit(kind, inputs, shape, dtype, source, {})
 
-    def _unchanged(self, kind, inputs, shape, dtype, source) -> int | None:
+    def _identity_operand(self, kind, inputs, shape, dtype, source) -> int | None:
         """Return the input that an operation leaves as it is, if there is one."""
         if kind == "convert" and self.values[inputs[0]].dtype == dtype:
-            return self._spread(inputs[0], shape, source)
+            return self._broadcast(inputs[0], shape, source)
         if kind in NEUTRAL:
             for side, neutral in enumerate(NEUTRAL[kind]):
                 known = self.known.get(inputs[side])
                 if neutral is not None and known is not None and (known == neutral).all():
-                    return self._spread(inputs[1 - side], shape, source)
+                    return self._broadcast(inputs[1 - side], shape, source)
         if kind == "select":
             pred, on_false, on_true = inputs
             if on_false == on_true:
-                return self._spread(on_true, shape, source)
+                return self._broadcast(on_true, shape, source)
             if pred in self.known:
-                return self._picked(self.known[pred], on_false, on_true, shape, source)
+                return self._select_known(self.known[pred], on_false, on_true, shape, source)
         return None
 
-    def _picked(self, pred, on_false, on_true, shape, source) -> int:
+    def _select_known(self, pred, on_false, on_true, shape, source) -> int:
         """Turn a select whose choice is known into a take."""
         size = int(np.prod(shape, dtype=int))
         place = np.arange(size)
@@ -164,12 +164,12 @@ class Builder:
         index = np.where(np.broadcast_to(pred, shape).reshape(-1), first + index[1], index[0])
         return self.take([on_false, on_true], index.reshape(shape), source)
 
-    def _spread(self, value: int, shape: tuple[int, ...], source: str) -> int:
+    def _broadcast(self, value: int, shape: tuple[int, ...], source: str) -> int:
         if self.values[value].size == 1:
             return self.take([value], np.zeros(shape, np.int32), source)
         return self.reshape(value, shape, source)
 
-    def _single(self, value: int) -> int:
+    def _as_scalar(self, value: int) -> int:
         """Return the one number that a value repeats everywhere, or the value itself."""
         if self.values[value].size <= 1 or value in self.weights:
             return value
@@ -178,7 +178,7 @@ class Builder:
             if (flat.view(np.uint8).reshape(flat.size, -1) == flat[:1].view(np.uint8)).all():
                 return self.const(flat[0], self.values[value].dtype)
             return value
-        op = self.maker.get(value)
+        op = self.producer.get(value)
         if (
             op is not None
             and op.kind == "take"
@@ -190,19 +190,19 @@ class Builder:
     def _take(self, inputs, index, shape, dtype, source) -> int:
         """Pick from where takes before it picked; constants picked from become one small one."""
         index = np.asarray(index, np.int64).reshape(-1)
-        which, place = _owner(index, [self.values[i].size for i in inputs])
+        which, place = _locate(index, [self.values[i].size for i in inputs])
         if len(set(inputs)) == 1 and inputs[0] in self.known:
             return self.const(self.known[inputs[0]].reshape(-1)[place].reshape(shape), dtype)
         which = np.asarray(inputs, np.int64)[which]
         for number in set(which.tolist()):
-            op = self.maker.get(number)
+            op = self.producer.get(number)
             if op is None or op.kind != "take":
                 continue
             mine = which == number
             through = np.asarray(op.attrs["index"], np.int64)[place[mine]]
-            inner, place[mine] = _owner(through, [self.values[i].size for i in op.inputs])
+            inner, place[mine] = _locate(through, [self.values[i].size for i in op.inputs])
             which[mine] = np.asarray(op.inputs, np.int64)[inner]
-        which, place = self._one_constant(which, place, dtype)
+        which, place = self._merge_constants(which, place, dtype)
         used = list(dict.fromkeys(which.tolist()))
         if len(used) == 1:
             if used[0] in self.known:
@@ -217,7 +217,7 @@ class Builder:
             "take", tuple(used), shape, dtype, source, {"index": index.astype(np.int32)}
         )
 
-    def _one_constant(self, which, place, dtype):
+    def _merge_constants(self, which, place, dtype):
         """Let all that is picked from constants be picked from one, which holds each once."""
         known = [n for n in dict.fromkeys(which.tolist()) if n in self.known]
         if not known or len(known) == len(set(which.tolist())) == 1:
@@ -248,30 +248,30 @@ class Builder:
         ops = [op for op in self.ops if needed & set(op.outputs)]
         constants = [n for n in self.constants if n in needed]
         order = [port.value for port in inputs] + constants + [n for op in ops for n in op.outputs]
-        anew = {number: i for i, number in enumerate(order)}
+        renumbered = {number: i for i, number in enumerate(order)}
         return Program(
             name=name,
-            inputs=tuple(Port(p.name, anew[p.value]) for p in inputs),
-            outputs=tuple(Port(p.name, anew[p.value]) for p in outputs),
-            values={anew[n]: self.values[n] for n in order},
-            constants={anew[n]: self.constants[n] for n in constants},
-            weights={anew[n]: self.weights[n] for n in constants if n in self.weights},
+            inputs=tuple(Port(p.name, renumbered[p.value]) for p in inputs),
+            outputs=tuple(Port(p.name, renumbered[p.value]) for p in outputs),
+            values={renumbered[n]: self.values[n] for n in order},
+            constants={renumbered[n]: self.constants[n] for n in constants},
+            weights={renumbered[n]: self.weights[n] for n in constants if n in self.weights},
             ops=tuple(
                 op._replace(
-                    inputs=tuple(anew[n] for n in op.inputs),
-                    outputs=tuple(anew[n] for n in op.outputs),
+                    inputs=tuple(renumbered[n] for n in op.inputs),
+                    outputs=tuple(renumbered[n] for n in op.outputs),
                 )
                 for op in ops
             ),
         )
 
 
-def _owner(index: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _locate(index: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return which of several flat arrays behind one another, and where in it."""
     ends = np.cumsum(sizes)
     which = np.searchsorted(ends, index, side="right")
     return which, index - (ends - np.asarray(sizes))[which]
 
 
-def _key(value: Any) -> Any:
+def _hashable(value: Any) -> Any:
     return value.tobytes() if isinstance(value, np.ndarray) else value

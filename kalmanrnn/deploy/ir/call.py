@@ -22,7 +22,7 @@ class Call(NamedTuple):
     source: str
 
 
-class Unknown(Exception):  # noqa: N818
+class Unsupported(Exception):  # noqa: N818
     """A primitive, or a use of one, that has no form here; says why."""
 
 
@@ -34,28 +34,28 @@ def dtype_of(aval: Any) -> Dtype:
     """Return the type of numbers here; float64 and int64 of a user's constants are cast."""
     kind = {"float64": "f32", "float32": "f32", "int64": "i32", "int32": "i32", "bool": "bool"}
     if str(aval.dtype) not in kind:
-        raise Unknown(
+        raise Unsupported(
             f"it has numbers of type {aval.dtype}, and exports have float32, int32 and bool"
         )
     return kind[str(aval.dtype)]  # pyright: ignore[reportReturnType]
 
 
-def like(b: Builder, call: Call, kind: str, *inputs: int, dtype: Dtype | None = None) -> int:
+def elementwise(b: Builder, call: Call, kind: str, *inputs: int, dtype: Dtype | None = None) -> int:
     """Emit an elementwise operation of the call's output's shape."""
     out = call.outputs[0]
-    spread = [spread_out(b, i, out.shape, call.source) for i in inputs]
+    spread = [broadcast(b, i, out.shape, call.source) for i in inputs]
     return b.op(kind, spread, out.shape, dtype or out.dtype, call.source)
 
 
-def spread_out(b: Builder, value: int, shape: tuple[int, ...], source: str) -> int:
+def broadcast(b: Builder, value: int, shape: tuple[int, ...], source: str) -> int:
     """Repeat along axes of length 1, which jax does silently in arithmetic."""
     own = b.values[value]
     if own.size <= 1 or own.shape == shape:
         return value
-    return b.take([value], np.broadcast_to(indexing.places(b, [value])[0], shape), source)
+    return b.take([value], np.broadcast_to(indexing.element_ids(b, [value])[0], shape), source)
 
 
-def number(b: Builder, call: Call, value: float) -> int:
+def scalar(b: Builder, call: Call, value: float) -> int:
     """Return a single number of the first input's type."""
     return b.const(value, b.values[call.inputs[0]].dtype)
 

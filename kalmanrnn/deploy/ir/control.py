@@ -12,19 +12,19 @@ from kalmanrnn.deploy.ir.call import dtype_of
 from kalmanrnn.deploy.ir.program import Loop, Port, Value
 
 # (builder, jaxpr, arguments, counted, caller) -> outputs: `trace.walk`.
-Walk = Callable[..., list[int]]
+LowerJaxpr = Callable[..., list[int]]
 
 
-class Given(NamedTuple):
+class LoopInput(NamedTuple):
     """What a loop's operation is given: which part it plays, its number, its port inside."""
 
-    part: str
+    role: str
     outer: int
     port: Port
 
 
 def cond(
-    b: Builder, walk: Walk, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
+    b: Builder, walk: LowerJaxpr, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
 ) -> list[int]:
     """Take the branch that is known; else compute all of them and choose."""
     which, *rest = inputs
@@ -48,22 +48,22 @@ def cond(
 
 
 def scan(
-    b: Builder, walk: Walk, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
+    b: Builder, walk: LowerJaxpr, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
 ) -> list[int]:
     """Make a loop; what is known outside is a constant inside, and what is unused is dropped."""
     p = eqn.params
     n_carried, first_walked = p["num_carry"], p["num_consts"] + p["num_carry"]
     body = Builder(fold=b.fold)
-    given, arguments = _enter(b, body, p, inputs, source)
+    given, arguments = _loop_inputs(b, body, p, inputs, source)
     found = walk(body, p["jaxpr"], arguments, set(), source)
     kept = [i for i, n in enumerate(found) if body.values[n].size]
     ends = [Port(f"{'carried' if i < n_carried else 'collected'}_{i}", found[i]) for i in kept]
     needed = body.needed(ends)
-    given = [g for g in given if g.part != "captured" or g.port.value in needed]
+    given = [g for g in given if g.role != "captured" or g.port.value in needed]
     loop = Loop(
         body=body.finish("loop", [g.port for g in given], ends),
-        captured=sum(g.part == "captured" for g in given),
-        carried=sum(g.part == "carried" for g in given),
+        captured=sum(g.role == "captured" for g in given),
+        carried=sum(g.role == "carried" for g in given),
         length=p["length"],
         counted=not p["reverse"] and bool(counted & set(inputs[first_walked:])),
     )
@@ -72,13 +72,13 @@ def scan(
     if kept:
         numbers = b.loop([g.outer for g in given], [types[i] for i in kept], source, loop._asdict())
         for i, n in zip(kept, numbers, strict=True):
-            results[i] = _backwards(b, n, source) if p["reverse"] and i >= n_carried else n
+            results[i] = _reverse(b, n, source) if p["reverse"] and i >= n_carried else n
     return results
 
 
-def _enter(
+def _loop_inputs(
     b: Builder, body: Builder, p: Any, inputs: tuple[int, ...], source: str
-) -> tuple[list[Given], list[int]]:
+) -> tuple[list[LoopInput], list[int]]:
     """Return what goes into a loop, and the numbers that its body's jaxpr is called with."""
     given, arguments = [], []
     for i, outer in enumerate(inputs):
@@ -86,17 +86,17 @@ def _enter(
         part = "captured" if i < p["num_consts"] else "carried"
         if i >= p["num_consts"] + p["num_carry"]:
             part, value = "walked", value._replace(shape=value.shape[1:])
-            outer = _backwards(b, outer, source) if p["reverse"] else outer
+            outer = _reverse(b, outer, source) if p["reverse"] else outer
         if part == "captured" and outer in b.known:
             arguments.append(body.const(b.known[outer], value.dtype, b.weights.get(outer, "")))
         elif not value.size:
             arguments.append(body.const(np.zeros(value.shape), value.dtype))
         else:
             arguments.append(body.new(*value))
-            given.append(Given(part, outer, Port(f"{part}_{i}", arguments[-1])))
+            given.append(LoopInput(part, outer, Port(f"{part}_{i}", arguments[-1])))
     return given, arguments
 
 
-def _backwards(b: Builder, number: int, source: str) -> int:
+def _reverse(b: Builder, number: int, source: str) -> int:
     value = b.values[number]
     return b.take([number], np.arange(value.size).reshape(value.shape)[::-1], source)

@@ -35,7 +35,7 @@ def _tile(a: np.ndarray, p: dict[str, Any]) -> np.ndarray:
 
 
 # One array in, one out.
-ONE: dict[str, Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
+SINGLE_INPUT: dict[str, Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
     "broadcast_in_dim": _broadcast,
     "slice": _slice,
     "reshape": _reshape,
@@ -46,13 +46,13 @@ ONE: dict[str, Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
     "rev": lambda a, p: np.flip(a, tuple(p["dimensions"])),
 }
 # Several arrays in, one out.
-MANY: dict[str, Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]] = {
+MULTI_INPUT: dict[str, Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]] = {
     "concatenate": lambda many, p: np.concatenate(many, axis=p["dimension"]),
     "stack": lambda many, p: np.stack(many, axis=p.get("axis", p.get("dimension", 0))),
 }
 
 
-def places(b: Builder, inputs: Sequence[int]) -> list[np.ndarray]:
+def element_ids(b: Builder, inputs: Sequence[int]) -> list[np.ndarray]:
     """Give numbers to the elements of inputs put behind one another, in the inputs' shapes."""
     found, start = [], 0
     for number in inputs:
@@ -62,23 +62,29 @@ def places(b: Builder, inputs: Sequence[int]) -> list[np.ndarray]:
     return found
 
 
-def move(b: Builder, name: str, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
+def reindex(
+    b: Builder, name: str, params: dict[str, Any], inputs: Sequence[int], source: str
+) -> int:
     """Lower an operation of ONE or MANY."""
-    ids = places(b, inputs)
-    index = MANY[name](ids, params) if name in MANY else ONE[name](ids[0], params)
+    ids = element_ids(b, inputs)
+    index = (
+        MULTI_INPUT[name](ids, params)
+        if name in MULTI_INPUT
+        else SINGLE_INPUT[name](ids[0], params)
+    )
     return b.take(inputs, index, source)
 
 
 def split(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> list[int]:
     """Cut along an axis."""
     ends = np.cumsum(params["sizes"])[:-1]
-    parts = np.split(places(b, inputs)[0], ends, axis=params["axis"])
+    parts = np.split(element_ids(b, inputs)[0], ends, axis=params["axis"])
     return [b.take(inputs, part, source) for part in parts]
 
 
 def pad(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
     """Pad with a value at both ends and in between; negative padding cuts."""
-    ids, filling = places(b, inputs)
+    ids, filling = element_ids(b, inputs)
     for axis, (low, high, inner) in enumerate(params["padding_config"]):
         ids = np.moveaxis(ids, axis, 0)
         if inner:
@@ -94,7 +100,7 @@ def pad(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) 
 
 def gather(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
     """Gather at indices that are known; what falls outside is filled as jax fills it."""
-    source_ids = places(b, inputs[:1])[0]
+    source_ids = element_ids(b, inputs[:1])[0]
     found = jax.lax.gather(
         source_ids,
         b.known[inputs[1]],
@@ -115,7 +121,7 @@ def gather(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: st
 
 def dynamic_slice(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
     """Cut a window out; where its place is not known, choose among all it may have."""
-    ids, sizes = places(b, inputs[:1])[0], params["slice_sizes"]
+    ids, sizes = element_ids(b, inputs[:1])[0], params["slice_sizes"]
 
     def cut(starts: list[int]) -> int:
         axis = len(starts)
@@ -138,7 +144,7 @@ def dynamic_slice(b: Builder, params: dict[str, Any], inputs: Sequence[int], sou
 def dynamic_update_slice(b: Builder, inputs: Sequence[int], source: str) -> int:
     """Put a window in at a known place."""
     starts = [int(b.known[i]) for i in inputs[2:]]
-    ids, new = places(b, inputs[:2])
+    ids, new = element_ids(b, inputs[:2])
     ids = ids.copy()
     ids[_window(starts, new.shape, ids.shape)] = new
     return b.take(inputs[:2], ids, source)

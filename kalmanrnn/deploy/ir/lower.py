@@ -11,9 +11,9 @@ import numpy as np
 
 from kalmanrnn.deploy.ir import indexing, lower_arrays
 from kalmanrnn.deploy.ir.builder import Builder
-from kalmanrnn.deploy.ir.call import Call, Rule, Unknown, as_type, like, number
+from kalmanrnn.deploy.ir.call import Call, Rule, Unsupported, as_type, elementwise, scalar
 
-SAME = {
+DIRECT = {
     **{name: name for name in ("neg", "abs", "sign", "floor", "ceil", "sqrt", "rsqrt", "exp")},
     **{name: name for name in ("log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos")},
     **{name: name for name in ("atan", "tanh", "logistic", "is_finite", "add", "sub", "mul")},
@@ -23,48 +23,48 @@ SAME = {
 }
 LOGIC = {"and": "and", "or": "or", "not": "not", "xor": "ne"}
 # Beyond that many places, choosing among all of them is no longer cheap.
-MOST_PLACES = 64
+MAX_POSITIONS = 64
 IDENTITY = {
     *("copy", "copy_p", "stop_gradient", "optimization_barrier", "device_put", "pvary"),
     *("sharding_constraint", "debug_callback", "debug_print"),
 }
 
 
-def same(b: Builder, call: Call) -> list[int]:
+def direct(b: Builder, call: Call) -> list[int]:
     """Lower what has the same meaning here."""
     inputs = call.inputs
     if call.name == "pow":
         inputs = [as_type(b, i, call.outputs[0].dtype, call.source) for i in inputs]
-    return [like(b, call, SAME[call.name], *inputs)]
+    return [elementwise(b, call, DIRECT[call.name], *inputs)]
 
 
 def logic(b: Builder, call: Call) -> list[int]:
     """Lower and, or, not, xor of bools."""
     if b.values[call.inputs[0]].dtype != "bool":
-        raise Unknown("it works on the bits of whole numbers")
-    return [like(b, call, LOGIC[call.name], *call.inputs)]
+        raise Unsupported("it works on the bits of whole numbers")
+    return [elementwise(b, call, LOGIC[call.name], *call.inputs)]
 
 
 def integer_pow(b: Builder, call: Call) -> list[int]:
     """Multiply out by repeated squaring."""
     n, base = call.params["y"], call.inputs[0]
-    one, result = number(b, call, 1), None
+    one, result = scalar(b, call, 1), None
     power = abs(n)
     while power:
         if power & 1:
-            result = base if result is None else like(b, call, "mul", result, base)
+            result = base if result is None else elementwise(b, call, "mul", result, base)
         power >>= 1
         if power:
-            base = like(b, call, "mul", base, base)
+            base = elementwise(b, call, "mul", base, base)
     if result is None:
         return [b.take([one], np.zeros(call.outputs[0].shape, np.int32), call.source)]
-    return [like(b, call, "div", one, result) if n < 0 else result]
+    return [elementwise(b, call, "div", one, result) if n < 0 else result]
 
 
 def clamp(b: Builder, call: Call) -> list[int]:
     """Bound between two values: (least, x, most)."""
     least, x, most = call.inputs
-    return [like(b, call, "min", like(b, call, "max", x, least), most)]
+    return [elementwise(b, call, "min", elementwise(b, call, "max", x, least), most)]
 
 
 def select(b: Builder, call: Call) -> list[int]:
@@ -76,7 +76,7 @@ def select(b: Builder, call: Call) -> list[int]:
         if b.values[which].dtype != "bool":
             shape = b.values[which].shape
             pred = b.op("eq", [which, b.const(i, "i32")], shape, "bool", call.source)
-        found = like(b, call, "select", pred, found, case)
+        found = elementwise(b, call, "select", pred, found, case)
     return [found]
 
 
@@ -84,25 +84,29 @@ def rounding(b: Builder, call: Call) -> list[int]:
     """Round to the nearest even number, or away from zero at a half."""
     x = call.inputs[0]
     if int(call.params["rounding_method"]) == 1:
-        return [like(b, call, "round", x)]
-    up = like(b, call, "add", like(b, call, "abs", x), number(b, call, 0.5))
-    return [like(b, call, "mul", like(b, call, "sign", x), like(b, call, "floor", up))]
+        return [elementwise(b, call, "round", x)]
+    up = elementwise(b, call, "add", elementwise(b, call, "abs", x), scalar(b, call, 0.5))
+    return [
+        elementwise(
+            b, call, "mul", elementwise(b, call, "sign", x), elementwise(b, call, "floor", up)
+        )
+    ]
 
 
-def formula(b: Builder, call: Call) -> list[int]:
+def expand(b: Builder, call: Call) -> list[int]:
     """Write out functions that few machines have."""
 
     def f(kind, *inputs):
-        return like(b, call, kind, *inputs)
+        return elementwise(b, call, kind, *inputs)
 
-    x, one, half = call.inputs[0], number(b, call, 1), number(b, call, 0.5)
+    x, one, half = call.inputs[0], scalar(b, call, 1), scalar(b, call, 0.5)
     size = f("abs", x)
     if call.name == "exp2":
-        return [f("exp", f("mul", x, number(b, call, ln(2))))]
+        return [f("exp", f("mul", x, scalar(b, call, ln(2))))]
     if call.name == "square":
         return [f("mul", x, x)]
     if call.name == "cbrt":
-        return [f("mul", f("sign", x), f("pow", size, number(b, call, 1 / 3)))]
+        return [f("mul", f("sign", x), f("pow", size, scalar(b, call, 1 / 3)))]
     if call.name == "sinh":
         e = f("expm1", size)
         value = f("mul", half, f("add", e, f("div", e, f("add", e, one))))
@@ -124,24 +128,24 @@ def formula(b: Builder, call: Call) -> list[int]:
 def reduce_precision(b: Builder, call: Call) -> list[int]:
     """Pass what asks for no less than float32."""
     if (call.params["exponent_bits"], call.params["mantissa_bits"]) != (8, 23):
-        raise Unknown("it asks for another precision than float32")
+        raise Unsupported("it asks for another precision than float32")
     return list(call.inputs)
 
 
-def _choices(b: Builder, call: Call) -> int:
+def _num_positions(b: Builder, call: Call) -> int:
     """Count the places that a window may have."""
     shape, sizes = b.values[call.inputs[0]].shape, call.params["slice_sizes"]
     free = [i not in b.known for i in call.inputs[1:]]
     return int(np.prod([n - w + 1 for n, w, f in zip(shape, sizes, free, strict=True) if f]))
 
 
-def placed(b: Builder, call: Call) -> list[int]:
+def static_indexing(b: Builder, call: Call) -> list[int]:
     """Lower gathers, scatters and windows whose places are known."""
     where = {"gather": 1, "dynamic_slice": 1, "dynamic_update_slice": 2}.get(call.name, 1)
     last = where + 1 if call.name == "gather" or "scatter" in call.name else None
     unknown = [i for i in call.inputs[where:last] if i not in b.known]
-    if unknown and not (call.name == "dynamic_slice" and _choices(b, call) <= MOST_PLACES):
-        raise Unknown("its index depends on the state or on the readings")
+    if unknown and not (call.name == "dynamic_slice" and _num_positions(b, call) <= MAX_POSITIONS):
+        raise Unsupported("its index depends on the state or on the readings")
     if call.name == "gather":
         return [indexing.gather(b, call.params, call.inputs, call.source)]
     if call.name == "dynamic_slice":
@@ -153,26 +157,28 @@ def placed(b: Builder, call: Call) -> list[int]:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(SAME, same),
+    **dict.fromkeys(DIRECT, direct),
     **dict.fromkeys(LOGIC, logic),
     **dict.fromkeys(IDENTITY, lambda b, call: list(call.inputs)),
-    **dict.fromkeys(("exp2", "square", "cbrt", "sinh", "cosh", "asinh", "acosh", "atanh"), formula),
+    **dict.fromkeys(("exp2", "square", "cbrt", "sinh", "cosh", "asinh", "acosh", "atanh"), expand),
     **dict.fromkeys(
         [f"reduce_{how}" for how in ("sum", "max", "min", "and", "or", "prod")], lower_arrays.reduce
     ),
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin"), lower_arrays.cumulate),
-    **dict.fromkeys(("argmax", "argmin"), lower_arrays.argument),
-    **dict.fromkeys(("gather", "dynamic_slice", "dynamic_update_slice", "scatter"), placed),
-    **dict.fromkeys(("scatter-add", "scatter_add", "scatter-sub", "scatter_sub"), placed),
-    **dict.fromkeys(("scatter_mul", "scatter-mul", "scatter_max", "scatter-max"), placed),
-    **dict.fromkeys(("scatter_min", "scatter-min"), placed),
+    **dict.fromkeys(("argmax", "argmin"), lower_arrays.argminmax),
     **dict.fromkeys(
-        (*indexing.ONE, *indexing.MANY),
-        lambda b, call: [indexing.move(b, call.name, call.params, call.inputs, call.source)],
+        ("gather", "dynamic_slice", "dynamic_update_slice", "scatter"), static_indexing
+    ),
+    **dict.fromkeys(("scatter-add", "scatter_add", "scatter-sub", "scatter_sub"), static_indexing),
+    **dict.fromkeys(("scatter_mul", "scatter-mul", "scatter_max", "scatter-max"), static_indexing),
+    **dict.fromkeys(("scatter_min", "scatter-min"), static_indexing),
+    **dict.fromkeys(
+        (*indexing.SINGLE_INPUT, *indexing.MULTI_INPUT),
+        lambda b, call: [indexing.reindex(b, call.name, call.params, call.inputs, call.source)],
     ),
     "split": lambda b, call: indexing.split(b, call.params, call.inputs, call.source),
     "pad": lambda b, call: [indexing.pad(b, call.params, call.inputs, call.source)],
-    "convert_element_type": lambda b, call: [like(b, call, "convert", *call.inputs)],
+    "convert_element_type": lambda b, call: [elementwise(b, call, "convert", *call.inputs)],
     "integer_pow": integer_pow,
     "clamp": clamp,
     "select_n": select,

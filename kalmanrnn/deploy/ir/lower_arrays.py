@@ -11,12 +11,12 @@ from kalmanrnn.deploy.ir.builder import Builder
 from kalmanrnn.deploy.ir.call import Call, as_type
 
 
-def rows(b: Builder, value: int, axes: Sequence[int], source: str) -> tuple[int, list[int]]:
+def flatten_axes(b: Builder, value: int, axes: Sequence[int], source: str) -> tuple[int, list[int]]:
     """Bring axes to the end and flatten: `[r, n]`; and the order of axes that this took."""
     shape = b.values[value].shape
     order = [axis for axis in range(len(shape)) if axis not in axes] + list(axes)
     n = int(np.prod([shape[axis] for axis in axes], dtype=int))
-    ids = indexing.places(b, [value])[0].transpose(order)
+    ids = indexing.element_ids(b, [value])[0].transpose(order)
     r = int(np.prod([shape[axis] for axis in order[: len(shape) - len(axes)]], dtype=int))
     return b.take([value], ids.reshape(r, n), source), order
 
@@ -24,7 +24,7 @@ def rows(b: Builder, value: int, axes: Sequence[int], source: str) -> tuple[int,
 def reduce(b: Builder, call: Call) -> list[int]:
     """Reduce over any axes."""
     out = call.outputs[0]
-    flat, _ = rows(b, call.inputs[0], call.params["axes"], call.source)
+    flat, _ = flatten_axes(b, call.inputs[0], call.params["axes"], call.source)
     r, n = b.values[flat].shape
     if n == 1:
         return [b.reshape(flat, out.shape, call.source)]
@@ -36,10 +36,10 @@ def reduce(b: Builder, call: Call) -> list[int]:
     return [b.reshape(small, out.shape, call.source)]
 
 
-def argument(b: Builder, call: Call) -> list[int]:
+def argminmax(b: Builder, call: Call) -> list[int]:
     """Find the first place of the largest or smallest number."""
     out = call.outputs[0]
-    flat, _ = rows(b, call.inputs[0], call.params["axes"], call.source)
+    flat, _ = flatten_axes(b, call.inputs[0], call.params["axes"], call.source)
     r, n = b.values[flat].shape
     dtype = b.values[flat].dtype
     how = call.name.removeprefix("arg")
@@ -55,7 +55,7 @@ def argument(b: Builder, call: Call) -> list[int]:
 def cumulate(b: Builder, call: Call) -> list[int]:
     """Cumulate along any axis, either way."""
     out, axis = call.outputs[0], call.params["axis"]
-    ids = np.moveaxis(indexing.places(b, call.inputs)[0], axis, -1)
+    ids = np.moveaxis(indexing.element_ids(b, call.inputs)[0], axis, -1)
     back = np.arange(ids.size).reshape(ids.shape)
     if call.params["reverse"]:
         ids, back = ids[..., ::-1], back[..., ::-1]
@@ -79,17 +79,21 @@ def dot(b: Builder, call: Call) -> list[int]:
         count = [int(np.prod([shape[a] for a in axes], dtype=int)) for axes in (batch, free, over)]
         parts.append((value, list(batch), free, list(over), count))
     (left, batch, free, over, (n_batch, m, k)), (right, batch_r, free_r, over_r, (_, n, _)) = parts
-    left = arranged(b, left, [*batch, *free, *over], (n_batch, m, k), call.source)
-    right = arranged(b, right, [*batch_r, *over_r, *free_r], (n_batch, k, n), call.source)
+    left = transpose_reshape(b, left, [*batch, *free, *over], (n_batch, m, k), call.source)
+    right = transpose_reshape(b, right, [*batch_r, *over_r, *free_r], (n_batch, k, n), call.source)
     product = b.op("matmul", [left, right], (n_batch, m, n), out.dtype, call.source)
     return [b.reshape(product, out.shape, call.source)]
 
 
-def arranged(b: Builder, value: int, order: list[int], shape: Sequence[int], source: str) -> int:
+def transpose_reshape(
+    b: Builder, value: int, order: list[int], shape: Sequence[int], source: str
+) -> int:
     """Transpose and reshape."""
     if order == list(range(len(order))):
         return b.reshape(value, shape, source)
-    return b.take([value], indexing.places(b, [value])[0].transpose(order).reshape(shape), source)
+    return b.take(
+        [value], indexing.element_ids(b, [value])[0].transpose(order).reshape(shape), source
+    )
 
 
 def cholesky(b: Builder, call: Call) -> list[int]:
@@ -106,7 +110,7 @@ def solve_triangular(b: Builder, call: Call) -> list[int]:
     shape = b.values[a].shape
     batch = int(np.prod(shape[:-2], dtype=int))
     a = b.reshape(a, (batch, *shape[-2:]), call.source)
-    ids = indexing.places(b, [right])[0].reshape(batch, *out.shape[-2:])
+    ids = indexing.element_ids(b, [right])[0].reshape(batch, *out.shape[-2:])
     if not p["left_side"]:
         ids = ids.transpose(0, 2, 1)
     right = b.take([right], ids, call.source)
@@ -118,7 +122,7 @@ def solve_triangular(b: Builder, call: Call) -> list[int]:
     )
     if p["left_side"]:
         return [b.reshape(x, out.shape, call.source)]
-    back = indexing.places(b, [x])[0].transpose(0, 2, 1)
+    back = indexing.element_ids(b, [x])[0].transpose(0, 2, 1)
     return [b.take([x], back.reshape(out.shape), call.source)]
 
 

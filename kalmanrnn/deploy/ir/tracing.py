@@ -16,17 +16,17 @@ from jax.extend.core import ClosedJaxpr, Literal
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.ir import control
 from kalmanrnn.deploy.ir.builder import Builder
-from kalmanrnn.deploy.ir.call import Call, Unknown, dtype_of
+from kalmanrnn.deploy.ir.call import Call, Unsupported, dtype_of
 from kalmanrnn.deploy.ir.lower import RULES
 from kalmanrnn.deploy.ir.program import Port, Program, Value
 
 # Where calls keep what they call.
-INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-CALLS = {
+JAXPR_PARAMS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+CALL_PRIMITIVES = {
     *("pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"),
     *("custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint", "custom_lin"),
 }
-WAYS_ROUND = {
+WORKAROUNDS = {
     "lu": "use jax.scipy.linalg.cho_solve where the matrix is positive definite, or write it out",
     "while": "give the loop a fixed number of rounds: jax.lax.fori_loop(0, n, ...) with n a number",
     **dict.fromkeys(
@@ -57,7 +57,7 @@ def trace(
     """
     try:
         return _trace(function, name, examples, outputs, weights or {}, counted, fold)
-    except Unknown as problem:
+    except Unsupported as problem:
         raise UserError(
             f"the {name} cannot be exported", why=str(problem), cure="use float32 there"
         ) from None
@@ -65,7 +65,7 @@ def trace(
 
 def _trace(function, name, examples, outputs, weights, counted, fold) -> Program:
     with jax.enable_x64(False):
-        given = [_abstract(a) for a in examples.values()]
+        given = [_shape_struct(a) for a in examples.values()]
         weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
         before = [weights] if weights else []
         traced: Any = jax.make_jaxpr(function)(*before, *given)
@@ -81,12 +81,12 @@ def _trace(function, name, examples, outputs, weights, counted, fold) -> Program
             ports.append(Port(key, b.new(value.shape, dtype)))
             arguments.append(ports[-1].value)
         walked = {port.value for port in ports if port.name == counted}
-        found = walk(b, traced, arguments, walked)
+        found = lower_jaxpr(b, traced, arguments, walked)
     named = [Port(n, v) for n, v in zip(outputs, found, strict=True) if b.values[v].size]
     return b.finish(name, ports, named)
 
 
-def walk(
+def lower_jaxpr(
     b: Builder, closed: Any, arguments: Sequence[int], counted: set[int], caller: str = ""
 ) -> list[int]:
     """Lower the equations of a jaxpr; return its outputs' numbers.
@@ -106,60 +106,62 @@ def walk(
 
     for eqn in jaxpr.eqns:
         inputs = tuple(read(atom) for atom in eqn.invars)
-        for var, number in zip(eqn.outvars, equation(b, eqn, inputs, counted, caller), strict=True):
+        for var, number in zip(
+            eqn.outvars, lower_equation(b, eqn, inputs, counted, caller), strict=True
+        ):
             env[var] = number
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def equation(
+def lower_equation(
     b: Builder, eqn: Any, inputs: tuple[int, ...], counted: set[int], caller: str
 ) -> Sequence[int]:
     """Lower one equation; return its outputs' numbers."""
     name = eqn.primitive.name
-    source = source_of(eqn) or caller
-    if name in CALLS:
-        inner = next(eqn.params[key] for key in INNER if key in eqn.params)
-        return walk(b, inner, inputs, counted, source)
+    source = source_line(eqn) or caller
+    if name in CALL_PRIMITIVES:
+        inner = next(eqn.params[key] for key in JAXPR_PARAMS if key in eqn.params)
+        return lower_jaxpr(b, inner, inputs, counted, source)
     try:
         if name == "scan":
-            return control.scan(b, walk, eqn, inputs, counted, source)
+            return control.scan(b, lower_jaxpr, eqn, inputs, counted, source)
         if name == "cond":
-            return control.cond(b, walk, eqn, inputs, counted, source)
+            return control.cond(b, lower_jaxpr, eqn, inputs, counted, source)
         if name not in RULES:
-            raise Unknown("no robot's program has a form for it")
+            raise Unsupported("no robot's program has a form for it")
         outputs = tuple(Value(var.aval.shape, dtype_of(var.aval)) for var in eqn.outvars)
         found = RULES[name](b, Call(name, eqn.params, inputs, outputs, source))
-    except Unknown as problem:
+    except Unsupported as problem:
         raise UserError(
             f"{name} cannot be exported",
             why=f"{problem}; it comes from {source or 'an unknown place'}",
-            cure=WAYS_ROUND.get(name, "write this line with other jax.numpy functions"),
+            cure=WORKAROUNDS.get(name, "write this line with other jax.numpy functions"),
         ) from None
     for number, value in zip(found, outputs, strict=False):
         assert b.values[number] == value, (name, b.values[number], value)
     return found[: len(eqn.outvars)]
 
 
-def _abstract(example: Any) -> jax.ShapeDtypeStruct:
+def _shape_struct(example: Any) -> jax.ShapeDtypeStruct:
     dtype = example.dtype if hasattr(example, "dtype") else np.asarray(example).dtype
     return jax.ShapeDtypeStruct(np.shape(example), jax.dtypes.canonicalize_dtype(dtype))
 
 
-def source_of(eqn: Any) -> str:
+def source_line(eqn: Any) -> str:
     """Name the line that an equation came from: a user's before ours, ours before none."""
     traceback = eqn.source_info.traceback
     ours = ""
     for frame in () if traceback is None else traceback.frames:
         path = Path(frame.file_name)
         said = f"{path.name}:{frame.line_num} ({frame.function_name.rpartition('.')[2]})"
-        if path.is_relative_to(HOME / "deploy"):
+        if path.is_relative_to(PACKAGE / "deploy"):
             break
-        if path.is_relative_to(HOME) and not path.is_relative_to(HOME / "sims"):
+        if path.is_relative_to(PACKAGE) and not path.is_relative_to(PACKAGE / "sims"):
             ours = ours or said
-        elif path.is_relative_to(HOME) or not any(part in LIBRARIES for part in path.parts):
+        elif path.is_relative_to(PACKAGE) or not any(part in LIBRARIES for part in path.parts):
             return said
     return ours
 
 
-HOME = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[2]
 LIBRARIES = {"jax", "jaxlib", "flax", "site-packages", "dist-packages"}

@@ -30,7 +30,8 @@ def write_archive(machine: Machine, folder: Path) -> list[Path]:
     """Write the folder; return its files. safetensors is left out where it is not installed."""
     arrays: dict[str, np.ndarray] = {}
     programs = {
-        part.name: program_data(part, part.name, arrays) for part in (machine.step, machine.init)
+        part.name: serialise_program(part, part.name, arrays)
+        for part in (machine.step, machine.init)
     }
     folder.mkdir(parents=True, exist_ok=True)
     _write_npz(folder / WEIGHTS, arrays)
@@ -46,7 +47,9 @@ def write_archive(machine: Machine, folder: Path) -> list[Path]:
     return [folder / name for name in (SPEC, *files, RUNTIME)]
 
 
-def program_data(program: Program, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def serialise_program(
+    program: Program, prefix: str, arrays: dict[str, np.ndarray]
+) -> dict[str, Any]:
     """Return a program as plain data; its constants are added to `arrays`, weights by name."""
     constants = {}
     for number, array in program.constants.items():
@@ -59,9 +62,9 @@ def program_data(program: Program, prefix: str, arrays: dict[str, np.ndarray]) -
     for i, op in enumerate(program.ops):
         attrs = dict(op.attrs)
         if op.kind == "take":
-            attrs["index"] = encoded(attrs["index"])
+            attrs["index"] = encode_index(attrs["index"])
         if op.kind == "loop":
-            attrs["body"] = program_data(attrs["body"], f"{prefix}.loop_{i}", arrays)
+            attrs["body"] = serialise_program(attrs["body"], f"{prefix}.loop_{i}", arrays)
         ops.append([op.kind, list(op.inputs), list(op.outputs), attrs, op.source])
     return {
         "name": program.name,
@@ -73,7 +76,7 @@ def program_data(program: Program, prefix: str, arrays: dict[str, np.ndarray]) -
     }
 
 
-def encoded(index: np.ndarray) -> Any:
+def encode_index(index: np.ndarray) -> Any:
     """Say an index shortly: as it is, as runs of (start, step, count), or in base64."""
     index = np.asarray(index, "<i4")
     if index.size <= SHORT:

@@ -6,23 +6,23 @@ from kalmanrnn.deploy.ir.program import BINARY, UNARY, Op, Program
 
 # Rough, in multiplications and additions: what a number of each costs on a small processor.
 PER_NUMBER = {"div": 4, "sqrt": 4, "rsqrt": 5, "take": 0, "convert": 0}
-DEAR = {
+EXPENSIVE = {
     *("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
     *("tanh", "logistic", "pow"),
 }
 
 
-def flops(program: Program) -> int:
+def estimate_flops(program: Program) -> int:
     """Estimate the multiply-adds of one run; functions such as sine count as ten."""
-    return sum(_cost(program, op) for op in program.ops)
+    return sum(_op_flops(program, op) for op in program.ops)
 
 
-def _cost(program: Program, op: Op) -> int:
+def _op_flops(program: Program, op: Op) -> int:
     shape = program.values[op.outputs[0]].shape
     size = program.values[op.outputs[0]].size
     first = program.values[op.inputs[0]] if op.inputs else None
     if op.kind == "loop":
-        return op.attrs["length"] * flops(op.attrs["body"])
+        return op.attrs["length"] * estimate_flops(op.attrs["body"])
     assert first is not None
     if op.kind == "matmul":
         return size * first.shape[-1]
@@ -33,5 +33,5 @@ def _cost(program: Program, op: Op) -> int:
     if op.kind == "solve_triangular":
         return size * (shape[1] + 1) // 2
     if op.kind in (*UNARY, *BINARY, "select", "take", "convert"):
-        return size * PER_NUMBER.get(op.kind, 10 if op.kind in DEAR else 1)
+        return size * PER_NUMBER.get(op.kind, 10 if op.kind in EXPENSIVE else 1)
     raise AssertionError(op.kind)

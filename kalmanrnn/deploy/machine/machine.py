@@ -19,8 +19,8 @@ from kalmanrnn.core.datatypes import Belief, Estimator, Packet
 from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.deploy.ir.program import Program
 from kalmanrnn.deploy.ir.tracing import trace
-from kalmanrnn.deploy.machine.cost import flops
-from kalmanrnn.deploy.machine.facts import facts_of
+from kalmanrnn.deploy.machine.cost import estimate_flops
+from kalmanrnn.deploy.machine.facts import build_spec
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import Normaliser, Student, estimator
 from kalmanrnn.scenarios.scenario import Scenario
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     facts: dict[str, Any]
 
 
-def machine_of(
+def trace_estimator(
     what: Student | str,
     scenario: Scenario,
     *,
@@ -92,9 +92,9 @@ def machine_of(
         trace(init, "init", belief._asdict(), names, weights=source.weights, fold=fold),
     )
     facts = source.facts | {"max_ticks": ticks, "carry": [n for n in names if examples[n].size]}
-    facts["weights"] = {"count": _count(source.weights), "sha256": digest(source.weights)}
-    facts["multiply_adds_per_event"] = flops(programs[0])
-    return Machine(name, *programs, facts_of(scenario, name, facts, *programs))
+    facts["weights"] = {"count": _count(source.weights), "sha256": weights_digest(source.weights)}
+    facts["multiply_adds_per_event"] = estimate_flops(programs[0])
+    return Machine(name, *programs, build_spec(scenario, name, facts, *programs))
 
 
 def _weights_first(source: Source, arrays: tuple[Any, ...]) -> tuple[dict[str, Any], Any]:
@@ -161,7 +161,7 @@ def weight_name(path: Any) -> str:
     return ".".join(["norm"] * (first.idx == 1) + parts)
 
 
-def digest(weights: dict[str, Any]) -> str:
+def weights_digest(weights: dict[str, Any]) -> str:
     """Return the sha256 of names, shapes and float32 numbers."""
     found = hashlib.sha256()
     for name in sorted(weights):

@@ -26,7 +26,7 @@ class Graph(NamedTuple):
     numbers: Iterator[int]
 
 
-def fresh(graph: Graph, stem: str) -> str:
+def unique_name(graph: Graph, stem: str) -> str:
     """Return a name that no other value has."""
     return f"{stem}_{next(graph.numbers)}"
 
@@ -41,7 +41,7 @@ def nodes(
 ) -> tuple[str, ...]:
     """Append an operator with `count` outputs; return their names."""
     make_node = require("onnx.helper", "export", "write ONNX").make_node
-    outputs = tuple(fresh(graph, kind.lower()) for _ in range(count))
+    outputs = tuple(unique_name(graph, kind.lower()) for _ in range(count))
     graph.nodes.append(make_node(kind, list(inputs), list(outputs), **attrs))
     return outputs
 
@@ -52,7 +52,7 @@ def constant(graph: Graph, array: Any, name: str = "") -> str:
     key = (name, array.dtype.str, array.shape, array.tobytes())
     if key not in graph.constants:
         taken = {known for known, _ in graph.constants.values()} if name else set()
-        unique = name if name and name not in taken else fresh(graph, name or "constant")
+        unique = name if name and name not in taken else unique_name(graph, name or "constant")
         graph.constants[key] = (unique, array)
     return graph.constants[key][0]
 
@@ -62,7 +62,7 @@ def integers(graph: Graph, *numbers: int) -> str:
     return constant(graph, np.asarray(numbers, np.int64))
 
 
-def number(graph: Graph, x: float) -> str:
+def scalar(graph: Graph, x: float) -> str:
     """Return the name of a float32 scalar."""
     return constant(graph, np.float32(x))
 
@@ -72,13 +72,13 @@ def reshape(graph: Graph, name: str, *shape: int) -> str:
     return node(graph, "Reshape", name, integers(graph, *shape))
 
 
-def part(graph: Graph, name: str, axis: int, start: int, stop: int) -> str:
+def slice_axis(graph: Graph, name: str, axis: int, start: int, stop: int) -> str:
     """Append a slice `[start, stop)` along one axis."""
     bounds = (integers(graph, start), integers(graph, stop), integers(graph, axis))
     return node(graph, "Slice", name, *bounds)
 
 
-def info(name: str, value: Value) -> Any:
+def value_info(name: str, value: Value) -> Any:
     """Say a graph's input or output: its name, type and shape."""
     helper = require("onnx.helper", "export", "write ONNX")
     dtype = helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[value.dtype]))

@@ -6,10 +6,10 @@ Each column is some ten vector operators over the whole batch; a 15 x 15 factor 
 from __future__ import annotations
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.deploy.onnx.graph import Graph, integers, node, nodes, part
+from kalmanrnn.deploy.onnx.graph import Graph, integers, node, nodes, slice_axis
 
 # A factor of this size is 1300 operators, half a millisecond of a laptop; a step has several.
-LARGEST = 128
+MAX_SIZE = 128
 
 
 def cholesky(graph: Graph, a: str, n: int, source: str) -> str:
@@ -20,15 +20,15 @@ def cholesky(graph: Graph, a: str, n: int, source: str) -> str:
     columns = []
     for done in range(n):
         left = n - done
-        row = part(graph, rest, 1, 0, 1)
-        root = node(graph, "Sqrt", part(graph, row, 2, 0, 1))
+        row = slice_axis(graph, rest, 1, 0, 1)
+        root = node(graph, "Sqrt", slice_axis(graph, row, 2, 0, 1))
         column = node(graph, "Div", row, root)
         pads = integers(graph, 0, 0, done, 0, 0, 0)
         columns.append(node(graph, "Pad", column, pads) if done else column)
         if left > 1:
-            below = part(graph, column, 2, 1, left)
+            below = slice_axis(graph, column, 2, 1, left)
             across = node(graph, "Transpose", below, perm=[0, 2, 1])
-            rest = _corner(graph, rest, left)
+            rest = _trailing_block(graph, rest, left)
             rest = node(graph, "Sub", rest, node(graph, "Mul", across, below))
     upper = node(graph, "Concat", *columns, axis=1)
     return node(graph, "Transpose", upper, perm=[0, 2, 1])
@@ -51,41 +51,41 @@ def solve_triangular(
         a = node(graph, "Transpose", a, perm=[0, 2, 1])
     if lower == transpose:
         # An upper half read from its last row and column backwards is a lower half.
-        a, b = _backwards(graph, a, 1, 2), _backwards(graph, b, 1)
+        a, b = _reverse(graph, a, 1, 2), _reverse(graph, b, 1)
     rows = []
     for done in range(n):
         left = n - done
-        top = part(graph, b, 1, 0, 1)
+        top = slice_axis(graph, b, 1, 0, 1)
         if not unit:
-            pivot = part(graph, part(graph, a, 1, 0, 1), 2, 0, 1)
+            pivot = slice_axis(graph, slice_axis(graph, a, 1, 0, 1), 2, 0, 1)
             top = node(graph, "Div", top, pivot)
         rows.append(top)
         if left > 1:
-            column = part(graph, part(graph, a, 2, 0, 1), 1, 1, left)
-            below = part(graph, b, 1, 1, left)
+            column = slice_axis(graph, slice_axis(graph, a, 2, 0, 1), 1, 1, left)
+            below = slice_axis(graph, b, 1, 1, left)
             b = node(graph, "Sub", below, node(graph, "Mul", column, top))
-            a = _corner(graph, a, left)
+            a = _trailing_block(graph, a, left)
     x = node(graph, "Concat", *rows, axis=1)
-    return _backwards(graph, x, 1) if lower == transpose else x
+    return _reverse(graph, x, 1) if lower == transpose else x
 
 
 def check_size(what: str, n: int, source: str) -> None:
     """Refuse what would make a model too large to load."""
-    if n > LARGEST:
+    if n > MAX_SIZE:
         raise UserError(
             f"ONNX has no {what}, and this one is too large to write out",
-            why=f"{source or 'the program'} needs it for {n} x {n}, and {LARGEST} is the limit",
+            why=f"{source or 'the program'} needs it for {n} x {n}, and {MAX_SIZE} is the limit",
             cure="export --format c99 or numpy, or export the student",
         )
 
 
-def _corner(graph: Graph, a: str, left: int) -> str:
+def _trailing_block(graph: Graph, a: str, left: int) -> str:
     """Drop the first row and column of `[b, left, left]`."""
     start, stop, axes = integers(graph, 1, 1), integers(graph, left, left), integers(graph, 1, 2)
     return node(graph, "Slice", a, start, stop, axes)
 
 
-def _backwards(graph: Graph, a: str, *axes: int) -> str:
+def _reverse(graph: Graph, a: str, *axes: int) -> str:
     far = -(2**31)
     start, stop = integers(graph, *[-1] * len(axes)), integers(graph, *[far] * len(axes))
     steps = integers(graph, *[-1] * len(axes))

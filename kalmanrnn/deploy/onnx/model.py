@@ -18,7 +18,7 @@ import numpy as np
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import Port, Program
-from kalmanrnn.deploy.onnx.graph import IR_VERSION, OPSET, Graph, info
+from kalmanrnn.deploy.onnx.graph import IR_VERSION, OPSET, Graph, value_info
 from kalmanrnn.deploy.onnx.operations import emit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SPEC = "kalmanrnn_spec"
 def write_onnx(machine: Machine, folder: Path) -> list[Path]:
     """Write `NAME.onnx` and `NAME_init.onnx` into a folder; return their paths."""
     models = {machine.name: step_model(machine), f"{machine.name}_init": init_model(machine)}
-    return [save(model, folder / f"{name}.onnx") for name, model in models.items()]
+    return [save_model(model, folder / f"{name}.onnx") for name, model in models.items()]
 
 
 def step_model(machine: Machine) -> Any:
@@ -43,7 +43,7 @@ def step_model(machine: Machine) -> Any:
         return [port.name + (suffix if port.name in leaves else "") for port in ports]
 
     inputs, outputs = named(program.inputs, "_in"), named(program.outputs, "_out")
-    return model_of(program, machine.name, inputs, outputs, machine.spec, ticks=TICKS)
+    return build_model(program, machine.name, inputs, outputs, machine.spec, ticks=TICKS)
 
 
 def init_model(machine: Machine) -> Any:
@@ -51,10 +51,10 @@ def init_model(machine: Machine) -> Any:
     program = machine.init
     inputs = [port.name for port in program.inputs]
     outputs = [f"{port.name}_out" for port in program.outputs]
-    return model_of(program, f"{machine.name}_init", inputs, outputs, machine.spec)
+    return build_model(program, f"{machine.name}_init", inputs, outputs, machine.spec)
 
 
-def model_of(
+def build_model(
     program: Program,
     name: str,
     inputs: list[str],
@@ -73,24 +73,24 @@ def model_of(
     names = emit(graph, program, given, ticks)
     for port, port_name in zip(program.outputs, outputs, strict=True):
         graph.nodes.append(helper.make_node("Identity", [names[port.value]], [port_name]))
-    entries = [info(name, program.values[value]) for value, name in given.items()]
+    entries = [value_info(name, program.values[value]) for value, name in given.items()]
     if ticks:
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.int64))
         entries.append(helper.make_tensor_value_info(ticks, kind, (1,)))
     results = [
-        info(port_name, program.values[port.value])
+        value_info(port_name, program.values[port.value])
         for port, port_name in zip(program.outputs, outputs, strict=True)
     ]
-    return finish(graph, name, entries, results, spec)
+    return finish_model(graph, name, entries, results, spec)
 
 
-def finish(
+def finish_model(
     graph: Graph, name: str, inputs: list[Any], outputs: list[Any], spec: Mapping[str, Any]
 ) -> Any:
     """Close a graph into a model with its facts inside, and have onnx check all of it."""
     onnx = require("onnx", "export", "write ONNX")
     helper = onnx.helper
-    read = used(graph.nodes)
+    read = names_read(graph.nodes)
     weights = [
         onnx.numpy_helper.from_array(array, key)
         for key, array in graph.constants.values()
@@ -111,13 +111,13 @@ def finish(
     return made
 
 
-def used(nodes: Iterable[Any]) -> set[str]:
+def names_read(nodes: Iterable[Any]) -> set[str]:
     """Return the names that operators read, those in the bodies of loops too."""
     bodies = [a.g.node for written in nodes for a in written.attribute if a.HasField("g")]
-    return {name for written in nodes for name in written.input}.union(*map(used, bodies))
+    return {name for written in nodes for name in written.input}.union(*map(names_read, bodies))
 
 
-def save(model: Any, path: Path) -> Path:
+def save_model(model: Any, path: Path) -> Path:
     """Write a model, whole or not at all."""
     beside = path.with_name(path.name + ".part")
     try:

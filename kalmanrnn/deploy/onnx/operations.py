@@ -15,13 +15,13 @@ from kalmanrnn.deploy.ir.program import NUMPY, Op, Program, Value
 from kalmanrnn.deploy.onnx.graph import (
     Graph,
     constant,
-    fresh,
-    info,
     integers,
     node,
     nodes,
-    part,
     reshape,
+    slice_axis,
+    unique_name,
+    value_info,
 )
 from kalmanrnn.deploy.onnx.linalg import cholesky, solve_triangular
 from kalmanrnn.deploy.onnx.math_functions import elementwise
@@ -54,8 +54,8 @@ def _emit_op(
     if op.kind == "loop":
         return _loop(graph, op, inputs, ticks)
     out = program.values[op.outputs[0]]
-    if op.kind in WRITTEN:
-        return (WRITTEN[op.kind](graph, op, inputs, values, out),)
+    if op.kind in EMITTERS:
+        return (EMITTERS[op.kind](graph, op, inputs, values, out),)
     # A single element may have more axes than the output; as a scalar it broadcasts.
     inputs = tuple(
         reshape(graph, name) if v.size == 1 and len(v.shape) > len(out.shape) else name
@@ -83,7 +83,7 @@ def _take(graph: Graph, op: Op, inputs: Any, values: Any, out: Value) -> str:
         return node(graph, "Expand", whole, integers(graph, *out.shape))
     if np.array_equal(index, np.arange(index[0], index[0] + index.size)):
         if index.size < size:
-            whole = part(graph, whole, 0, int(index[0]), int(index[-1]) + 1)
+            whole = slice_axis(graph, whole, 0, int(index[0]), int(index[-1]) + 1)
         return whole if len(out.shape) == 1 else reshape(graph, whole, *out.shape)
     where = constant(graph, index.astype(np.int32).reshape(out.shape))
     return node(graph, "Gather", whole, where, axis=0)
@@ -129,7 +129,7 @@ def _solve(graph: Graph, op: Op, inputs: Any, values: Any, out: Value) -> str:
     return solve_triangular(graph, a, b, values[0].shape[-1], **how, source=op.source)
 
 
-WRITTEN = {
+EMITTERS = {
     "take": _take,
     "matmul": _matmul,
     "reduce": _reduce,
@@ -145,8 +145,8 @@ def _loop(graph: Graph, op: Op, inputs: tuple[str, ...], ticks: str) -> tuple[st
     captured, carried = op.attrs["captured"], op.attrs["carried"]
     collected = len(op.outputs) - carried
     inside = graph._replace(nodes=[])
-    count, go = fresh(graph, "tick"), fresh(graph, "go")
-    held = [fresh(graph, "carried") for _ in range(carried)]
+    count, go = unique_name(graph, "tick"), unique_name(graph, "go")
+    held = [unique_name(graph, "carried") for _ in range(carried)]
     walked = [node(inside, "Gather", name, count, axis=0) for name in inputs[captured + carried :]]
     order = (*inputs[:captured], *held, *walked)
     given = {port.value: name for port, name in zip(body.inputs, order, strict=True)}
@@ -164,9 +164,9 @@ def _loop(graph: Graph, op: Op, inputs: tuple[str, ...], ticks: str) -> tuple[st
     )
     written = helper.make_graph(
         inside.nodes,
-        fresh(graph, "body"),
-        [*scalars[:2], *map(info, held, types)],
-        [scalars[2], *map(info, after, last)],
+        unique_name(graph, "body"),
+        [*scalars[:2], *map(value_info, held, types)],
+        [scalars[2], *map(value_info, after, last)],
     )
     # What is collected must have all its rows, also those of padding.
     short = op.attrs["counted"] and ticks and not collected

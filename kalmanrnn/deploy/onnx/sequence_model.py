@@ -21,18 +21,18 @@ from kalmanrnn.deploy.ir.tracing import trace
 from kalmanrnn.deploy.onnx.graph import (
     Graph,
     constant,
-    fresh,
-    info,
     integers,
     node,
     nodes,
-    number,
     reshape,
+    scalar,
+    unique_name,
+    value_info,
 )
-from kalmanrnn.deploy.onnx.model import finish, save
+from kalmanrnn.deploy.onnx.model import finish_model, save_model
 from kalmanrnn.deploy.onnx.operations import emit
 from kalmanrnn.models.recurrent import Layer, merge
-from kalmanrnn.models.student import FEATURE_LIMIT, Normaliser, Student, respond
+from kalmanrnn.models.student import FEATURE_LIMIT, Normaliser, Student, correct
 from kalmanrnn.scenarios.scenario import Scenario
 
 # Ours are input, forget, candidate, output; ONNX wants input, output, forget, candidate.
@@ -44,7 +44,7 @@ def write_sequence(
 ) -> Path:
     """Write `NAME_sequence.onnx` into a folder; UserError unless a direct student of LSTMs."""
     model = sequence_model(name, student, params, norm, spec)
-    return save(model, folder / f"{name}_sequence.onnx")
+    return save_model(model, folder / f"{name}_sequence.onnx")
 
 
 def sequence_model(
@@ -66,17 +66,17 @@ def sequence_model(
         x, after = _lstm(graph, layer, x, [f"{name}_in" for name in names], f"lstm{i}")
         value = Value((layer.hidden,), "f32")
         for leaf, last in zip(names, after, strict=True):
-            _rename(graph, reshape(graph, last, layer.hidden), f"{leaf}_out")
-            memory_in.append(info(f"{leaf}_in", value))
-            memory_out.append(info(f"{leaf}_out", value))
+            _name_output(graph, reshape(graph, last, layer.hidden), f"{leaf}_out")
+            memory_in.append(value_info(f"{leaf}_in", value))
+            memory_out.append(value_info(f"{leaf}_out", value))
     x = node(graph, "Tanh", _linear(graph, network.head_map, x, "head"))
     raw = _linear(graph, network.out_map, x, "out")
-    _rename(graph, _states(graph, student, norm, raw), "mean")
+    _name_output(graph, _state_rows(graph, student, norm, raw), "mean")
     space = student.scenario.space
     spec = {**spec, "features": feature_names(student.scenario)}
     inputs = [_rows("features", width), *memory_in]
     outputs = [_rows("mean", space.state_dim), *memory_out]
-    return finish(graph, f"{name}_sequence", inputs, outputs, spec)
+    return finish_model(graph, f"{name}_sequence", inputs, outputs, spec)
 
 
 def feature_names(scenario: Scenario) -> list[str]:
@@ -109,7 +109,7 @@ def _normalised(graph: Graph, norm: Normaliser) -> str:
     """Append the features in units of their spread, bounded, as `[E, 1, F]`."""
     x = node(graph, "Sub", "features", _const(graph, norm.feature_mean))
     x = node(graph, "Div", x, _const(graph, norm.feature_std))
-    x = node(graph, "Clip", x, number(graph, -FEATURE_LIMIT), number(graph, FEATURE_LIMIT))
+    x = node(graph, "Clip", x, scalar(graph, -FEATURE_LIMIT), scalar(graph, FEATURE_LIMIT))
     return node(graph, "Unsqueeze", x, integers(graph, 1))
 
 
@@ -140,31 +140,31 @@ def _linear(graph: Graph, layer: Any, x: str, name: str) -> str:
     return node(graph, "Add", x, _const(graph, layer.bias[...], f"{name}.bias"))
 
 
-def _states(graph: Graph, student: Student, norm: Normaliser, raw: str) -> str:
+def _state_rows(graph: Graph, student: Student, norm: Normaliser, raw: str) -> str:
     """Append what turns the network's outputs `[E, 1, D]` into states `[E, X]`, row by row."""
     space = student.scenario.space
 
     def state_of(row: jax.Array) -> jax.Array:
         zero = jnp.zeros(space.state_dim)
-        return respond(student, norm, zero, row, zero)[0]
+        return correct(student, norm, zero, row, zero)[0]
 
     example = jax.ShapeDtypeStruct((space.tangent_dim,), jnp.float32)
     program = trace(state_of, "state", {"row": example}, ["mean"])
     inside = graph._replace(nodes=[])
-    row, state = fresh(graph, "row"), fresh(graph, "state")
+    row, state = unique_name(graph, "row"), unique_name(graph, "state")
     names = emit(inside, program, {program.inputs[0].value: row}, "")
-    _rename(inside, names[program.outputs[0].value], state)
+    _name_output(inside, names[program.outputs[0].value], state)
     body = require("onnx.helper", "export", "write ONNX").make_graph(
         inside.nodes,
         "state",
-        [info(row, Value((space.tangent_dim,), "f32"))],
-        [info(state, Value((space.state_dim,), "f32"))],
+        [value_info(row, Value((space.tangent_dim,), "f32"))],
+        [value_info(state, Value((space.state_dim,), "f32"))],
     )
     rows = reshape(graph, raw, -1, space.tangent_dim)
     return node(graph, "Scan", rows, body=body, num_scan_inputs=1)
 
 
-def _rename(graph: Graph, name: str, wanted: str) -> None:
+def _name_output(graph: Graph, name: str, wanted: str) -> None:
     make_node = require("onnx.helper", "export", "write ONNX").make_node
     graph.nodes.append(make_node("Identity", [name], [wanted]))
 

@@ -21,10 +21,10 @@ from kalmanrnn.deploy.machine.machine import Machine
 
 C, ONNX, STABLEHLO, NUMPY = "c", "onnx", "stablehlo", "numpy"
 FORMATS = (NUMPY, C, ONNX, STABLEHLO)
-SEQUENCE, SEQUENCE_ENDING = "onnx sequence", "_sequence.onnx"
+SEQUENCE, SEQUENCE_SUFFIX = "onnx sequence", "_sequence.onnx"
 
 
-class Form(NamedTuple):
+class Backend(NamedTuple):
     """One form, ready to run: `init` and `step` take and give arrays by port name.
 
     drive: takes a whole drive at once, rows for events, and gives its means; None where a form
@@ -34,10 +34,10 @@ class Form(NamedTuple):
     name: str
     init: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
     step: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
-    drive: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None
+    run_drive: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None
 
 
-def machine_from(folder: Path) -> Machine:
+def load_machine(folder: Path) -> Machine:
     """Read an export's programs and spec back; UserError where they are missing or damaged."""
     try:
         found = runtime.load(folder)
@@ -65,39 +65,39 @@ def _program(read: runtime.Program) -> Program:
     return Program(read.name, inputs, outputs, values, read.constants, {}, tuple(ops))
 
 
-def numpy_form(folder: Path, machine: Machine) -> Form:
+def numpy_backend(folder: Path, machine: Machine) -> Backend:
     """Run the numpy runtime's programs."""
-    return Form(
+    return Backend(
         f"numpy ({RUNTIME})",
         lambda given: runtime.run_program(machine.init, given),
         lambda given: runtime.run_program(machine.step, given),
     )
 
 
-def c_form(folder: Path, machine: Machine) -> Form:
+def c_backend(folder: Path, machine: Machine) -> Backend:
     """Compile the folder's C strictly and run it."""
     name = compiled.identifier(machine.name)
     with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
         for path in (folder / C).iterdir():
             (Path(beside) / path.name).write_bytes(path.read_bytes())
-        built = compiled.load(machine, compiled.compile_folder(Path(beside), name))
+        built = compiled.load_library(machine, compiled.compile_folder(Path(beside), name))
 
     def init(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         status, state = compiled.init(built, given["mean"], given.get("cov"))
-        _check(status)
-        return _shaped(machine, compiled.carry_from(built, state))
+        _check_status(status)
+        return _reshape_outputs(machine, compiled.unpack_state(built, state))
 
     def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        state = compiled.state_of(built, given)
+        state = compiled.pack_state(built, given)
         z, seen, u, dt = (given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt"))
         status, said = compiled.step(built, state, z, seen, u, dt)
-        _check(status)
-        return _shaped(machine, compiled.carry_from(built, state) | said)
+        _check_status(status)
+        return _reshape_outputs(machine, compiled.unpack_state(built, state) | said)
 
-    return Form("C99", init, step)
+    return Backend("C99", init, step)
 
 
-def onnx_form(folder: Path, machine: Machine) -> Form:
+def onnx_backend(folder: Path, machine: Machine) -> Backend:
     """Run the ONNX models in onnxruntime, one thread."""
     from kalmanrnn.deploy.onnx.model import open_session
 
@@ -116,10 +116,10 @@ def onnx_form(folder: Path, machine: Machine) -> Form:
             zip([n.removesuffix("_out") for n in names], session.run(names, feed), strict=True)
         )
 
-    return Form("ONNX", lambda g: run(sessions[0], g), lambda g: run(sessions[1], g))
+    return Backend("ONNX", lambda g: run(sessions[0], g), lambda g: run(sessions[1], g))
 
 
-def stablehlo_form(folder: Path, machine: Machine) -> Form:
+def stablehlo_backend(folder: Path, machine: Machine) -> Backend:
     """Run the StableHLO module in jax; it has no init of its own."""
     from kalmanrnn.deploy.stablehlo import read_stablehlo
 
@@ -131,14 +131,14 @@ def stablehlo_form(folder: Path, machine: Machine) -> Form:
         found = call(*[given[name] for name in ports])
         return dict(zip(outputs, map(np.asarray, found), strict=True))
 
-    return Form("StableHLO", lambda given: runtime.run_program(machine.init, given), step)
+    return Backend("StableHLO", lambda given: runtime.run_program(machine.init, given), step)
 
 
-def sequence_form(folder: Path, machine: Machine) -> Form:
+def sequence_backend(folder: Path, machine: Machine) -> Backend:
     """Run the sequence model in onnxruntime; a step is a drive of one event."""
     from kalmanrnn.deploy.onnx.model import open_session
 
-    session = open_session(folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}")
+    session = open_session(folder / ONNX / f"{machine.name}{SEQUENCE_SUFFIX}")
     names = [o.name for o in session.get_outputs()]
 
     def run(features: np.ndarray, memory: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -155,21 +155,21 @@ def sequence_form(folder: Path, machine: Machine) -> Form:
         memory = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]}
         return run(given["features"], memory)["mean"]
 
-    return Form("ONNX, sequence", lambda given: {}, step, drive)
+    return Backend("ONNX, sequence", lambda given: {}, step, drive)
 
 
-OPENERS = {NUMPY: numpy_form, C: c_form, ONNX: onnx_form, STABLEHLO: stablehlo_form}
-OPENERS[SEQUENCE] = sequence_form
+OPENERS = {NUMPY: numpy_backend, C: c_backend, ONNX: onnx_backend, STABLEHLO: stablehlo_backend}
+OPENERS[SEQUENCE] = sequence_backend
 
 
-def kinds_in(folder: Path, machine: Machine) -> list[str]:
+def formats_in(folder: Path, machine: Machine) -> list[str]:
     """Return the forms that an export's folder holds; numpy's is always there."""
     kinds = [kind for kind in FORMATS if kind == NUMPY or (folder / kind).is_dir()]
-    sequence = (folder / ONNX / f"{machine.name}{SEQUENCE_ENDING}").exists()
+    sequence = (folder / ONNX / f"{machine.name}{SEQUENCE_SUFFIX}").exists()
     return kinds + [SEQUENCE] * sequence
 
 
-def open_form(kind: str, folder: Path, machine: Machine) -> Form | str:
+def open_backend(kind: str, folder: Path, machine: Machine) -> Backend | str:
     """Open one form of an export, or say why this machine cannot run it."""
     try:
         return OPENERS[kind](folder, machine)
@@ -179,11 +179,11 @@ def open_form(kind: str, folder: Path, machine: Machine) -> Form | str:
         return problem.what
 
 
-def _shaped(machine: Machine, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _reshape_outputs(machine: Machine, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     shapes = {p.name: machine.step.values[p.value].shape for p in machine.step.outputs}
     return {name: np.asarray(a).reshape(shapes[name]) for name, a in found.items()}
 
 
-def _check(status: int) -> None:
+def _check_status(status: int) -> None:
     if status:
         raise ValueError(f"the C returned status {status}")

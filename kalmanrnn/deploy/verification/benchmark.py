@@ -18,19 +18,19 @@ import numpy as np
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.c import compiled, source_files
 from kalmanrnn.deploy.c.names import PORTABLE
-from kalmanrnn.deploy.c.sizes import for_target, target_of
-from kalmanrnn.deploy.machine.machine import Machine, machine_of
-from kalmanrnn.deploy.verification.backends import C, machine_from
+from kalmanrnn.deploy.c.sizes import target_of, with_target
+from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
+from kalmanrnn.deploy.verification.backends import C, load_machine
+from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck, format_checks
 from kalmanrnn.deploy.verification.replay import (
     OPTIONS,
     Events,
     compile_replay,
-    events_of,
-    replay,
+    events_from_vectors,
+    run_replay,
     run_tool,
 )
 from kalmanrnn.deploy.verification.test_vectors import load_vectors
-from kalmanrnn.deploy.verification.verify import VECTORS, Check, table
 from kalmanrnn.scenarios.scenario import Scenario
 
 SECONDS = 1.5
@@ -58,7 +58,7 @@ class Cost(NamedTuple):
     cov: bool
 
 
-class Figures(NamedTuple):
+class CostComparison(NamedTuple):
     """Costs of an export and of the filters it may replace, taken in one go.
 
     costs: the export's own first; none where `missing` says why there are none. ticks: of a
@@ -74,39 +74,43 @@ class Figures(NamedTuple):
     target: str = PORTABLE
 
 
-def figures(
+def compare_costs(
     folder: Path, scenario: Scenario, *, seconds: float = SECONDS, floats: Machine | None = None
-) -> Figures:
+) -> CostComparison:
     """Compile an export's C and that of its scenario's filters, and time each for `seconds`.
 
     floats: the same student with float32 weights, to be timed beside it.
     """
-    machine, vectors = machine_from(folder), load_vectors(folder / VECTORS)
-    events = events_of(vectors)
-    none = Figures((), len(events.z), float(events.ticks.mean()), _processor(), "")
+    machine, vectors = load_machine(folder), load_vectors(folder / VECTORS)
+    events = events_from_vectors(vectors)
+    none = CostComparison((), len(events.z), float(events.ticks.mean()), _processor(), "")
     none = none._replace(target=target_of(machine))
     if not (folder / C).is_dir():
         return none._replace(missing="there is no C in this export")
     others = [kind for kind in FILTERS if kind != machine.spec["estimator"]]
     try:
-        none = none._replace(compiler=f"{_version(compiled.compiler())}, {' '.join(OPTIONS)}")
+        none = none._replace(
+            compiler=f"{_compiler_version(compiled.find_compiler())}, {' '.join(OPTIONS)}"
+        )
         with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
             own = shutil.copytree(folder / C, Path(beside) / "own")
-            costs = [cost(machine, own, events, seconds=seconds)]
+            costs = [measure_cost(machine, own, events, seconds=seconds)]
             if floats is not None:
-                source_files.emit(floats, Path(beside) / "floats")
-                found = cost(floats, Path(beside) / "floats", events, seconds=seconds)
+                source_files.write_sources(floats, Path(beside) / "floats")
+                found = measure_cost(floats, Path(beside) / "floats", events, seconds=seconds)
                 costs.append(found._replace(name=f"{found.name} in float32"))
             for kind in others:
-                other = machine_of(kind, scenario, max_ticks=machine.spec["max_ticks"])
-                source_files.emit(for_target(other, target_of(machine)), Path(beside) / kind)
-                costs.append(cost(other, Path(beside) / kind, events, seconds=seconds))
+                other = trace_estimator(kind, scenario, max_ticks=machine.spec["max_ticks"])
+                source_files.write_sources(
+                    with_target(other, target_of(machine)), Path(beside) / kind
+                )
+                costs.append(measure_cost(other, Path(beside) / kind, events, seconds=seconds))
     except UserError as problem:
         return none._replace(missing=f"{problem.what}: {problem.why}")
     return none._replace(costs=tuple(costs))
 
 
-def cost(
+def measure_cost(
     machine: Machine,
     folder: Path,
     events: Events,
@@ -117,24 +121,24 @@ def cost(
     """Compile a folder of a machine's C beside a replay, run it, and look at its size."""
     name = compiled.identifier(machine.name)
     program = compile_replay(machine, folder, events, options)
-    laps, refused = replay(program, events, seconds)
+    laps, refused = run_replay(program, events, seconds)
     return Cost(
         name=machine.spec["estimator"],
         fastest_us=float(laps.min(axis=0).sum()) / len(events.z) / 1e3,
         median_us=float(np.median(laps, axis=0).sum()) / len(events.z) / 1e3,
-        code=_text(folder / f"{name}.o"),
-        weights=_text(folder / f"{name}_weights.o") * bool(machine.spec["weights"]["count"]),
+        code=_text_size(folder / f"{name}.o"),
+        weights=_text_size(folder / f"{name}_weights.o") * bool(machine.spec["weights"]["count"]),
         state=4 * sum(size for _, size in compiled.carry_of(machine)),
-        stack=_stack(folder / f"{name}.h"),
+        stack=_stack_estimate(folder / f"{name}.h"),
         multiply_adds=int(machine.spec["multiply_adds_per_event"]),
         refused=refused,
         cov=compiled.sizes_of(machine).cov,
     )
 
 
-def report(found: Figures, checks: Sequence[Check]) -> str:
+def format_report(found: CostComparison, checks: Sequence[FormatCheck]) -> str:
     """Return REPORT.md: what was proved, and what it costs, whoever is the cheaper."""
-    proof = "\n".join(["## Proved equal", "", "```text", table(list(checks)), "```"])
+    proof = "\n".join(["## Proved equal", "", "```text", format_checks(list(checks)), "```"])
     if found.missing:
         return f"# Report\n\n{proof}\n\n## Cost\n\nNot measured: {found.missing}.\n"
     head = "| | µs an event | median | code | weights | state | stack | multiply-adds |"
@@ -146,13 +150,13 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
         f"each stretch of events at its fastest lap, beside it at its median one. Sizes in bytes; "
         f"the stack and the multiply-adds are estimates. {found.machine}; {found.compiler}."
     )
-    verdict = [_verdict(found.costs[0], other) for other in found.costs[1:]]
+    verdict = [_compare_line(found.costs[0], other) for other in found.costs[1:]]
     refused = [
-        f"- The {_called(c.name)} refused {c.refused} of {found.events} events."
+        f"- The {_display_name(c.name)} refused {c.refused} of {found.events} events."
         for c in found.costs
         if c.refused
     ]
-    only = " and the ".join(sorted(_called(c.name) for c in found.costs if c.cov))
+    only = " and the ".join(sorted(_display_name(c.name) for c in found.costs if c.cov))
     silent = [f"- With each estimate the {only} give a covariance; the student gives none."]
     silent *= not all(c.cov for c in found.costs)
     other = [
@@ -166,12 +170,12 @@ def report(found: Figures, checks: Sequence[Check]) -> str:
 
 def _row(c: Cost) -> str:
     sizes = " | ".join(f"{n:,}" for n in (c.code, c.weights, c.state, c.stack, c.multiply_adds))
-    return f"| {_called(c.name)} | {c.fastest_us:.3g} | {c.median_us:.3g} | {sizes} |"
+    return f"| {_display_name(c.name)} | {c.fastest_us:.3g} | {c.median_us:.3g} | {sizes} |"
 
 
-def _verdict(own: Cost, other: Cost) -> str:
+def _compare_line(own: Cost, other: Cost) -> str:
     """Say who takes longer, and who is the larger; within a tenth nobody does."""
-    mine, its = _called(own.name), _called(other.name)
+    mine, its = _display_name(own.name), _display_name(other.name)
     ratio = other.fastest_us / own.fastest_us
     if ratio > 1.1:
         time = f"the {its} takes {ratio:.3g} times as long as the {mine}"
@@ -186,18 +190,18 @@ def _verdict(own: Cost, other: Cost) -> str:
     return f"- On this machine {time}; {size}."
 
 
-def _called(kind: str) -> str:
+def _display_name(kind: str) -> str:
     return kind.upper() if kind in FILTERS else kind
 
 
-def _stack(header: Path) -> int:
+def _stack_estimate(header: Path) -> int:
     """Read the emitter's estimate where it tells it to people."""
     found = re.search(r"stack about\D+(\d+)", header.read_text(encoding="utf-8"))
     assert found is not None, header
     return int(found[1])
 
 
-def _text(objects: Path) -> int:
+def _text_size(objects: Path) -> int:
     """Return the bytes of code and constants in an object file."""
     size = shutil.which("size")
     if not size:
@@ -205,7 +209,7 @@ def _text(objects: Path) -> int:
     return int(run_tool([size, str(objects)], objects.name).splitlines()[1].split()[0])
 
 
-def _version(compiler: str) -> str:
+def _compiler_version(compiler: str) -> str:
     return run_tool([compiler, "--version"], "--version").splitlines()[0]
 
 

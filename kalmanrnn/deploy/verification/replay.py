@@ -13,7 +13,7 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import MISSING, UserError
 from kalmanrnn.deploy.c import compiled
 from kalmanrnn.deploy.machine.machine import Machine
-from kalmanrnn.deploy.verification.replay_source import main_text
+from kalmanrnn.deploy.verification.replay_source import render_main
 from kalmanrnn.deploy.verification.test_vectors import Vectors
 
 OPTIONS = ("-O3", "-march=native")
@@ -36,7 +36,7 @@ class Events(NamedTuple):
     cov: np.ndarray
 
 
-def events_of(vectors: Vectors) -> Events:
+def events_from_vectors(vectors: Vectors) -> Events:
     """Take what happens, without any carry, out of an export's vectors."""
     given, count = vectors.inputs, len(vectors.starts)
     dt = given.get("dt", np.zeros((count, 0)))
@@ -50,7 +50,7 @@ def events_of(vectors: Vectors) -> Events:
     )
 
 
-def events_of_drives(drives: Drive) -> Events:
+def events_from_drives(drives: Drive) -> Events:
     """Put the events of drives `[n, E, ...]` behind one another."""
     count, each = drives.packets.dt.shape[:2]
     starts = np.tile(np.arange(each) == 0, count)
@@ -85,23 +85,23 @@ def compile_replay(
 ) -> Path:
     """Compile a folder's C and a replay of so many events; UserError where that fails."""
     name = compiled.identifier(machine.name)
-    (folder / "replay.c").write_text(main_text(machine, len(events.z), len(events.mean)))
+    (folder / "replay.c").write_text(render_main(machine, len(events.z), len(events.mean)))
     objects = []
     for source in (f"{name}.c", f"{name}_weights.c", "replay.c"):
         objects.append(str(folder / source.replace(".c", ".o")))
-        command = [compiled.compiler(), "-std=c99", *options, "-c", str(folder / source)]
+        command = [compiled.find_compiler(), "-std=c99", *options, "-c", str(folder / source)]
         run_tool([*command, "-o", objects[-1]], name)
     program = folder / "replay"
-    run_tool([compiled.compiler(), *options, "-o", str(program), *objects, "-lm"], name)
+    run_tool([compiled.find_compiler(), *options, "-o", str(program), *objects, "-lm"], name)
     return program
 
 
-def replay(program: Path, events: Events, seconds: float) -> tuple[np.ndarray, int]:
+def run_replay(program: Path, events: Events, seconds: float) -> tuple[np.ndarray, int]:
     """Run a replay for so long; return `[laps, stretches]` nanoseconds, and refused events."""
     data = program.with_name("events.bin")
     data.write_bytes(b"".join(np.ascontiguousarray(a).tobytes() for a in events))
-    said = run_tool([str(program), str(data), f"{seconds:g}"], program.parent.name).split()
-    refused, stretches, *times = map(int, said)
+    output = run_tool([str(program), str(data), f"{seconds:g}"], program.parent.name).split()
+    refused, stretches, *times = map(int, output)
     return np.array(times, float).reshape(-1, stretches), refused
 
 

@@ -6,10 +6,10 @@ from kalmanrnn.deploy.c.header import identifier, sizes_of
 from kalmanrnn.deploy.machine.machine import Machine
 
 # Short enough that few are interrupted on a busy machine.
-STRETCH = 16
+SEGMENT = 16
 
 
-def main_text(machine: Machine, events: int, drives: int) -> str:
+def render_main(machine: Machine, events: int, drives: int) -> str:
     """Return a C program `replay EVENTS.bin SECONDS`.
 
     It prints how many events were refused in a lap, the stretches in a lap, and then each lap's
@@ -66,7 +66,7 @@ static int lap(int tell)
             const int e = last++;
             refused += {name}_step(&state, z + {sizes.z} * e, seen + {sizes.s} * e, {u},
                 dt + {sizes.ticks} * e, ticks[e], &output) != 0;
-        }} while (last < {events} && last - first < {STRETCH} && !starts[last]);
+        }} while (last < {events} && last - first < {SEGMENT} && !starts[last]);
         double took = now() - begin;
         sink = output.mean[0];
         if (tell)
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     if (!f || {reads})
         return 1;
     for (int e = 0; e < {events}; ++e)
-        if (starts[e] || e - from == {STRETCH}) {{
+        if (starts[e] || e - from == {SEGMENT}) {{
             ++stretches;
             from = e;
         }}

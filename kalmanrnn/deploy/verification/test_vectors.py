@@ -20,7 +20,7 @@ from kalmanrnn.core.npz import read_npz, write_npz
 from kalmanrnn.data.local_frame import localise, split_into_ticks
 from kalmanrnn.deploy.machine.machine import Machine
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 DRIVES, EVENTS = 3, 96
 DROPOUT_SHARE = 0.15
@@ -133,7 +133,7 @@ def simulate_drives(scenario: Scenario, ticks: int, seed: int) -> Drive:
     """Simulate drives with dropouts in each sensor and a few events at the inputs' limits."""
     rng = np.random.default_rng(seed)
     seconds = EVENTS / scenario.event_hz
-    drives = simulate(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
+    drives = simulate_batch(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
     drives = localise(scenario, jax.tree.map(np.asarray, drives))
     if ticks < scenario.ticks_per_event:
         # A student run at every tick: each is an event, most of which see nothing.

@@ -11,11 +11,11 @@ import numpy as np
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.data.local_frame import localise, split_into_ticks
 from kalmanrnn.models.recurrent import merge
-from kalmanrnn.models.student import Carry, init, normalise, observe, step
-from kalmanrnn.training.fit import Trained
+from kalmanrnn.models.student import Carry, init, make_features, normalise, step
+from kalmanrnn.training.trained import TrainedStudent
 
 
-def input_moments(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
+def input_moments(trained: TrainedStudent, drives: Drive) -> dict[str, np.ndarray]:
     """Run a student freely; return the mean of x x' `[in, in]` of each matrix's inputs, by name."""
     student, params, norm = trained.student, trained.params, trained.norm
     local = localise(student.scenario, drives._replace(truth=None))
@@ -23,7 +23,7 @@ def input_moments(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
         local = split_into_ticks(local)
 
     def event(carry: Carry, packet: Packet) -> tuple[Carry, Any]:
-        features, _ = observe(student, norm, carry, packet.z, packet.seen)
+        features, _ = make_features(student, norm, carry, packet.z, packet.seen)
         after, _ = step(student, params, norm, carry, packet)
         return after, _rows(trained, normalise(norm, features), carry, after)
 
@@ -35,7 +35,9 @@ def input_moments(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
     return {name: _moments(np.asarray(x)) for name, x in rows.items()}
 
 
-def _rows(trained: Trained, x: jax.Array, before: Carry, after: Carry) -> dict[str, jax.Array]:
+def _rows(
+    trained: TrainedStudent, x: jax.Array, before: Carry, after: Carry
+) -> dict[str, jax.Array]:
     """Name one event's inputs by the weights that they are multiplied with."""
     found = {}
     for i, (old, new) in enumerate(zip(before.memory, after.memory, strict=True)):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kalmanrnn.deploy.c.names import WITH, Names, heads, indented, nested
+from kalmanrnn.deploy.c.names import COMBINE, Names, indented, loop_heads, nested
 from kalmanrnn.deploy.c.statements import Call
 
 
-def call_text(names: Names, call: Call) -> list[str]:
+def render_call(names: Names, call: Call) -> list[str]:
     """Write an operation on whole arrays."""
     op, out = call.op, names.of(call.target)
     places = [names.pointer(leaf) for leaf in call.operands]
@@ -19,7 +19,7 @@ def call_text(names: Names, call: Call) -> list[str]:
     if op.kind == "cholesky":
         there = f"{out} + {step} * i" if several else out
         body = [f"float u[{step}];", f"cholesky({first}, {there}, u, {n});"]
-        return nested(heads(shape[:1]), body) if several else ["{", *indented(body), "}"]
+        return nested(loop_heads(shape[:1]), body) if several else ["{", *indented(body), "}"]
     m = names.values[op.inputs[1]].shape[-1]
     second = f"{places[1]} + {n * m} * i" if several else places[1]
     there = f"{out} + {n * m} * i" if several else out
@@ -29,12 +29,12 @@ def call_text(names: Names, call: Call) -> list[str]:
     unit = int(bool(op.attrs.get("unit")))
     call_ = f"solve_triangular({first}, {row}, {column}, {forward}, {unit}, {second}, {there}, "
     body = [f"{call_}{n}, {m});"]
-    return nested(heads(shape[:1]), body) if several else body
+    return nested(loop_heads(shape[:1]), body) if several else body
 
 
 def _cumulate(how: str, shape: tuple[int, ...], place: str, out: str) -> list[str]:
     rows, n = shape
-    update = WITH[how].format(f"y[{n} * i + j - 1]", f"x[{n} * i + j]")
+    update = COMBINE[how].format(f"y[{n} * i + j - 1]", f"x[{n} * i + j]")
     body = [
         f"const float *x = {place};",
         f"float *y = {out};",

@@ -18,23 +18,23 @@ import jax
 from kalmanrnn.core.datatypes import Estimator
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.deploy.c import misra, source_files
-from kalmanrnn.deploy.c.extras import readme_part
 from kalmanrnn.deploy.c.names import PORTABLE
-from kalmanrnn.deploy.c.selftest import record as record_selftest
-from kalmanrnn.deploy.c.sizes import for_target
-from kalmanrnn.deploy.int8.evaluate import Judged, losses_text
+from kalmanrnn.deploy.c.packaging import render_readme
+from kalmanrnn.deploy.c.selftest import record_selftest as record_selftest
+from kalmanrnn.deploy.c.sizes import with_target
+from kalmanrnn.deploy.int8.evaluate import QuantisationResult, format_errors
 from kalmanrnn.deploy.int8.quantise import with_scales
 from kalmanrnn.deploy.machine import archive
-from kalmanrnn.deploy.machine.machine import Machine, machine_of
+from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
 from kalmanrnn.deploy.verification import test_vectors
 from kalmanrnn.deploy.verification.backends import FORMATS, ONNX, STABLEHLO, C
-from kalmanrnn.deploy.verification.benchmark import figures, report
-from kalmanrnn.deploy.verification.sequence import has_sequence, with_features
-from kalmanrnn.deploy.verification.verify import VECTORS, Check, table, verify
+from kalmanrnn.deploy.verification.benchmark import compare_costs, format_report
+from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck, format_checks, verify
+from kalmanrnn.deploy.verification.sequence_features import add_features, has_sequence_model
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import estimator as student_estimator
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.training.fit import Trained
+from kalmanrnn.training.trained import TrainedStudent
 
 VERIFIED = "verified.json"
 
@@ -49,19 +49,19 @@ class Subject(NamedTuple):
     machine: Machine
     make: Callable[[], Estimator]
     scenario: Scenario
-    trained: Trained | None = None
-    judged: Judged | None = None
+    trained: TrainedStudent | None = None
+    quantised: QuantisationResult | None = None
     floats: Machine | None = None
 
 
 def subject_of(
     scenario: Scenario,
-    trained: Trained | None,
+    trained: TrainedStudent | None,
     kind: str,
     max_ticks: int | None,
     *,
     target: str = PORTABLE,
-    judged: Judged | None = None,
+    judged: QuantisationResult | None = None,
 ) -> Subject:
     """Trace a run's student, or a filter of its scenario by name.
 
@@ -69,14 +69,14 @@ def subject_of(
     which then is the one exported.
     """
     if kind != "student":
-        machine = for_target(machine_of(kind, scenario, max_ticks=max_ticks), target)
+        machine = with_target(trace_estimator(kind, scenario, max_ticks=max_ticks), target)
         return Subject(machine, lambda: FILTERS[kind](scenario), scenario)
     assert trained is not None
 
-    def traced(which: Trained) -> Machine:
+    def traced(which: TrainedStudent) -> Machine:
         student, params, norm = which.student, which.params, which.norm
-        made = machine_of(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
-        return for_target(made, target)
+        made = trace_estimator(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
+        return with_target(made, target)
 
     chosen = judged.trained if judged else trained
     machine, floats = traced(chosen), None
@@ -87,26 +87,28 @@ def subject_of(
     return Subject(machine, make, scenario, chosen, judged, floats)
 
 
-def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Check]:
+def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[FormatCheck]:
     """Write an export's folder and verify it; UserError, and no folder, where a form differs."""
-    check_target(out, formats)
+    check_options(out, formats)
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        _fill(subject, beside, formats)
+        _write_formats(subject, beside, formats)
         checks = verify(beside)
-        wrong = [c for c in checks if c.holds is False]
+        wrong = [c for c in checks if c.passed is False]
         if wrong:
             raise UserError(
-                f"{', '.join(c.form for c in wrong)} does not do what jax does",
+                f"{', '.join(c.backend for c in wrong)} does not do what jax does",
                 why="; ".join(f"{c.port} is {c.worst:.3g} times its limit off" for c in wrong),
                 cure="nothing was kept; leave that form out with --format, and report it",
                 code=DATA,
             )
-        (beside / "VERIFIED.txt").write_text(table(checks) + "\n")
-        (beside / "README.md").write_text(_readme(subject, formats), encoding="utf-8")
+        (beside / "VERIFIED.txt").write_text(format_checks(checks) + "\n")
+        (beside / "README.md").write_text(_render_readme(subject, formats), encoding="utf-8")
         if C in formats:
-            costs = report(figures(beside, subject.scenario, floats=subject.floats), checks)
-            costs += f"\n{losses_text(subject.judged)}" if subject.judged else ""
+            costs = format_report(
+                compare_costs(beside, subject.scenario, floats=subject.floats), checks
+            )
+            costs += f"\n{format_errors(subject.quantised)}" if subject.quantised else ""
             (beside / "REPORT.md").write_text(costs, encoding="utf-8")
         facts = {"checks": [c._asdict() for c in checks], "name": subject.machine.name}
         (beside / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
@@ -116,7 +118,7 @@ def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Ch
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _readme(subject: Subject, formats: Sequence[str]) -> str:
+def _render_readme(subject: Subject, formats: Sequence[str]) -> str:
     """Say what lies in the folder and how to use it."""
     spec = subject.machine.spec
     parts = [
@@ -126,11 +128,11 @@ def _readme(subject: Subject, formats: Sequence[str]) -> str:
         "`step(z, seen, u, dt)`; it, `spec.json` and `weights.npz` are the archive.\n"
     ]
     if C in formats:
-        parts += [readme_part(subject.machine), misra.readme_part()]
+        parts += [render_readme(subject.machine), misra.render_readme()]
     return "\n".join(parts)
 
 
-def check_target(out: Path, formats: Sequence[str]) -> None:
+def check_options(out: Path, formats: Sequence[str]) -> None:
     """Refuse an unknown form and a folder that is there."""
     for name in formats:
         if name not in FORMATS:
@@ -156,20 +158,20 @@ def check_target(out: Path, formats: Sequence[str]) -> None:
         )
 
 
-def _fill(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
+def _write_formats(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
     """Write vectors and all forms into a new folder; the archive and numpy come always."""
     machine, make, scenario, trained = subject[:4]
     folder.mkdir()
-    recorded = test_vectors.record(machine, make, scenario)
-    sequence = trained if trained and has_sequence(trained.student) else None
+    recorded = test_vectors.record_vectors(machine, make, scenario)
+    sequence = trained if trained and has_sequence_model(trained.student) else None
     if sequence:
-        recorded = with_features(recorded, sequence)
+        recorded = add_features(recorded, sequence)
     test_vectors.save_vectors(folder / VECTORS, recorded)
     archive.write_archive(machine, folder)
     if C in formats:
-        drives = test_vectors.drives_of(scenario, machine.spec["max_ticks"], 0)
+        drives = test_vectors.simulate_drives(scenario, machine.spec["max_ticks"], 0)
         first = jax.tree.map(lambda a: a[0], drives._replace(truth=None))
-        source_files.emit(machine, folder / C, record_selftest(make(), first))
+        source_files.write_sources(machine, folder / C, record_selftest(make(), first))
     if ONNX in formats:
         from kalmanrnn.deploy.onnx.model import write_onnx
         from kalmanrnn.deploy.onnx.sequence_model import write_sequence

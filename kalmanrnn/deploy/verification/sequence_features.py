@@ -8,18 +8,18 @@ import jax
 import numpy as np
 
 from kalmanrnn.deploy.verification.test_vectors import Vectors
-from kalmanrnn.models.student import Carry, Student, observe
-from kalmanrnn.training.fit import Trained
+from kalmanrnn.models.student import Carry, Student, make_features
+from kalmanrnn.training.trained import TrainedStudent
 
 FEATURES = "features"
 
 
-def has_sequence(student: Student) -> bool:
+def has_sequence_model(student: Student) -> bool:
     """Whether there is a model of whole drives: readings in, state out, LSTM cells."""
     return student.config.student == "direct" and student.config.cell == "lstm"
 
 
-def with_features(vectors: Vectors, trained: Trained) -> Vectors:
+def add_features(vectors: Vectors, trained: TrainedStudent) -> Vectors:
     """Add to recorded events what a direct student makes of each before its network, `[N, F]`."""
     given, count = vectors.inputs, len(vectors.starts)
 
@@ -29,6 +29,6 @@ def with_features(vectors: Vectors, trained: Trained) -> Vectors:
         return given.get(name, empty)
 
     carry = Carry(**{name: leaf(name) for name in Carry._fields if name != "memory"}, memory=())
-    row = jax.vmap(lambda c, z, seen: observe(trained.student, trained.norm, c, z, seen)[0])
+    row = jax.vmap(lambda c, z, seen: make_features(trained.student, trained.norm, c, z, seen)[0])
     features = np.asarray(row(carry, leaf("z"), leaf("seen")))
     return vectors._replace(inputs=given | {FEATURES: features})

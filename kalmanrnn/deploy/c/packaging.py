@@ -6,7 +6,7 @@ from kalmanrnn.deploy.c.sizes import carry_of, identifier, sizes_of
 from kalmanrnn.deploy.machine.machine import Machine
 
 
-def hpp_text(machine: Machine, name: str) -> str:
+def render_hpp(machine: Machine, name: str) -> str:
     """Return NAME.hpp: a C++17 class over the C functions, no library of its own."""
     sizes = sizes_of(machine)
     cov = "    const float *cov() const { return output_.cov; }\n" if sizes.cov else ""
@@ -55,7 +55,7 @@ private:
 """
 
 
-def cmake_text(name: str, *, selftest: bool) -> str:
+def render_cmake(name: str, *, selftest: bool) -> str:
     """Return CMakeLists.txt: a static library; and a test that replays the record."""
     test = f"""
 if(CMAKE_PROJECT_NAME STREQUAL PROJECT_NAME)
@@ -87,7 +87,7 @@ endif()
 {test if selftest else ""}"""
 
 
-def readme_part(machine: Machine) -> str:
+def render_readme(machine: Machine) -> str:
     """Return what an exported folder's README says of the C files."""
     name = identifier(machine.name)
     up, sizes = name.upper(), sizes_of(machine)

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.deploy.machine.machine import Machine
-from kalmanrnn.deploy.verification.backends import Form, kinds_in, machine_from, open_form
+from kalmanrnn.deploy.verification.backends import Backend, formats_in, load_machine, open_backend
 from kalmanrnn.deploy.verification.test_vectors import Vectors, load_vectors
 
 VECTORS = "vectors.npz"
 
 
-class Check(NamedTuple):
+class FormatCheck(NamedTuple):
     """What came of one form. holds: None where it could not be run here, and `port` says why.
 
     events: compared. worst: the largest difference over its limit; port: where. limit: there,
@@ -27,100 +27,102 @@ class Check(NamedTuple):
     float32 after running freely, and jax's float64's, in units of its scale.
     """
 
-    form: str
-    holds: bool | None
+    backend: str
+    passed: bool | None
     events: int = 0
     worst: float = 0.0
     port: str = ""
     limit: float = 0.0
     drift: float = 0.0
-    own_drift: float = 0.0
+    reference_drift: float = 0.0
 
 
-def verify(folder: Path) -> list[Check]:
+def verify(folder: Path) -> list[FormatCheck]:
     """Run whatever of an export can run on this machine."""
-    machine, vectors = machine_from(folder), load_vectors(folder / VECTORS)
+    machine, vectors = load_machine(folder), load_vectors(folder / VECTORS)
     checks = []
-    for kind in kinds_in(folder, machine):
-        form = open_form(kind, folder, machine)
+    for kind in formats_in(folder, machine):
+        form = open_backend(kind, folder, machine)
         if isinstance(form, str):
-            checks.append(Check(kind, None, port=form))
+            checks.append(FormatCheck(kind, None, port=form))
         else:
-            checks.append(check(form, machine, vectors))
+            checks.append(compare(form, machine, vectors))
     return checks
 
 
-def check(form: Form, machine: Machine, vectors: Vectors) -> Check:
+def compare(backend: Backend, machine: Machine, vectors: Vectors) -> FormatCheck:
     """Compare one form with what was recorded."""
     events = len(vectors.starts)
     worst: dict[str, float] = {}
     for e in range(events):
-        found = form.step({name: a[e] for name, a in vectors.inputs.items()})
-        assert form.drive or set(found) >= set(vectors.outputs), form.name
+        found = backend.step({name: a[e] for name, a in vectors.inputs.items()})
+        assert backend.run_drive or set(found) >= set(vectors.outputs), backend.name
         for name in vectors.outputs.keys() & found.keys():
-            worst[name] = max(worst.get(name, 0.0), apart(vectors, name, found[name], e))
+            worst[name] = max(worst.get(name, 0.0), port_error(vectors, name, found[name], e))
     over = {name: worst[name] / vectors.limit(name) for name in worst}
     port = max(over, key=lambda name: over[name])
-    drift = free_run(form, machine, vectors)
-    return Check(
-        form=form.name,
-        holds=over[port] <= 1.0,
+    drift = rollout_drift(backend, machine, vectors)
+    return FormatCheck(
+        backend=backend.name,
+        passed=over[port] <= 1.0,
         events=events,
         worst=over[port],
         port=port,
         limit=vectors.limit(port),
         drift=drift,
-        own_drift=_size(vectors, vectors.exact - vectors.outputs["mean"]),
+        reference_drift=_largest_scaled(vectors, vectors.exact - vectors.outputs["mean"]),
     )
 
 
-def apart(vectors: Vectors, name: str, found: np.ndarray, event: int) -> float:
+def port_error(vectors: Vectors, name: str, found: np.ndarray, event: int) -> float:
     """Return the largest difference in one port at one event, in units of its scale."""
     off = np.abs(np.asarray(found, float) - vectors.outputs[name][event]) / vectors.scale[name]
     # A NaN is the largest difference there is.
     return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0))
 
 
-def free_run(form: Form, machine: Machine, vectors: Vectors) -> float:
+def rollout_drift(backend: Backend, machine: Machine, vectors: Vectors) -> float:
     """Run a form over the drives on its own carry; return how far its mean goes from jax's."""
-    if form.drive:
+    if backend.run_drive:
         starts = np.flatnonzero(vectors.starts)[1:]
         drives = zip(*(np.split(a, starts) for a in vectors.inputs.values()), strict=True)
-        whole = [form.drive(dict(zip(vectors.inputs, parts, strict=True))) for parts in drives]
-        return _size(vectors, np.concatenate(whole) - vectors.outputs["mean"])
+        whole = [
+            backend.run_drive(dict(zip(vectors.inputs, parts, strict=True))) for parts in drives
+        ]
+        return _largest_scaled(vectors, np.concatenate(whole) - vectors.outputs["mean"])
     packet = ("z", "seen", "u", "dt")
     carried = [p.name for p in machine.step.inputs if p.name not in packet]
-    said, drive = [], -1
+    means, drive = [], -1
     state: dict[str, np.ndarray] = {}
     for e, begins in enumerate(vectors.starts):
         if begins:
             drive += 1
             belief = {"mean": vectors.belief_mean[drive], "cov": vectors.belief_cov[drive]}
-            state = form.init(belief)
+            state = backend.init(belief)
         given = {name: vectors.inputs[name][e] for name in packet if name in vectors.inputs}
-        found = form.step(state | given)
+        found = backend.step(state | given)
         state = {name: found[name] for name in carried}
-        said.append(found["mean"])
-    return _size(vectors, np.stack(said) - vectors.outputs["mean"])
+        means.append(found["mean"])
+    return _largest_scaled(vectors, np.stack(means) - vectors.outputs["mean"])
 
 
-def _size(vectors: Vectors, off: np.ndarray) -> float:
+def _largest_scaled(vectors: Vectors, off: np.ndarray) -> float:
     size = np.abs(off) / vectors.scale["mean"]
     return float(np.nan_to_num(size, nan=np.inf).max(initial=0.0))
 
 
-def table(checks: list[Check]) -> str:
+def format_checks(checks: list[FormatCheck]) -> str:
     """Lay the checks out for a person."""
     head = f"{'form':18s} {'events':>6s}  {'difference / limit':>18s}  {'drift, free run':>15s}  "
     lines = [head + "(jax float32 to float64)"]
     for c in checks:
-        if c.holds is None:
-            lines.append(f"{c.form:18s} not run here: {c.port}")
+        if c.passed is None:
+            lines.append(f"{c.backend:18s} not run here: {c.port}")
             continue
-        verdict = "" if c.holds else "  DIFFERS"
+        verdict = "" if c.passed else "  DIFFERS"
         worst = f"{c.worst:.2f} in {c.port}"
         lines.append(
-            f"{c.form:18s} {c.events:6d}  {worst:>18s}  {c.drift:15.1e}  ({c.own_drift:.1e})"
-            + verdict
+            f"{c.backend:18s} {c.events:6d}  {worst:>18s}  {c.drift:15.1e}  "
+            f"({c.reference_drift:.1e})" + verdict
         )
     return "\n".join(lines)

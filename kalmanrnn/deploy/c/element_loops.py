@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.deploy.c.index import Nest, nest_of
+from kalmanrnn.deploy.c.index import Nest, find_nest
 from kalmanrnn.deploy.c.tree import Leaf, Literal, Node, Tables, Tree, leaves, table
 
-UNROLLED = 8
+MAX_UNROLLED = 8
 
 
-class Fill(NamedTuple):
+class ElementLoop(NamedTuple):
     """Elements of `target` at `positions` become what `tree` is there.
 
     nest: loops over the positions and, in order, the tree's leaves. how: with what the elements
@@ -24,26 +24,26 @@ class Fill(NamedTuple):
     positions: np.ndarray
     tree: Tree
     nest: Nest
-    how: str
+    reduction: str
     source: str
 
 
-def fills(
+def element_loops(
     tables: Tables, out: int, positions: np.ndarray, tree: Tree, source: str, how: str = ""
-) -> Iterator[Fill]:
+) -> Iterator[ElementLoop]:
     """Yield loops over elements; where no loops fit, runs of them, or one by one, or by a table."""
     nest = _nest(positions, tree)
     if nest is not None:
-        yield Fill(out, positions, tree, nest, how, source)
+        yield ElementLoop(out, positions, tree, nest, how, source)
         return
     if not how:
         runs = _runs(positions, tree)
-        if len(positions) <= UNROLLED or len(runs) <= UNROLLED:
+        if len(positions) <= MAX_UNROLLED or len(runs) <= MAX_UNROLLED:
             for run in runs:
-                part = _pick(tree, run)
+                part = _take_rows(tree, run)
                 nest = _nest(positions[run], part)
                 assert nest is not None
-                yield Fill(out, positions[run], part, nest, how, source)
+                yield ElementLoop(out, positions[run], part, nest, how, source)
             return
     tree = _by_table(tables, positions, tree)
     nest = _nest(positions, tree)
@@ -52,11 +52,11 @@ def fills(
         tree = Node("scatter", "f32", "f32", (Leaf(tables_at, np.arange(len(positions))), tree))
         nest = _nest(np.arange(len(positions)), tree)
     assert nest is not None
-    yield Fill(out, positions, tree, nest, how, source)
+    yield ElementLoop(out, positions, tree, nest, how, source)
 
 
 def _nest(positions: np.ndarray, tree: Tree) -> Nest | None:
-    return nest_of([positions, *(leaf.index for leaf in leaves(tree))])
+    return find_nest([positions, *(leaf.index for leaf in leaves(tree))])
 
 
 def _runs(positions: np.ndarray, tree: Tree) -> list[np.ndarray]:
@@ -72,11 +72,11 @@ def _runs(positions: np.ndarray, tree: Tree) -> list[np.ndarray]:
     return runs
 
 
-def _pick(tree: Tree, rows: np.ndarray) -> Tree:
+def _take_rows(tree: Tree, rows: np.ndarray) -> Tree:
     if isinstance(tree, Leaf):
         return tree._replace(index=tree.index[rows])
     if isinstance(tree, Node):
-        return tree._replace(operands=tuple(_pick(operand, rows) for operand in tree.operands))
+        return tree._replace(operands=tuple(_take_rows(operand, rows) for operand in tree.operands))
     return tree
 
 
@@ -85,7 +85,7 @@ def _by_table(tables: Tables, positions: np.ndarray, tree: Tree) -> Tree:
     if isinstance(tree, Node):
         parts = tuple(_by_table(tables, positions, operand) for operand in tree.operands)
         return tree._replace(operands=parts)
-    if isinstance(tree, Literal) or nest_of([positions, tree.index]) is not None:
+    if isinstance(tree, Literal) or find_nest([positions, tree.index]) is not None:
         return tree
     at = Leaf(table(tables, tree.index.astype(np.int32)), np.arange(len(positions)))
     whole = Leaf(tree.place, np.zeros(len(positions), int))
