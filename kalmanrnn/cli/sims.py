@@ -51,7 +51,7 @@ class CopyFlags:
 def copy(args: Sequence[str]) -> int:
     """Copy a shipped sim."""
     flags = parse(CopyFlags, args, prog="kalmanrnn sims copy")
-    from kalmanrnn.scenarios.copying import copy_sim
+    from kalmanrnn.scenarios.catalogue import copy_sim
 
     copy_sim(flags.name, flags.file)
     path = flags.file if flags.file.is_absolute() else f"./{flags.file}"

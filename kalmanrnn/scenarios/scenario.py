@@ -1,7 +1,7 @@
 """A scenario: one description of a robot, from which everything else follows.
 
-A scenario is a Python file that exports `SCENARIO`; shipped ones and a user's own are
-loaded the same way. The file is code and runs as such: load only files you trust.
+A scenario file is Python and exports `SCENARIO`; bundled ones and a user's own are loaded the
+same way. The file is code and runs as such: load only files you trust.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.state_space import StateSpace, wrap
-from kalmanrnn.scenarios.catalogue import list_sims, sims_folder
+from kalmanrnn.scenarios.catalogue import sims_folder
 from kalmanrnn.scenarios.loading import load_object
 from kalmanrnn.scenarios.sensors import Channel, Sensor, event_rate
-
-__all__ = ["Scenario", "check_models", "list_sims", "load_scenario", "sims_folder"]
 
 
 @dataclass(frozen=True)
@@ -31,23 +29,23 @@ class Scenario:
 
     process: `f`, (state `[X]`, input `[U]`, dt [s]) -> state `[X]`.
     process_noise: (state, input, dt) -> what one tick adds to the covariance: variances `[D]`,
-        or a whole covariance `[D, D]`.
-    world: (key, ticks) -> (true states `[ticks + 1, X]`, inputs as measured `[ticks, U]`).
-        Made finer than the filter's own `f`, or the comparison would flatter the filter.
-    initial_std: `[D]` standard deviations of the first belief.
-    initial: (key, true first state) -> mean `[X]` of the first belief; drawn from
-        `initial_std` when not given.
-    start: (readings `[Z]`, seen `[S]`) of a log's first event -> mean `[X]` of the first belief,
-        where a log's owner does not give one; `initial` should draw what resembles it.
+        or a full covariance `[D, D]`.
+    simulate_truth: (key, ticks) -> (true states `[ticks + 1, X]`, measured inputs `[ticks, U]`).
+        Use finer steps than `process`, or the comparison flatters the filter.
+    initial_std: `[D]` standard deviations of the initial belief.
+    sample_initial: (key, true initial state) -> mean `[X]` of the initial belief in simulation;
+        by default the truth with errors of `initial_std`.
+    initialise: (readings `[Z]`, seen `[S]`) of a log's first event -> mean `[X]` of the initial
+        belief, unless the log's map gives one; `sample_initial` should resemble it.
     origin: the vector block that moves with the world's origin ("position"), or "".
-    frame: state `[X]` -> orthogonal `[D, D]` that turns a student's correction into a tangent
-        vector; the identity when not given.
-    features: (state `[X]`, mean input of the last interval `[U]`) -> `[n]`, what a student
-        sees besides innovations; the inputs and the non-origin state when not given.
-    turn: (state, readings `[Z]`, angle [rad]) -> both as seen in a world turned about its
-        vertical; given where nothing depends on which way north is. Students then learn from
-        drives turned anew each time.
-    constants: figures of this robot that reports and exports should name.
+    frame: state `[X]` -> orthogonal `[D, D]` that rotates a student's correction into a tangent
+        vector; by default the identity.
+    features: (state `[X]`, mean input of the last interval `[U]`) -> `[n]`, what a student sees
+        besides innovations; by default the inputs and the state without its origin block.
+    yaw_symmetry: (state, readings `[Z]`, angle [rad]) -> both as seen in a world rotated about
+        its vertical; give it where nothing depends on north. Training drives are then rotated
+        at random.
+    constants: numbers of this robot to name in reports and exports.
     """
 
     name: str
@@ -69,9 +67,13 @@ class Scenario:
         Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None
     ) = None
     constants: dict[str, float] = field(default_factory=dict, hash=False)
+    # Name or file and settings that `load_scenario` read it from; `replace` does not copy it.
+    source: tuple[str, tuple[str, ...]] | None = field(
+        default=None, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
-        """Refuse descriptions that contradict themselves."""
+        """Refuse contradictory descriptions."""
         if not self.tick_hz > 0:
             raise ValueError(f"tick_hz must be positive, got {self.tick_hz}")
         if len(self.initial_std) != self.space.tangent_dim:
@@ -81,7 +83,7 @@ class Scenario:
             )
         if not all(0 < s < np.inf for s in self.initial_std):
             raise ValueError(
-                "the first covariance is not positive definite: every initial_std must be "
+                "the initial covariance is not positive definite: every initial_std must be "
                 f"positive and finite, got {self.initial_std}"
             )
         fastest = max(sensor.rate_hz for sensor in self.sensors)
@@ -98,7 +100,7 @@ class Scenario:
 
     @cached_property
     def event_hz(self) -> float:
-        """Events per second: the slowest clock that every sensor's period and offset fall on.
+        """Events per second: the slowest clock that every sensor's period and offset fit.
 
         Without offsets that is the fastest sensor's rate.
         """
@@ -134,7 +136,7 @@ class Scenario:
         return np.concatenate(columns)
 
     def measure(self, x: jax.Array) -> jax.Array:
-        """`h`: ideal readings `[Z]` of all sensors in state `[X]`."""
+        """Return `h`, the ideal readings `[Z]` of all sensors in state `[X]`."""
         return jnp.concatenate([sensor.measure(x) for sensor in self.sensors])
 
     def innovation(self, z: jax.Array, expected: jax.Array) -> jax.Array:
@@ -155,7 +157,7 @@ class Scenario:
         return concatenate(columns, axis=-1)
 
     def student_features(self, x: jax.Array, u_mean: jax.Array) -> jax.Array:
-        """Return what a student sees of its own state and of the last inputs, `[n]`."""
+        """Return a student's features `[n]` of its own state and the last inputs."""
         if self.features is not None:
             return self.features(x, u_mean)
         parts = [x[self.space.state_slice(b.name)] for b in self.space.blocks]
@@ -167,7 +169,7 @@ class Scenario:
         return jnp.concatenate([u_mean, *parts])
 
     def correction_frame(self, x: jax.Array) -> jax.Array:
-        """`[D, D]` that turns a student's correction into a tangent vector at x."""
+        """Return `[D, D]`, which rotates a student's correction into a tangent vector at x."""
         if self.frame is not None:
             return self.frame(x)
         return jnp.eye(self.space.tangent_dim, dtype=x.dtype)
@@ -176,10 +178,10 @@ class Scenario:
 def load_scenario(
     name_or_path: str | Path, settings: Sequence[str] = (), **params: Any
 ) -> Scenario:
-    """Load a shipped sim by name or a file ending in .py, with parameters of its `make` set.
+    """Load a bundled scenario by name or a file ending in .py, with parameters for its `make`.
 
-    settings: `name=value` strings, read by the type of make's default; params: values as they
-    are, strings among them read likewise. Raises UserError.
+    settings: `name=value` strings, converted to the type of make's default; params: values,
+    strings among them converted likewise. Raises UserError.
     """
 
     def check(made: Any) -> None:
@@ -188,22 +190,30 @@ def load_scenario(
 
     path, made = load_object(name_or_path, settings, params, check)
     if isinstance(made, Scenario):
+        name = str(path) if str(name_or_path).endswith(".py") else str(name_or_path)
+        given = (*settings, *(f"{key}={_as_setting(value)}" for key, value in params.items()))
+        object.__setattr__(made, "source", (name, given))
         return made
     if made is not None and type(made).__name__ == "SequenceTask":
         raise UserError(
-            f"{path.stem} is a sequence task, no robot",
-            why="there is no filter in it, and this needs one",
+            f"{path.stem} is a sequence task, not a robot",
+            why="it has no filter, which this command needs",
             cure=f"kalmanrnn train --sim {name_or_path}",
         )
     raise UserError(
-        f"the sim {path.stem} describes no robot",
-        why=f"{path.name} exports no SCENARIO made by kalmanrnn.scenario.Scenario(...)",
+        f"{path.name} describes no robot",
+        why="it exports no SCENARIO made by kalmanrnn.scenarios.Scenario(...)",
         cure=f"end it with `SCENARIO = make()`, as {sims_folder() / 'rover.py'} does",
     )
 
 
+def _as_setting(value: Any) -> str:
+    """Write a value as `--set name=value` reads it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def check_models(scenario: Scenario) -> None:
-    """Try the models once, at the identity state; ValueError where a filter could not run."""
+    """Evaluate the models once, at the identity state; ValueError if no filter could run."""
     with jax.enable_x64(True):
         x = jnp.asarray(scenario.space.identity())
         u, dt = jnp.zeros(len(scenario.inputs)), jnp.asarray(1 / scenario.tick_hz)
@@ -222,6 +232,6 @@ def check_models(scenario: Scenario) -> None:
     least = q.min() if q.ndim == 1 else np.linalg.eigvalsh(0.5 * (q + q.T)).min()
     if least < -1e-12 * np.abs(q).max() or (q.ndim == 2 and not np.allclose(q, q.T)):
         raise ValueError(
-            f"process_noise is no covariance: its least eigenvalue is {least:.3g}, and it must "
-            "be symmetric and positive semidefinite"
+            f"process_noise must be symmetric and positive semidefinite; its least eigenvalue is "
+            f"{least:.3g}"
         )

@@ -1,7 +1,7 @@
-"""Sensors: what they read, how often, how badly.
+"""Sensors: what they measure, how often and how accurately.
 
 A `Sensor` corrects the estimate at events; the `Imu` drives it at every tick. All noise is
-given as one standard deviation; IMU noise in kalibr's continuous-time terms.
+given as one standard deviation, an IMU's as densities, as in kalibr.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ class Sensor:
     sigma: one standard deviation per channel, in the channel's unit (SI, radians).
     angular: the readings are angles, so that innovations wrap at pi; one flag for all channels,
         or one each.
-    reads: name of the vector block that the reading is itself a value of (a GPS reads
-        "position"); readings then move with the world's origin. Empty for all others.
-    offset_s: when in its period it reports, in [0, 1 / rate_hz) [s]; sensors can so take turns.
-    dropout: the chance that a reading is missing.
-    outage_s, outage_chance: the chance per drive of one gap of that length [s].
-    outlier, outlier_scale: the chance that a reading's noise is that many times larger.
+    observes: the vector block that the reading is a value of ("position" for a GPS); its
+        readings then move with the world's origin. Empty for all others.
+    offset_s: when in its period it reports, in [0, 1 / rate_hz) [s], so that sensors can take
+        turns.
+    dropout: the probability that a reading is missing.
+    outage_s, outage_chance: length [s] of a gap, and the probability of one per drive.
+    outlier, outlier_scale: the probability that a reading's noise is that many times larger.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Sensor:
     outlier_scale: float = 20.0
 
     def __post_init__(self) -> None:
-        """Refuse what no sensor can be."""
+        """Refuse impossible values."""
         if not self.rate_hz > 0:
             raise ValueError(f"{self.name}: rate_hz must be positive, got {self.rate_hz}")
         if len(self.sigma) != len(self.channels):
@@ -75,20 +76,22 @@ class Sensor:
             )
         for name in ("dropout", "outage_chance", "outlier"):
             if not 0 <= getattr(self, name) < 1 + (name == "outage_chance"):
-                raise ValueError(f"{self.name}: {name} must be a chance, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{self.name}: {name} must be a probability, got {getattr(self, name)}"
+                )
 
     @property
     def size(self) -> int:
-        """Numbers in a reading."""
+        """Channels of a reading."""
         return len(self.channels)
 
 
 def event_rate(sensors: Sequence[Sensor], tick_hz: float) -> float:
-    """Return the slowest rate [Hz] on which every sensor's period and offset falls.
+    """Return the slowest rate [Hz] that fits every sensor's period and offset.
 
-    Looked for among multiples of the fastest sensor's rate, up to tick_hz; without offsets it
-    is that rate, and also where that does not divide tick_hz, which the scenario refuses.
-    ValueError where an offset falls on none.
+    Searched among multiples of the fastest sensor's rate, up to tick_hz; without offsets it is
+    that rate, even where it does not divide tick_hz, which the scenario refuses. ValueError
+    for an offset that fits none.
     """
     fastest = max(sensor.rate_hz for sensor in sensors)
     for n in range(1, round(tick_hz / fastest) + 1):
@@ -97,15 +100,15 @@ def event_rate(sensors: Sequence[Sensor], tick_hz: float) -> float:
     for sensor in sensors:
         if not _is_whole(tick_hz * sensor.offset_s):
             raise ValueError(
-                f"{sensor.name}: offset_s {sensor.offset_s:g} falls on no clock of events up to "
-                f"tick_hz {tick_hz:g}; it must be a whole number of ticks, such as "
+                f"{sensor.name}: offset_s {sensor.offset_s:g} fits no event rate up to tick_hz "
+                f"{tick_hz:g}; it must be a whole number of ticks, such as "
                 f"{round(sensor.offset_s * tick_hz) / tick_hz:.9g}"
             )
     return fastest
 
 
 def _is_whole(steps: float) -> bool:
-    """Tell whether decimals such as 0.0333333 s fall on a step, to a millionth of it."""
+    """Whether decimals such as 0.0333333 s fall on a step, to a millionth of it."""
     return abs(steps - round(steps)) < 1e-6
 
 
@@ -116,7 +119,7 @@ class Imu:
     gyroscope_noise_density: [rad/s/sqrt(Hz)]. gyroscope_random_walk: [rad/s^2/sqrt(Hz)].
     accelerometer_noise_density: [m/s^2/sqrt(Hz)]. accelerometer_random_walk: [m/s^3/sqrt(Hz)].
     gyroscope_turn_on_bias: [rad/s]. accelerometer_turn_on_bias: [m/s^2].
-    The defaults are a good MEMS unit's.
+    The defaults are those of a good MEMS unit.
     """
 
     rate_hz: float = 100.0
@@ -128,7 +131,7 @@ class Imu:
     accelerometer_turn_on_bias: float = 1.0e-1
 
     def __post_init__(self) -> None:
-        """Refuse what no IMU can be."""
+        """Refuse impossible values."""
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"Imu.{name} must be positive, got {value}")
@@ -156,7 +159,7 @@ class Imu:
 
 
 def _normal(key: jax.Array, ticks: int) -> jax.Array:
-    """Draw `[ticks, 6]`; in float32, which costs a third and is no worse as noise."""
+    """Draw `[ticks, 6]` in float32, at a third of the cost; as noise it is as good."""
     return jax.random.normal(key, (ticks, 6), jnp.float32).astype(float)
 
 
@@ -172,7 +175,7 @@ def Gps(
     observes: str = "position",
     **chances: Any,
 ) -> Sensor:
-    """Make a GPS that reads a position east, north (and up) [m]."""
+    """Make a GPS that measures a position east, north (and up) [m]."""
     names = ("east", "north", "up")[: len(sigma_m)]
     channels = tuple(Channel(f"gps_{name}", "m") for name in names)
     return Sensor("gps", channels, rate_hz, sigma_m, measure, observes=observes, **chances)
@@ -181,6 +184,6 @@ def Gps(
 def Compass(
     rate_hz: float, sigma_rad: float, *, measure: Callable[[jax.Array], jax.Array]
 ) -> Sensor:
-    """Make a compass that reads the heading [rad], from east towards north."""
+    """Make a compass that measures the heading [rad], from east towards north."""
     channels = (Channel("compass", "rad"),)
     return Sensor("compass", channels, rate_hz, (sigma_rad,), measure, angular=True)

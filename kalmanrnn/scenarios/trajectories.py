@@ -1,8 +1,8 @@
-"""How robots move: smooth random curves known in closed form with their derivatives.
+"""How robots move: smooth random splines, known in closed form with their derivatives.
 
-Truth made of such curves needs no integration of the filter's own model, so the filter is
-judged against a world that its `f` only approximates. Curves are sampled at half ticks: even
-samples are tick times, odd ones the middles, where a sampled sensor reads.
+Truth made of them needs no integration of the filter's own model, so that its `f` is only an
+approximation of the simulated world. Splines are sampled at half ticks: even samples are tick
+times, odd ones midpoints, where a sensor is sampled.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ DEGREE = 5
 
 
 def random_spline(key: jax.Array, ticks: int, dt: float, knot_s: float) -> jax.Array:
-    """Draw a smooth random curve of unit variance: `[3, 2 * ticks + 1]` at half ticks.
+    """Draw a smooth random function of unit variance: `[3, 2 * ticks + 1]` at half ticks.
 
-    A uniform quintic B-spline through white noise, one knot every `knot_s` seconds; the rows
-    are its value, first and second derivative by time.
+    A uniform quintic B-spline of white noise, one knot every `knot_s` seconds; the rows are its
+    value and its first and second time derivative.
     """
     per_knot = max(1, round(knot_s / dt))
     spans = ticks // per_knot + 1
@@ -31,7 +31,7 @@ def random_spline(key: jax.Array, ticks: int, dt: float, knot_s: float) -> jax.A
 
 
 def _weights(samples: int, span_s: float) -> np.ndarray:
-    """Return `[3, samples, DEGREE + 1]`: what each near knot adds to value and derivatives."""
+    """Return `[3, samples, DEGREE + 1]`: each nearby knot's share of value and derivatives."""
     at = np.arange(samples) / samples
     basis = BSpline.basis_element(np.arange(DEGREE + 2) - DEGREE, extrapolate=False)
     columns = [
@@ -55,7 +55,7 @@ def smoothstep(x: jax.Array) -> jax.Array:
 def integrate(rate: jax.Array, dt: float) -> jax.Array:
     """Integrate samples at half ticks `[n, 2 * ticks + 1]` to `[n, ticks + 1]`, from 0.
 
-    Simpson's rule over each tick: its error is of order dt^5, far below any sensor's.
+    Simpson's rule over each tick; its error of order dt^5 is far below any sensor's.
     """
     steps = (rate[:, :-1:2] + 4 * rate[:, 1::2] + rate[:, 2::2]) * (dt / 6)
     return jnp.concatenate([jnp.zeros_like(steps[:, :1]), jnp.cumsum(steps, axis=1)], axis=1)

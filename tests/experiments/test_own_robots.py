@@ -17,12 +17,11 @@ from kalmanrnn.data.teacher_runs import teacher_estimates
 from kalmanrnn.filters.filterpy_reference import REFERENCES, relative_difference
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
-from kalmanrnn.logs.binding.bind import bind
-from kalmanrnn.scenarios.catalogue import exports_task, find_sim, list_sims
-from kalmanrnn.scenarios.copying import copy_sim
+from kalmanrnn.logs.binding.bound_log import bind_log
+from kalmanrnn.scenarios.catalogue import copy_sim, exports_task, find_sim, list_sims
 from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps, Sensor
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 DATA = ROOT / "tests" / "data"
 RADAR_LIDAR = DATA / "udacity_radar_lidar" / "obj_pose-laser-radar-synthetic-input.txt"
@@ -86,7 +85,7 @@ def test_without_offsets_the_fastest_sensor_is_the_clock(change):
 def test_events_are_the_slowest_clock_that_all_fall_on(changes, event_hz, first, every):
     scenario = with_sensors(*changes)
     assert scenario.event_hz == pytest.approx(event_hz, rel=1e-12)
-    d = simulate(scenario, jax.random.key(0), 2, 1.0)
+    d = simulate_batch(scenario, jax.random.key(0), 2, 1.0)
     events = np.arange(round(event_hz))
     for i, (begin, period) in enumerate(zip(first, every, strict=True)):
         np.testing.assert_array_equal(d.packets.seen[0, :, i], events % period == begin)
@@ -102,7 +101,7 @@ def test_events_are_the_slowest_clock_that_all_fall_on(changes, event_hz, first,
         ({"offset_s": 0.1}, "offset_s must be 0 or more and less than the period 0.1 s, got 0.1"),
         ({"offset_s": -0.01}, "offset_s must be 0 or more"),
         ({"offset_s": float("nan")}, "offset_s must be 0 or more"),
-        ({"offset_s": 0.033}, "offset_s 0.033 falls on no clock.*such as 0.0333333333"),
+        ({"offset_s": 0.033}, "offset_s 0.033 fits no event rate.*such as 0.0333333333"),
         ({"offset_s": 0.025}, r"event rate 40.0 Hz must divide tick_hz 60"),
         ({"angular": (True,)}, "2 channels but 1 values in angular"),
     ],
@@ -113,7 +112,7 @@ def test_impossible_turns_are_refused(change, message):
 
 
 def test_the_offset_that_does_not_fit_is_named():
-    with pytest.raises(ValueError, match=r"gps_2: offset_s 0.033 falls on no clock"):
+    with pytest.raises(ValueError, match=r"gps_2: offset_s 0.033 fits no event rate"):
         with_sensors({}, {"offset_s": 0.05}, {"offset_s": 0.033})
     with pytest.raises(ValueError, match=r"event rate 40.0 Hz must divide tick_hz 60"):
         with_sensors({"rate_hz": 40.0}, {"rate_hz": 40.0, "offset_s": 1 / 60})
@@ -210,7 +209,7 @@ def test_range_rate_is_the_ranges_slope():
 
 def test_a_log_starts_as_a_simulated_drive_does(own_robots):
     scenario = load_scenario("radar_lidar")
-    log = bind(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR))
+    log = bind_log(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR))
     assert log.drive.packets.seen.shape == (1, 500, 2)
     np.testing.assert_array_equal(log.drive.packets.seen[0, :2], [[True, False], [False, True]])
     # float32 suffices for a position within 30 m of the sensors.
@@ -220,7 +219,7 @@ def test_a_log_starts_as_a_simulated_drive_does(own_robots):
 
 def test_ukf_is_within_the_courses_limits(own_robots):
     scenario = load_scenario("radar_lidar")
-    drive = bind(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR)).drive
+    drive = bind_log(scenario, own_robots["radar_lidar_recording"](RADAR_LIDAR)).drive
     run = teacher_estimates(scenario, "ukf", drive)
     off = own_robots["cartesian"](np.asarray(run.mean)) - own_robots["cartesian"](drive.truth)
     rmse = np.sqrt(np.mean(off**2, axis=(0, 1)))
@@ -235,7 +234,7 @@ def test_ukf_is_within_the_courses_limits(own_robots):
 def test_ukf_on_the_wheeled_robot(seed, own_robots):
     scenario = load_scenario("wifibot")
     recording = own_robots["wifibot_recording"](DATA / "wifibot" / "wifibot1.txt", seed)
-    drive = bind(scenario, recording).drive
+    drive = bind_log(scenario, recording).drive
     assert np.abs(np.degrees(drive.belief.mean[0, 2] - drive.truth[0, 0, 2])) == pytest.approx(30)
     run = teacher_estimates(scenario, "ukf", drive)
     off = np.asarray(run.mean)[..., :2] - drive.truth[..., :2]
@@ -263,8 +262,8 @@ def test_a_copy_runs_by_itself(name, tmp_path, monkeypatch):
     assert (copied.space, copied.inputs) == (shipped.space, shipped.inputs)
     first = find_sim(name).read_text().splitlines()[0]
     assert Path("my_robot.py").read_text().splitlines()[0] == first
-    d = simulate(copied, jax.random.key(0), 2, 3 / copied.event_hz)
-    same = simulate(shipped, jax.random.key(0), 2, 3 / shipped.event_hz)
+    d = simulate_batch(copied, jax.random.key(0), 2, 3 / copied.event_hz)
+    same = simulate_batch(shipped, jax.random.key(0), 2, 3 / shipped.event_hz)
     np.testing.assert_array_equal(d.truth, same.truth)
 
 
@@ -273,10 +272,15 @@ def test_a_copy_runs_by_itself(name, tmp_path, monkeypatch):
     [
         ("rovr", "own.py", "no sim named 'rovr'", "kalmanrnn sims copy rover own.py"),
         ("../rover", "own.py", "no sim named", "kalmanrnn sims copy"),
-        ("rover", "own.txt", "own.txt cannot be", "kalmanrnn sims copy rover own.py"),
-        ("rover", "own robot.py", "cannot be", "kalmanrnn sims copy rover own_robot.py"),
-        ("rover", "7.py", "cannot be", "kalmanrnn sims copy rover my_robot.py"),
-        ("rover", 'x".py', "cannot be", "kalmanrnn sims copy rover x_.py"),
+        ("rover", "own.txt", "not a valid file name", "kalmanrnn sims copy rover own.py"),
+        (
+            "rover",
+            "own robot.py",
+            "not a valid file name",
+            "kalmanrnn sims copy rover own_robot.py",
+        ),
+        ("rover", "7.py", "not a valid file name", "kalmanrnn sims copy rover my_robot.py"),
+        ("rover", 'x".py', "not a valid file name", "kalmanrnn sims copy rover x_.py"),
         ("rover", "no/such/own.py", "there is no folder no/such", "mkdir -p no/such"),
         ("rover", "there.py", "there.py exists", "kalmanrnn sims copy rover there_2.py"),
     ],
@@ -308,7 +312,7 @@ def test_the_pages_own_robot_runs(tmp_path):
     for i, text in enumerate(whole):
         (tmp_path / f"robot_{i}.py").write_text(text)
         scenario = load_scenario(tmp_path / f"robot_{i}.py")
-        d = simulate(scenario, jax.random.key(0), 2, 3.0)
+        d = simulate_batch(scenario, jax.random.key(0), 2, 3.0)
         with jax.enable_x64(True):
             run = rollout(FILTERS["ukf"](scenario), d)
         assert np.isfinite(np.asarray(run.mean)).all()

@@ -4,15 +4,18 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.scenarios.catalogue import list_sims, sims_folder
-from kalmanrnn.scenarios.scenario import load_scenario
+from kalmanrnn.scenarios.scenario import Scenario, load_scenario
+from kalmanrnn.tasks.task import load_task
 
 OWN = """
+import jax
 import jax.numpy as jnp
 from kalmanrnn.core.state_space import Block, StateSpace
 from kalmanrnn.scenarios.scenario import Scenario
@@ -23,7 +26,7 @@ def make(rate_hz: float = 5.0, sigma: float = 1.0, std: float = 1.0):
         name="own", summary="", space=StateSpace((Block("p", size=2),)), inputs=(),
         sensors=(Sensor("s", (Channel("p", "m"),), rate_hz, (sigma,), lambda x: x[:1]),),
         tick_hz=10.0, process=lambda x, u, dt: x,
-        process_noise=lambda x, u, dt: NOISE, world=None, initial_std=(std, 1.0),
+        process_noise=lambda x, u, dt: NOISE, simulate_truth=None, initial_std=(std, 1.0),
     )
 
 SCENARIO = make()
@@ -77,7 +80,7 @@ def test_settings_are_read_by_the_type_of_the_default():
     ("args", "what", "cure"),
     [
         (("imu_gsp",), "no sim named 'imu_gsp'", "--sim imu_gps"),
-        (("./nowhere.py",), "no sim file ./nowhere.py", "cp "),
+        (("./nowhere.py",), "no sim file ./nowhere.py", "sims copy rover"),
         (("rover", ["gps_hertz=1"]), "no parameter 'gps_hertz'", "--set gps_hz"),
         (("rover", ["gps_hz"]), "cannot read the setting 'gps_hz'", "--set gps_hz="),
         (("rover", ["gps_hz=fast"]), "cannot read gps_hz=fast", "--set gps_hz=5.0"),
@@ -151,4 +154,87 @@ def test_singular_process_noise_is_a_covariance(tmp_path):
 
 def test_settings_need_a_make(tmp_path):
     path = write(tmp_path, OWN.replace("def make(", "def _make(").replace("= make()", "= _make()"))
-    assert "nothing to set" in refused(path, ["rate_hz=1"]).what
+    assert "has no settings" in refused(path, ["rate_hz=1"]).what
+
+
+OLD = """
+from __future__ import annotations
+import jax
+import jax.numpy as jnp
+from kalmanrnn import motion, rotation
+from kalmanrnn.manifold import Block, StateSpace
+from kalmanrnn.scenario import Scenario
+from kalmanrnn.sensors import Channel, Gps, Sensor
+from kalmanrnn.types import Packet
+
+def make(gps_hz: float = 5.0) -> Scenario:
+    return Scenario(
+        name="old", summary="", space=StateSpace((Block("position", size=2, unit="m"),)),
+        inputs=(), tick_hz=10.0, process=lambda x, u, dt: x,
+        sensors=(
+            Gps(gps_hz, (1.0, 1.0), measure=lambda x: x, reads="position"),
+            Sensor("s", (Channel("p", "m"),) * 2, 5.0, (1.0, 1.0), lambda x: x, reads="position"),
+        ),
+        process_noise=lambda x, u, dt: jnp.ones(2), initial_std=(1.0, 1.0), origin="position",
+        world=lambda key, n: (motion.curve(key, n, 0.1, 1.0)[:2, ::2].T, jnp.zeros((n, 0))),
+        initial=lambda key, truth: truth, start=lambda z, seen: z[:2],
+        turn=lambda x, z, angle: (rotation.about(2, angle)[:2], z),
+    )
+
+SCENARIO = make()
+"""
+
+OLD_TASK = """
+import jax
+import jax.numpy as jnp
+from kalmanrnn.config import BudgetConfig, NetworkConfig
+from kalmanrnn.sensors import Channel
+from kalmanrnn.task import Merit, SequenceTask, plain
+
+TASK = SequenceTask(
+    name="old", summary="", kind="step_value", inputs=(Channel("x", ""),), labels=(Channel("y", ""),), steps=8,
+    draw=lambda key, n: plain(jnp.zeros((n, 1)), jnp.zeros((n, 1))),
+    merit=Merit("error", "RMSE", bar=0.5), network=NetworkConfig(hidden=4, quiet_start=True),
+    budget=BudgetConfig(watched=8, rate=1e-3), beside=(("mean", 1.0),), scaled=False,
+)
+"""
+
+
+def test_a_file_of_version_0_1_still_loads(tmp_path, capsys):
+    made = load_scenario(write(tmp_path, OLD), gps_hz="2.5")
+    assert type(made) is Scenario
+    assert made.sensors[0].rate_hz == 2.5
+    assert [s.observes for s in made.sensors] == ["position", "position"]
+    truth, _ = made.simulate_truth(jax.random.key(0), 4)
+    assert truth.shape == (5, 2)
+    assert made.initialise(jnp.arange(4.0), None).shape == (2,)
+    assert made.sample_initial(None, 7) == 7
+    turned, _ = made.yaw_symmetry(truth[0], None, jnp.array(0.0))
+    assert not turned.any()
+    printed = capsys.readouterr()
+    assert printed.err.count("note: own.py uses names of version 0.1") == 1
+    assert "kalmanrnn.rotation is now kalmanrnn.core.quaternion" in printed.err
+    assert not printed.out
+
+
+def test_a_task_of_version_0_1_still_loads(tmp_path):
+    made = load_task(write(tmp_path, OLD_TASK))
+    assert made.metric.target == 0.5
+    assert made.baselines == (("mean", 1.0),)
+    assert not made.normalise
+    assert made.network.zero_init_output
+    assert (made.budget.validation, made.budget.learning_rate) == (8, 1e-3)
+
+
+def test_an_old_keyword_beside_new_imports_is_named(tmp_path):
+    error = refused(write(tmp_path, OWN.replace("simulate_truth=None", "world=None")))
+    assert error.what == "cannot load own.py"
+    assert "Scenario's `world` is now `simulate_truth`" in error.why
+    assert error.cure.startswith("write simulate_truth= for world= in ")
+    error = refused(write(tmp_path, OWN.replace("lambda x: x[:1])", 'lambda x: x[:1], reads="p")')))
+    assert "Sensor's `reads` is now `observes`" in error.why
+
+
+def test_new_files_load_without_a_note(tmp_path, capsys):
+    load_scenario(write(tmp_path, OWN))
+    assert not capsys.readouterr().err

@@ -44,8 +44,8 @@ def test_channels_name_their_units():
         ({"rate_hz": float("nan")}, "rate_hz must be positive, got nan"),
         ({"sigma": (1.0, -1.0)}, "every sigma must be positive"),
         ({"sigma": (1.0,)}, "2 channels but 1 values in sigma"),
-        ({"dropout": 1.0}, "dropout must be a chance, got 1.0"),
-        ({"outlier": -0.1}, "outlier must be a chance, got -0.1"),
+        ({"dropout": 1.0}, "dropout must be a probability, got 1.0"),
+        ({"outlier": -0.1}, "outlier must be a probability, got -0.1"),
     ],
 )
 def test_impossible_sensors_are_refused(change, message):

@@ -9,7 +9,7 @@ import pytest
 
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.loading import run_file
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 
 @pytest.mark.usefixtures("float64")
@@ -62,12 +62,14 @@ def test_dropouts_and_outages(scenario, drives):
     assert 1 - seen.mean() == pytest.approx(0.3, abs=0.02)
     linear = scenario("linear")
     gps = replace(linear.sensors[0], outage_s=4.0, outage_chance=1.0)
-    gone = simulate(replace(linear, sensors=(gps,)), jax.random.key(0), 64, 20.0).packets.seen
+    gone = simulate_batch(replace(linear, sensors=(gps,)), jax.random.key(0), 64, 20.0).packets.seen
     assert (200 - gone[..., 0].sum(axis=1) == 40).all()
 
 
 def test_same_key_same_drive(scenario):
-    one, same, other = (simulate(scenario("linear"), jax.random.key(k), 2, 5.0) for k in (0, 0, 1))
+    one, same, other = (
+        simulate_batch(scenario("linear"), jax.random.key(k), 2, 5.0) for k in (0, 0, 1)
+    )
     for a, b, c in zip(*map(jax.tree.leaves, (one, same, other)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.shape == c.shape
@@ -86,4 +88,4 @@ def test_layout(drives):
 
 def test_too_short_a_drive_is_refused(scenario):
     with pytest.raises(ValueError, match=r"at least two events \(0.2 s\), got 0.1"):
-        simulate(scenario("linear"), jax.random.key(0), 1, 0.1)
+        simulate_batch(scenario("linear"), jax.random.key(0), 1, 0.1)
