@@ -1,4 +1,4 @@
-"""Single drives to look at: the student's best, median and worst."""
+"""Single drives to plot: the student's best, median and worst."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from kalmanrnn.scenarios.scenario import Scenario
 
 
 class ExampleDrive(NamedTuple):
-    """One drive to look at: the origin block, or the first vector block without one.
+    """One drive to plot, in its origin block, or in its first vector block without one.
 
-    what: "best", "median" or "worst". t: `[E]` s. truth, tracks: `[E, n]`; truth may be None.
-    readings: `[R, n]` of the sensor that reads the block, where seen; None without one.
+    rank: "best", "median" or "worst", "only" for a single drive. t: `[E]` s. truth, estimates:
+    `[E, n]`; truth may be None.
+    readings: `[R, n]` of the sensor that observes the block, where seen; None without one.
     """
 
     rank: str
@@ -30,7 +31,7 @@ class ExampleDrive(NamedTuple):
 
 
 def first_vector(space: StateSpace) -> str:
-    """Name the block that is drawn where a scenario has no origin."""
+    """Name the block to plot where a scenario has no origin."""
     vectors = [b.name for b in space.blocks if b.kind == "vector"]
     return (vectors or [space.blocks[0].name])[0]
 
@@ -38,13 +39,13 @@ def first_vector(space: StateSpace) -> str:
 def pick_examples(
     scenario: Scenario,
     drives: Drive,
-    tracks: dict[str, Estimates],
+    estimates: dict[str, Estimates],
     block: str,
     size: np.ndarray,
-    late: np.ndarray,
+    evaluated: np.ndarray,
 ) -> tuple[ExampleDrive, ...]:
     """Pick the student's best, median and worst drive by its RMSE in `block`."""
-    score = np.sqrt(metrics.mean_square(np.where(late, size, np.nan)))
+    score = np.sqrt(metrics.mean_square(np.where(evaluated, size, np.nan)))
     order = np.argsort(score)
     order = order[~np.isnan(score[order])]
     if not order.size:
@@ -61,9 +62,9 @@ def pick_examples(
             t=np.asarray(drives.t)[i] - np.asarray(drives.t)[i, 0],
             truth=_truth(drives, int(i), part),
             estimates={
-                name: np.asarray(track.mean)[i][:, part]
-                for name, track in tracks.items()
-                if name != "gps" and (track.blocks is None or block in track.blocks)
+                name: np.asarray(estimate.mean)[i][:, part]
+                for name, estimate in estimates.items()
+                if name != "gps" and (estimate.blocks is None or block in estimate.blocks)
             },
             readings=_readings(scenario, drives, int(i)),
         )
@@ -72,7 +73,7 @@ def pick_examples(
 
 
 def _truth(drives: Drive, drive: int, part: slice) -> np.ndarray | None:
-    """Return the true block `[E, n]` of one drive, None where nobody knows it."""
+    """Return the true block `[E, n]` of one drive, None if it is unknown."""
     if drives.truth is None:
         return None
     truth = np.asarray(drives.truth)[drive][:, part]
@@ -80,7 +81,7 @@ def _truth(drives: Drive, drive: int, part: slice) -> np.ndarray | None:
 
 
 def _readings(scenario: Scenario, drives: Drive, drive: int) -> np.ndarray | None:
-    """Collect what the origin block's sensor read in one drive `[R, n]`, where seen."""
+    """Return the origin block's readings in one drive `[R, n]`, where seen."""
     if not (scenario.origin_columns >= 0).any():
         return None
     sensor, columns = origin_sensor(scenario)

@@ -1,4 +1,4 @@
-"""Innovations of one drive, estimator by estimator: what can be judged without any truth."""
+"""Innovations of one drive by estimator, which need no truth."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kalmanrnn.scenarios.scenario import Scenario
 
 
 class Innovations(NamedTuple):
-    """Reading less what an estimator expected, before it saw it; NaN where nothing was seen.
+    """Readings minus an estimator's predictions of them; NaN where nothing was seen.
 
     channels, units: of the measurements `[Z]`, degrees for angles. t: `[E]` s.
-    value: `[E, Z]` by estimator. sigma: its own standard deviation of them, from filters.
+    value: `[E, Z]` by estimator. sigma: their standard deviation by the filter's own account.
     """
 
     channels: tuple[str, ...]
@@ -38,22 +38,22 @@ class InnovationStats(NamedTuple):
 
 
 def collect_innovations(
-    scenario: Scenario, drives: Drive, tracks: dict[str, Estimates]
+    scenario: Scenario, drives: Drive, estimates: dict[str, Estimates]
 ) -> Innovations:
-    """Collect the innovations of the first drive from every estimator that uses measurements."""
+    """Return the first drive's innovations of every estimator that uses measurements."""
     seen = scenario.mask(np.asarray(drives.packets.seen)[0])
     channels = [c for s in scenario.sensors for c in s.channels]
     factor = np.array([DEGREES if c.unit.startswith("rad") else 1.0 for c in channels])
     value, sigma = {}, {}
     first = jax.tree.map(lambda a: np.asarray(a)[0], drives._replace(truth=None))
-    for name, track in tracks.items():
-        if track.blocks is not None or name == "dead_reckoning":
+    for name, estimate in estimates.items():
+        if estimate.blocks is not None or name == "dead_reckoning":
             continue
-        found = track.innovation
-        found = _expected(scenario, first, track.mean[0]) if found is None else found[0]
+        found = estimate.innovation
+        found = _expected(scenario, first, estimate.mean[0]) if found is None else found[0]
         value[name] = np.where(seen, found * factor, np.nan)
-        if track.innovation_cov is not None:
-            own = np.sqrt(np.diagonal(track.innovation_cov[0], axis1=-2, axis2=-1))
+        if estimate.innovation_cov is not None:
+            own = np.sqrt(np.diagonal(estimate.innovation_cov[0], axis1=-2, axis2=-1))
             sigma[name] = np.where(seen, own * factor, np.nan)
     return Innovations(
         channels=tuple(c.name for c in channels),
@@ -67,15 +67,15 @@ def collect_innovations(
 def innovation_stats(
     found: Innovations, name: str, channel: int, skip_s: float
 ) -> InnovationStats | None:
-    """Sum up one estimator's innovations in one channel; None where nothing was seen."""
-    late = found.t >= skip_s
-    v = found.value[name][late, channel]
+    """Summarise one estimator's innovations in one channel; None if nothing was seen."""
+    evaluated = found.t >= skip_s
+    v = found.value[name][evaluated, channel]
     known = np.isfinite(v)
     if not known.any():
         return None
     inside = None
     if name in found.sigma:
-        sigma = found.sigma[name][late, channel][known]
+        sigma = found.sigma[name][evaluated, channel][known]
         inside = float((np.abs(v[known]) <= 3 * sigma).mean())
     return InnovationStats(float(np.sqrt((v[known] ** 2).mean())), float(v[known].mean()), inside)
 
@@ -87,8 +87,7 @@ def _expected(scenario: Scenario, drive: Drive, mean: np.ndarray) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=0)
 def _run(scenario: Scenario, drive: Drive, mean: jax.Array) -> jax.Array:
-    """Carry each estimate on to the next event by the process model; `[E, Z]` innovations."""
-
+    """Predict each event from the estimate before by the process model; `[E, Z]` innovations."""
     predict = jax.vmap(partial(propagate, scenario.process))
     after = predict(mean[:-1], drive.packets.u[:-1], drive.packets.dt[:-1])
     prior = jax.numpy.concatenate([drive.belief.mean[None], after])

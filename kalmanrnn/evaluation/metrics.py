@@ -1,8 +1,8 @@
-"""How wrong estimates are: errors by state group, ratios with intervals, consistency.
+"""Errors by state group, ratios with intervals, and consistency.
 
-Pure numpy on errors that are already tangent vectors `[B, E, D]`; nothing here imports jax. An
-error of NaN means that nobody knows the truth there and is left out; an estimate that is not
-finite counts as an infinite error and is never left out.
+Pure numpy on errors that are already tangent vectors `[B, E, D]`; imports no jax. An error is
+NaN where the truth is unknown and is left out; an estimate that is not finite counts as an
+infinite error and is never left out.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ READ_ORDER = ("position", "position_2d", "velocity", "attitude", "heading")
 
 
 class StateGroup(NamedTuple):
-    """A part of the tangent space that a person reads as one number.
+    """A part of the tangent space that is reported as one number.
 
-    unit, factor: the unit and what SI is multiplied with to give it. columns: where in `[D]`.
-    block: the state block it is taken from.
+    unit, factor: its unit, and that of one SI unit. columns: where in `[D]`. block: its state
+    block.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ErrorSummary(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A number and its 95 % interval; low and high are NaN where there is too little data."""
+    """A number and its 95 % interval; low and high are NaN if there is too little data."""
 
     value: float
     low: float
@@ -52,10 +52,10 @@ class Interval(NamedTuple):
 
 
 def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[StateGroup, ...]:
-    """Return one group per block, in the order people read them.
+    """Return one group per block, in reading order.
 
     horizontal: name of a vector block whose first two components become a group of their own,
-    named with "_2d" behind it.
+    named with the suffix "_2d".
     """
     groups = [
         StateGroup(b.name, b.unit, b.factor, space.tangent_slice(b.name), b.name)
@@ -72,8 +72,8 @@ def state_groups(space: StateSpace, *, horizontal: str = "") -> tuple[StateGroup
 def error_norms(group: StateGroup, errors: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return a group's error norm `[B, E]` in its unit.
 
-    known: `[B, E, D]` whether there is a truth to compare with. NaN where it is not known, inf
-    where it is but the estimate is not finite.
+    known: `[B, E, D]`, whether the truth is known. NaN where it is not, inf where the estimate
+    is not finite.
     """
     part = errors[..., group.columns]
     size = np.sqrt(np.sum(np.where(np.isfinite(part), part, np.inf) ** 2, axis=-1)) * group.factor
@@ -103,11 +103,11 @@ def summarise_errors(size: np.ndarray) -> ErrorSummary:
 
 
 def diverged(size: np.ndarray, teacher: np.ndarray) -> np.ndarray:
-    """Return `[B]` whether each drive was lost, from error norms `[B, E]` of one group.
+    """Return `[B]`, whether each drive diverged, from error norms `[B, E]` of one group.
 
-    The definition, used everywhere: a drive has diverged when an estimate of it is not finite,
-    or when its last known error is more than 20 times the teacher's RMSE on its median drive.
-    It is judged on the scenario's origin block; in a scenario without one, on every block.
+    The one definition: a drive has diverged if an estimate is not finite, or if its last known
+    error is more than 20 times the teacher's RMSE on its median drive. It applies to the
+    scenario's origin block; in a scenario without one, to every block.
     """
     per_drive = np.sqrt(mean_square(teacher))
     finite = per_drive[np.isfinite(per_drive)]
@@ -116,7 +116,7 @@ def diverged(size: np.ndarray, teacher: np.ndarray) -> np.ndarray:
 
 
 def last_known(size: np.ndarray) -> np.ndarray:
-    """Return the last entry of `[B, E]` that is not NaN; NaN where all are."""
+    """Return the last entry of `[B, E]` that is not NaN; NaN if all are."""
     back = np.argmax(~np.isnan(size[:, ::-1]), axis=1)
     return size[np.arange(len(size)), size.shape[1] - 1 - back]
 
@@ -124,8 +124,8 @@ def last_known(size: np.ndarray) -> np.ndarray:
 def rmse_ratio(numerator: np.ndarray, denominator: np.ndarray, *, seed: int) -> Interval:
     """Return RMSE(over) / RMSE(under) with a paired-bootstrap 95 % interval.
 
-    over, under: mean squares `[B]` of the same drives. Drives are drawn anew with replacement,
-    the same ones above and below, so that what makes a drive hard for both cancels (Efron and
+    over, under: mean squares `[B]` of the same drives. Drives are resampled with
+    replacement, the same in both, so that what makes a drive hard for both cancels (Efron and
     Tibshirani 1993, chapter 13).
     """
     keep = ~(np.isnan(numerator) | np.isnan(denominator))
@@ -145,16 +145,16 @@ def rmse_ratio(numerator: np.ndarray, denominator: np.ndarray, *, seed: int) -> 
 
 
 def mahalanobis(errors: np.ndarray, cov: np.ndarray) -> np.ndarray:
-    """Return e' P^-1 e of errors `[..., D]` under covariances `[..., D, D]`; NaN if it has none.
+    """Return e' P^-1 e of errors `[..., D]` with covariances `[..., D, D]`; NaN for invalid ones.
 
-    This is NEES for estimation errors and NIS for innovations (Bar-Shalom 2001, section 5.4).
+    This is the NEES of estimation errors and the NIS of innovations (Bar-Shalom 2001, section 5.4).
     """
     std = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0.0))
     finite = np.isfinite(cov).all(axis=(-2, -1)) & np.isfinite(errors).all(axis=-1)
     good = np.asarray(finite & (std > 0).all(axis=-1))
     std = np.where(good[..., None], std, 1.0)
     eye = np.eye(cov.shape[-1])
-    # Metres beside radians per second: solve the correlation matrix, kept off singular.
+    # Metres beside radians per second: solve the correlation matrix, slightly regularised.
     correlation = np.where(good[..., None, None], cov / (std[..., None] * std[..., None, :]), eye)
     scaled = np.where(good[..., None], errors / std, 0.0)
     solved = np.linalg.solve(correlation + 1e-12 * eye, scaled[..., None])[..., 0]

@@ -1,7 +1,7 @@
-"""Judge estimators on fixes that are withheld from them: outages cut into a drive.
+"""Errors of estimators in artificial outages, measured on the fixes withheld from them.
 
-Needs no truth. What an estimator says at the first fix after an outage, which it has not seen,
-is compared with that fix; where there is a truth, the error during the outage as well.
+Needs no truth: the estimate at the first fix after an outage is compared with that fix, which
+the estimator has not seen. With a truth, there are also the errors during the outage.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def outage_errors(
     starts_s: Sequence[float],
     lengths_s: Sequence[float],
 ) -> list[Outage]:
-    """Cut outages of every length at every start into a drive (batch axis 1), one at a time.
+    """Insert outages of every length at every start into a drive (batch axis 1), one at a time.
 
-    starts_s: after the drive's first event; quarters of the drive where empty. Outages that no
-    fix follows are left out. Nothing comes back where no sensor reads the origin block.
+    starts_s: after the drive's first event; by default quarters of the drive. Outages without a
+    later fix are left out. Empty if no sensor observes the origin block.
     """
     if not (scenario.origin_columns >= 0).any():
         return []
@@ -65,22 +65,22 @@ def outage_errors(
     if not cuts:
         return []
     out = np.stack([(t >= start - 1e-6) & (np.arange(t.size) <= e) for start, _, e, _ in cuts])
-    many = jax.tree.map(lambda a: np.repeat(np.asarray(a), len(cuts), axis=0), drive)
-    tracks = run(mask_events(many._replace(truth=None), out))
+    copies = jax.tree.map(lambda a: np.repeat(np.asarray(a), len(cuts), axis=0), drive)
+    estimates = run(mask_events(copies._replace(truth=None), out))
     z = np.asarray(drive.packets.z)[0][:, columns[:2]]
     found: list[Outage] = [{"start_s": s, "seconds": n, "rows": {}} for s, n, _, _ in cuts]
-    for name, track in tracks.items():
+    for name, estimate in estimates.items():
         for i, (_, _, event, inside) in enumerate(cuts):
-            said = _expected(scenario, track.mean[i, event])[columns[:2]]
-            end, largest = _against_truth(scenario, drive, track.mean[i], inside)
-            off = float(np.linalg.norm(z[event] - said))
-            found[i]["rows"][name] = {"first_fix": off, "end": end, "largest": largest}
+            expected = _expected(scenario, estimate.mean[i, event])[columns[:2]]
+            end, largest = _against_truth(scenario, drive, estimate.mean[i], inside)
+            first_fix = float(np.linalg.norm(z[event] - expected))
+            found[i]["rows"][name] = {"first_fix": first_fix, "end": end, "largest": largest}
     return found
 
 
 def _expected(scenario: Scenario, x: np.ndarray) -> np.ndarray:
     with jax.enable_x64(True):
-        # "gps alone" knows nothing but its last fix; what it does not say is no part of that.
+        # "gps" estimates its own block only; the reading does not depend on the rest.
         known = np.where(np.isfinite(x), x, scenario.space.identity())
         return np.asarray(scenario.measure(jnp.asarray(known)))
 
@@ -90,8 +90,8 @@ def _against_truth(
 ) -> tuple[float | None, float | None]:
     if drive.truth is None:
         return None, None
-    place = scenario.space.state_slice(scenario.origin)
-    plane = slice(place.start, min(place.start + 2, place.stop))
+    block = scenario.space.state_slice(scenario.origin)
+    plane = slice(block.start, min(block.start + 2, block.stop))
     size = np.linalg.norm((mean - np.asarray(drive.truth)[0])[inside, plane], axis=-1)
     size = size[np.isfinite(size)]
     return (float(size[-1]), float(size.max())) if size.size else (None, None)

@@ -1,4 +1,4 @@
-"""How one estimator did on a batch of drives, against the truth."""
+"""One estimator's metrics on a batch of drives."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ QUANTILES = np.linspace(0.0, 1.0, 201)
 
 
 class EstimatorMetrics(NamedTuple):
-    """How one estimator did; dictionaries are by group and lack those it does not speak of.
+    """One estimator's metrics; dictionaries are by group and lack those it does not estimate.
 
-    Against the truth, and empty or None without one. spread: over drives and events after the
-    skipped start. per_drive: RMSE `[B]`. over_time: RMS over drives `[E]`. quantiles: of the
-    error at `QUANTILES`. diverged: `[B]`. nees: `[E]`, per dimension, mean over drives.
-    Whatever there is: sigma: `[E]` root mean square over drives of its own standard deviation;
-    nees_mean, nis_mean: per dimension, 1 where it is consistent.
+    With a truth, else empty or None: errors: over drives and events after the burn-in.
+    per_drive: RMSE `[B]`. over_time: RMS over drives `[E]`. quantiles: of the error at
+    `QUANTILES`. diverged: `[B]`. nees: `[E]`, per dimension, mean over drives; nees_mean.
+    With or without: sigma: `[E]`, root mean square over drives of its own standard deviation.
+    nis_mean: per dimension, 1 if consistent.
     """
 
     errors: dict[str, ErrorSummary]
@@ -41,7 +41,10 @@ class EstimatorMetrics(NamedTuple):
 
 
 class StateErrors(NamedTuple):
-    """One estimator's errors over all events: `d` `[B, E, D]`, norms `[B, E]` by group."""
+    """One estimator's errors at all events.
+
+    tangent, known: `[B, E, D]`, and whether the truth is known. norms: `[B, E]` by group.
+    """
 
     tangent: np.ndarray
     known: np.ndarray
@@ -49,7 +52,7 @@ class StateErrors(NamedTuple):
 
 
 def tangent_errors(space: StateSpace, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the tangent vectors `[B, E, D]` that take states x to states y, in float64."""
+    """Return the tangent vectors `[B, E, D]` from states x to states y, in float64."""
     with jax.enable_x64(True):
         return np.asarray(_difference(space, np.asarray(y, float), np.asarray(x, float)))
 
@@ -66,7 +69,7 @@ def state_errors(
     mean: np.ndarray,
     blocks: tuple[str, ...] | None = None,
 ) -> StateErrors:
-    """Compare estimates with the truth, block by block; a truth of NaN is not known."""
+    """Compare estimates with the truth, block by block; a truth of NaN is unknown."""
     d = tangent_errors(space, truth, mean)
     known = np.empty(d.shape, bool)
     for b in space.blocks:
@@ -79,46 +82,48 @@ def summarise(
     scenario: Scenario,
     groups: tuple[StateGroup, ...],
     drives: Drive,
-    track: Estimates,
+    estimate: Estimates,
     errors: StateErrors | None,
     teacher: StateErrors | None,
-    late: np.ndarray,
+    evaluated: np.ndarray,
 ) -> EstimatorMetrics:
-    """Sum up one track; `late` `[B, E]` marks the events that figures count."""
+    """Summarise one estimator; `evaluated`: `[B, E]`, False in the burn-in."""
     size = {} if errors is None else errors.norms
-    size = {name: s for name, s in size.items() if not np.isnan(s[late]).all()}
-    only_late = {name: np.where(late, s, np.nan) for name, s in size.items()}
-    lost = None
+    size = {name: s for name, s in size.items() if not np.isnan(s[evaluated]).all()}
+    only_evaluated = {name: np.where(evaluated, s, np.nan) for name, s in size.items()}
+    diverged = None
     if teacher is not None:
-        lost = np.zeros(len(late), bool)
+        diverged = np.zeros(len(evaluated), bool)
         for name in [scenario.origin] if scenario.origin in size else size:
-            lost |= metrics.diverged(size[name], np.where(late, teacher.norms[name], np.nan))
-    nees = None if errors is None or track.cov is None else _nees(errors, track.cov)
+            diverged |= metrics.diverged(
+                size[name], np.where(evaluated, teacher.norms[name], np.nan)
+            )
+    nees = None if errors is None or estimate.cov is None else _nees(errors, estimate.cov)
     return EstimatorMetrics(
-        errors={name: metrics.summarise_errors(s) for name, s in only_late.items()},
-        per_drive={name: np.sqrt(metrics.mean_square(s)) for name, s in only_late.items()},
+        errors={name: metrics.summarise_errors(s) for name, s in only_evaluated.items()},
+        per_drive={name: np.sqrt(metrics.mean_square(s)) for name, s in only_evaluated.items()},
         over_time={name: np.sqrt(metrics.mean_square(s.T)) for name, s in size.items()},
         quantiles={
             name: np.quantile(s[~np.isnan(s)], QUANTILES, method="inverted_cdf")
-            for name, s in only_late.items()
+            for name, s in only_evaluated.items()
         },
-        diverged=lost,
-        sigma={} if track.cov is None else {g.name: _sigma(g, track.cov) for g in groups},
+        diverged=diverged,
+        sigma={} if estimate.cov is None else {g.name: _sigma(g, estimate.cov) for g in groups},
         nees=None if nees is None else _mean(nees, axis=0),
-        nees_mean=None if nees is None else float(_mean(nees[late])),
-        nis_mean=_nis(scenario, drives, track, late),
-        us_per_tick=track.us_per_tick,
+        nees_mean=None if nees is None else float(_mean(nees[evaluated])),
+        nis_mean=_nis(scenario, drives, estimate, evaluated),
+        us_per_tick=estimate.us_per_tick,
     )
 
 
 def _mean(a: np.ndarray, axis: int | None = None) -> Any:
-    """Average what is not NaN; NaN where nothing is left."""
+    """Return the mean without NaN; NaN if nothing is left."""
     count = np.sum(~np.isnan(a), axis=axis)
     return np.where(count > 0, np.nansum(a, axis=axis) / np.maximum(count, 1), np.nan)
 
 
 def _nees(errors: StateErrors, cov: np.ndarray) -> np.ndarray:
-    """NEES per dimension `[B, E]`, over the dimensions whose truth is known somewhere."""
+    """Return NEES per dimension `[B, E]`, over the dimensions whose truth is known somewhere."""
     some = np.flatnonzero(errors.known.any(axis=(0, 1)))
     values = [
         metrics.mahalanobis(d[:, some], p[:, some][:, :, some])
@@ -127,13 +132,15 @@ def _nees(errors: StateErrors, cov: np.ndarray) -> np.ndarray:
     return np.stack(values) / max(some.size, 1)
 
 
-def _nis(scenario: Scenario, drives: Drive, track: Estimates, late: np.ndarray) -> float | None:
-    """NIS per seen dimension after the skipped start."""
-    if track.innovation is None or track.innovation_cov is None:
+def _nis(
+    scenario: Scenario, drives: Drive, estimate: Estimates, evaluated: np.ndarray
+) -> float | None:
+    """Return NIS per seen dimension after the burn-in."""
+    if estimate.innovation is None or estimate.innovation_cov is None:
         return None
-    seen = np.asarray(drives.packets.seen)[..., scenario.sensor_of][late]
+    seen = np.asarray(drives.packets.seen)[..., scenario.sensor_of][evaluated]
     # Columns not seen have innovation 0 and variance 1, so they add nothing.
-    values = metrics.mahalanobis(track.innovation[late], track.innovation_cov[late])
+    values = metrics.mahalanobis(estimate.innovation[evaluated], estimate.innovation_cov[evaluated])
     finite = np.isfinite(values)
     return float(values[finite].sum() / max(seen[finite].sum(), 1))
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.comparison import Estimates, compare, run_baselines, run_filter
+from kalmanrnn.evaluation.comparison import compare
+from kalmanrnn.evaluation.estimates import Estimates, run_baselines, run_filter
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 SPACE = StateSpace((Block("velocity", size=2, unit="m/s"), Block("position", size=2, unit="m")))
 ACCEL_STD = 0.5
@@ -52,12 +53,12 @@ SCENARIO = Scenario(
 
 @pytest.fixture(scope="module")
 def drives():
-    made = simulate(SCENARIO, jax.random.key(0), 24, 40.0)
+    made = simulate_batch(SCENARIO, jax.random.key(0), 24, 40.0)
     return jax.tree.map(np.asarray, made)
 
 
 @pytest.fixture(scope="module")
-def tracks(drives):
+def estimates(drives):
     found = run_baselines(SCENARIO, drives)
     rng = np.random.default_rng(0)
     mean = found["ukf"].mean + 0.2 * rng.normal(size=found["ukf"].mean.shape)
@@ -65,21 +66,21 @@ def tracks(drives):
 
 
 @pytest.fixture(scope="module")
-def comparison(drives, tracks):
-    return compare(SCENARIO, drives, tracks, skip_s=5.0)
+def comparison(drives, estimates):
+    return compare(SCENARIO, drives, estimates, skip_s=5.0)
 
 
-def test_tracks_have_shapes_and_times(drives, tracks):
-    assert list(tracks) == ["gps", "dead_reckoning", "ekf", "ukf", "student"]
-    for track in tracks.values():
-        assert track.mean.shape == (24, 80, 4)
-        assert track.mean.dtype == np.float64
-    assert tracks["ukf"].cov.shape == (24, 80, 4, 4)
-    assert tracks["ekf"].us_per_tick > 0
+def test_estimates_have_shapes_and_times(drives, estimates):
+    assert list(estimates) == ["gps", "dead_reckoning", "ekf", "ukf", "student"]
+    for estimate in estimates.values():
+        assert estimate.mean.shape == (24, 80, 4)
+        assert estimate.mean.dtype == np.float64
+    assert estimates["ukf"].cov.shape == (24, 80, 4, 4)
+    assert estimates["ekf"].us_per_tick > 0
 
 
-def test_held_reading_is_the_last_one_seen(drives, tracks):
-    held = tracks["gps"].mean
+def test_held_reading_is_the_last_one_seen(drives, estimates):
+    held = estimates["gps"].mean
     assert np.isnan(held[..., :2]).all()
     for b in range(3):
         last = np.asarray(drives.belief.mean)[b, 2:]
@@ -89,17 +90,17 @@ def test_held_reading_is_the_last_one_seen(drives, tracks):
             np.testing.assert_array_equal(held[b, e, 2:], last)
 
 
-def test_batches_do_not_change_the_answer(drives, tracks):
+def test_batches_do_not_change_the_answer(drives, estimates):
     parts = run_filter(SCENARIO, drives, "ekf", batch=10)  # 24 drives: the last batch is filled up
     # Same program, other batch size: only the order of sums may differ.
-    np.testing.assert_allclose(parts.mean, tracks["ekf"].mean, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(parts.cov, tracks["ekf"].cov, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(parts.mean, estimates["ekf"].mean, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(parts.cov, estimates["ekf"].cov, rtol=0, atol=1e-9)
 
 
-def test_dead_reckoning_never_looks_at_a_measurement(drives, tracks):
+def test_dead_reckoning_never_looks_at_a_measurement(drives, estimates):
     blind = drives._replace(packets=drives.packets._replace(z=drives.packets.z + 100.0))
     again = run_filter(SCENARIO, blind, "dead_reckoning")
-    np.testing.assert_array_equal(again.mean, tracks["dead_reckoning"].mean)
+    np.testing.assert_array_equal(again.mean, estimates["dead_reckoning"].mean)
 
 
 def test_unknown_filter_is_named(drives):
@@ -134,18 +135,18 @@ def test_ratios_are_those_of_the_added_error(comparison):
     assert accuracy.low < accuracy.value < accuracy.high
 
 
-def test_a_lost_student_is_counted_and_never_left_out(drives, tracks):
-    mean = tracks["student"].mean.copy()
+def test_a_lost_student_is_counted_and_never_left_out(drives, estimates):
+    mean = estimates["student"].mean.copy()
     mean[3, 60:] = np.nan
     mean[5] += 1e4
-    got = compare(SCENARIO, drives, tracks | {"student": Estimates(mean)}, skip_s=5.0)
+    got = compare(SCENARIO, drives, estimates | {"student": Estimates(mean)}, skip_s=5.0)
     assert np.flatnonzero(got.metrics["student"].diverged).tolist() == [3, 5]
     assert got.accuracy_ratio["position"].value == np.inf
     assert not got.metrics["ukf"].diverged.any()
 
 
-def test_drives_without_truth_get_agreement_and_nis(drives, tracks):
-    got = compare(SCENARIO, drives._replace(truth=None), tracks, skip_s=5.0)
+def test_drives_without_truth_get_agreement_and_nis(drives, estimates):
+    got = compare(SCENARIO, drives._replace(truth=None), estimates, skip_s=5.0)
     assert not got.has_truth
     assert got.accuracy_ratio == {}
     assert got.agreement["position"] > 0
@@ -153,22 +154,22 @@ def test_drives_without_truth_get_agreement_and_nis(drives, tracks):
     assert got.metrics["ukf"].errors == {}
 
 
-def test_a_reference_that_knows_only_positions(drives, tracks):
+def test_a_reference_that_knows_only_positions(drives, estimates):
     truth = drives.truth.copy()
     truth[..., :2] = np.nan
-    got = compare(SCENARIO, drives._replace(truth=truth), tracks, skip_s=5.0)
+    got = compare(SCENARIO, drives._replace(truth=truth), estimates, skip_s=5.0)
     assert list(got.accuracy_ratio) == ["position"]
     assert got.metrics["ukf"].nees_mean == pytest.approx(1.0, abs=0.3)
 
 
-def test_one_log_gets_its_interval_from_stretches(drives, tracks):
+def test_one_log_gets_its_interval_from_segments(drives, estimates):
     one = jax.tree.map(lambda a: a[:1], drives)
     mine = {
         name: Estimates(*(a[:1] if isinstance(a, np.ndarray) else a for a in t))
-        for name, t in tracks.items()
+        for name, t in estimates.items()
     }
     got = compare(SCENARIO, one, mine, skip_s=5.0)
-    assert "stretches" in got.resampled
+    assert "segments" in got.resampled
     assert got.accuracy_ratio["position"].low < got.accuracy_ratio["position"].high
     assert [p.rank for p in got.examples] == ["only"]
 
@@ -180,10 +181,10 @@ def test_picked_drives_are_the_students_best_and_worst(comparison):
     assert picked["worst"] == per_drive.argmax()
 
 
-def test_wrong_shapes_and_names_are_refused(drives, tracks):
-    with pytest.raises(ValueError, match="no track 'student'"):
-        compare(SCENARIO, drives, {"ukf": tracks["ukf"]})
+def test_wrong_shapes_and_names_are_refused(drives, estimates):
+    with pytest.raises(ValueError, match="no estimates of 'student'"):
+        compare(SCENARIO, drives, {"ukf": estimates["ukf"]})
     with pytest.raises(ValueError, match="mean must be"):
-        compare(SCENARIO, drives, tracks | {"student": Estimates(np.zeros((24, 79, 4)))})
+        compare(SCENARIO, drives, estimates | {"student": Estimates(np.zeros((24, 79, 4)))})
     with pytest.raises(ValueError, match="skip_s"):
-        compare(SCENARIO, drives, tracks, skip_s=100.0)
+        compare(SCENARIO, drives, estimates, skip_s=100.0)
