@@ -16,28 +16,28 @@ from kalmanrnn.core.output_path import require_parent
 
 @dataclass(frozen=True)
 class AllanFlags:
-    """Tell an IMU's noise from a log in which it lies still, as kalibr's imu.yaml."""
+    """Estimate an IMU's noise from a log at rest, as kalibr's imu.yaml."""
 
     log: tyro.conf.Positional[Path]
-    """Bag, ULog, CSV file or folder, or a drive file (.npz)."""
+    """A bag, ULog, CSV file or folder, or drive file (.npz)."""
     out: Path | None = None
-    """YAML to write, with kalibr's keys."""
+    """YAML file to write, with kalibr's keys."""
     plot: Path | None = None
-    """Picture of the Allan deviations to write (.png, .svg, .pdf)."""
+    """Figure of the Allan deviations to write (.png, .svg, .pdf)."""
     topic: str | None = None
-    """The IMU's topic, where the log has more than one."""
+    """The IMU's topic, if the log has several."""
     from_s: float = 0.0
-    """Begin this long after the first reading [s]."""
+    """Start this long after the first reading [s]."""
     to_s: float | None = None
-    """End this long after the first reading [s]; at the last if not given."""
+    """End this long after the first reading [s]; default: at the last."""
     gyro_unit: Literal["rad/s", "deg/s"] | None = None
-    """What the log's gyro is in; as its columns' names say if not given, else rad/s."""
+    """Unit of the log's gyro; default: by its columns' names, else rad/s."""
     accel_unit: Literal["m/s^2", "g"] = "m/s^2"
-    """What the log's accelerometer is in."""
+    """Unit of the log's accelerometer."""
 
 
 def allan(args: Sequence[str]) -> int:
-    """Print an IMU's noise estimate_imu_noise; write them and a picture where asked."""
+    """Print an IMU's noise figures; write them and a plot if asked."""
     flags = parse(AllanFlags, args, prog="kalmanrnn allan")
     if flags.to_s is not None and flags.to_s <= flags.from_s:
         raise UserError(
@@ -53,8 +53,8 @@ def allan(args: Sequence[str]) -> int:
     if flags.out is not None:
         require_parent(flags.out)
     from kalmanrnn.core.progress import ProgressBar
-    from kalmanrnn.diagnostics.logs.imu_noise import (
-        estimate_imu_noise,
+    from kalmanrnn.diagnostics.logs.imu_noise import estimate_imu_noise
+    from kalmanrnn.diagnostics.logs.imu_noise_text import (
         format_sim_argument,
         format_summary,
         write_yaml,
@@ -77,6 +77,6 @@ def allan(args: Sequence[str]) -> int:
         from kalmanrnn.diagnostics.logs.allan_figure import draw_allan
 
         draw_allan(found, flags.plot)
-        print(f"picture: {flags.plot}")
+        print(f"figure: {flags.plot}")
     print(f"\nfor a sim file:\n{format_sim_argument(found)}")
     return OK

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kalmanrnn.cli.common import parse
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import OK
 from kalmanrnn.core.output_path import refuse_existing, require_suffix
 
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportFlags:
-    """Turn a log into a drive file: SI units, our axes, one clock; and say what was done."""
+    """Convert a log to a drive file: SI units, our axes, one clock; list what was done."""
 
     log: tyro.conf.Positional[Path]
     """A ROS 1 or ROS 2 bag, an .mcap, a PX4 .ulg, a .csv file or a folder of them."""
     out: Path
-    """The drive file to write, such as drive.npz; its map is written beside it."""
+    """Drive file to write, such as drive.npz; its map is written beside it."""
     map: Path | None = None
-    """YAML that says what the log's topics and columns mean; guessed if not given."""
+    """YAML that maps the log's topics and columns; default: guessed."""
     quiet: bool = False
-    """No progress on stderr."""
+    """Show no progress on stderr."""
 
 
 def import_(args: Sequence[str]) -> int:
-    """Write a log's drive file, and the map that it was read with."""
+    """Write a log's drive file, and its map."""
     flags = parse(ImportFlags, args, prog="kalmanrnn import")
     beside = flags.out.with_suffix(".map.yaml")
     _check_out(flags, beside)
@@ -51,7 +52,7 @@ def import_(args: Sequence[str]) -> int:
 
 
 def table(recording: Recording) -> list[str]:
-    """Return lines that list a recording's streams: readings, rate, span, channels."""
+    """List a recording's streams: readings, rate, span, channels."""
     rows = [("stream", "readings", "rate", "from", "to", "channels")]
     rows += [_row(stream.name, stream) for stream in recording.streams]
     if recording.reference is not None:
@@ -79,7 +80,7 @@ def _row(name: str, stream: Stream) -> tuple[str, ...]:
 
 
 def _check_out(flags: ImportFlags, beside: Path) -> None:
-    """Refuse to write over anything, or anything but an .npz."""
+    """Refuse to overwrite anything, or to write anything but an .npz."""
     another = f"kalmanrnn import {flags.log} --out ANOTHER.npz"
     require_suffix(
         flags.out, (".npz",), kind="drive files", flag=f"kalmanrnn import {flags.log} --out"
@@ -100,16 +101,15 @@ def _map_of(flags: ImportFlags, beside: Path) -> Path:
 
 
 def _write(recording: Recording, flags: ImportFlags, beside: Path) -> None:
-    """Write the map, then the drive; where the second fails, the first goes too."""
+    """Write the map, then the drive; if that fails, remove the map too."""
     from kalmanrnn.logs.recording.recording import save_recording
 
     new = bool(recording.map) and not beside.exists()
+    if new:
+        atomic_write(beside, recording.map)
     try:
-        if new:
-            beside.write_text(recording.map, encoding="utf-8")
         save_recording(flags.out, recording)
     except BaseException:
-        flags.out.unlink(missing_ok=True)
         if new:
             beside.unlink(missing_ok=True)
         raise

@@ -15,18 +15,18 @@ from kalmanrnn.core.errors import OK
 
 @dataclass(frozen=True)
 class InspectFlags:
-    """Say what a log holds and what is wrong with it; changes nothing."""
+    """Show what a log holds and what is wrong with it; changes nothing."""
 
     log: tyro.conf.Positional[Path]
-    """Bag, ULog, CSV file or folder of CSV files."""
+    """A bag, ULog, CSV file or folder of CSV files."""
     plot: Path | None = None
-    """Picture of the sensors over time to write (.png, .svg, .pdf)."""
+    """Figure of the sensors over time to write (.png, .svg, .pdf)."""
     json: bool = False
-    """Print everything as JSON instead."""
+    """Print JSON instead of text."""
 
 
 def inspect(args: Sequence[str]) -> int:
-    """Print a log's topics, its GPS, and judgements with the map's lines that cure them."""
+    """Print a log's topics, its GPS, and findings with lines for the map."""
     flags = parse(InspectFlags, args, prog="kalmanrnn inspect")
     if flags.plot is not None:
         from kalmanrnn.diagnostics.figure_file import check_figure
@@ -51,5 +51,5 @@ def inspect(args: Sequence[str]) -> int:
         return OK
     print("\n".join(format_summary(facts, findings)))
     if flags.plot is not None:
-        print(f"\npicture: {flags.plot}")
+        print(f"\nfigure: {flags.plot}")
     return OK

@@ -1,4 +1,4 @@
-"""The logs of one run: kept in its folder as drive files, divided into learnt and held out."""
+"""The logs of one run: kept in its folder as drive files, split into train and test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from kalmanrnn.core.config import FILTER_NAMES, RunConfig, is_external
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.data.log_segments import Split, filter_log, split_logs
-from kalmanrnn.logs.binding.bind import BoundLog, bind, with_logged_noise
+from kalmanrnn.logs.binding.bound_log import BoundLog, bind_log, with_logged_noise
 from kalmanrnn.logs.recording.recording import Recording, load_recording, save_recording
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
@@ -31,7 +31,7 @@ class LogDataset(NamedTuple):
 
 
 def save_logs(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None:
-    """Write recordings into a run's folder, so that it can be resumed whatever becomes of them."""
+    """Copy recordings into a run's folder, so that it can be resumed without the originals."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, (name, recording) in enumerate(recordings):
         save_recording(folder / f"{i:03d}-{name}.npz", recording)
@@ -39,12 +39,12 @@ def save_logs(folder: Path, recordings: Sequence[tuple[str, Recording]]) -> None
 
 @lru_cache(maxsize=1)
 def load_log_dataset(config: RunConfig, folder: Path) -> LogDataset:
-    """Load what `keep` kept; the same in every process, once in each."""
+    """Load what `save_logs` saved; the same in every process, once in each."""
     recordings = [(f.stem[4:], load_recording(f)) for f in sorted(folder.glob("*.npz"))]
     if not recordings:
         raise UserError(
             f"there are no logs in {folder}",
-            why="the run was begun with --log, and its copies are gone",
+            why="the run was started with --log, and its copies are gone",
             cure="start a new run with --log",
         )
     check_distinct(recordings)
@@ -52,21 +52,21 @@ def load_log_dataset(config: RunConfig, folder: Path) -> LogDataset:
     scenario, _ = with_logged_noise(scenario_for_log(config.sim, config.set, first), first)
     whole, logs = [], {}
     for name, recording in recordings:
-        logs[name] = log = bind(scenario, recording)
+        logs[name] = log = bind_log(scenario, recording)
         drive = jax.tree.map(lambda a: np.asarray(a)[0], log.drive)
         whole.append(filter_log(log.scenario, segment_filter(config), name, drive))
     return LogDataset(scenario, logs, split_logs(whole, config.logs))
 
 
 def check_distinct(recordings: Sequence[tuple[str, Recording]]) -> None:
-    """Refuse logs that share readings, and such as were driven with another antenna."""
+    """Refuse logs that share readings, and logs with different antenna positions."""
     seen: dict[bytes, str] = {}
     for name, recording in recordings:
         if recording.lever_arm_m != recordings[0][1].lever_arm_m:
             raise UserError(
                 f"{name} and {recordings[0][0]} have their GPS antenna in different places",
                 why=f"{recording.lever_arm_m} and {recordings[0][1].lever_arm_m} m from the IMU",
-                cure="learn from logs of one robot at a time",
+                cure="train on logs of one robot at a time",
             )
         slowest = min(recording.streams, key=lambda s: len(s.t))
         own = {row.tobytes() for row in slowest.values if np.ptp(slowest.values, axis=0).any()}
@@ -74,19 +74,19 @@ def check_distinct(recordings: Sequence[tuple[str, Recording]]) -> None:
         if shared is not None:
             raise UserError(
                 f"{name} and {shared} hold the same readings",
-                why=f"of {slowest.name}; what is learnt from one would be judged on in the other",
+                why=f"of {slowest.name}; training data would be in the test set",
                 cure="give each log once, and cuts of one log as one",
             )
         seen |= dict.fromkeys(own, name)
 
 
 def segment_filter(config: RunConfig) -> str:
-    """Name the filter that says where stretches start."""
+    """Name the filter that gives the state where segments start."""
     return FILTER_NAMES[0] if is_external(config.data.teacher) else config.data.teacher
 
 
 def scenario_for_log(sim: str, settings: tuple[str, ...], recording: Recording) -> Scenario:
-    """Load a scenario, its antenna where the log has it, if the sim can be told."""
+    """Load a scenario, with the antenna where the log has it."""
     arm = recording.lever_arm_m
     given = any(text.startswith("lever_arm_m=") for text in settings)
     if not any(arm) or given:
@@ -95,7 +95,7 @@ def scenario_for_log(sim: str, settings: tuple[str, ...], recording: Recording) 
         return load_scenario(sim, settings, lever_arm_m=arm)
     except UserError as problem:
         raise UserError(
-            f"the log's GPS antenna sits {arm} m from the IMU, and {sim} cannot be told",
+            f"the log's GPS antenna sits {arm} m from the IMU, and {sim} has no `lever_arm_m` parameter",
             why=problem.why,
-            cure="give the sim's make() a lever_arm_m, or leave gps.lever_arm_m out of the map",
+            cure="add a lever_arm_m to the sim's make(), or leave gps.lever_arm_m out of the map",
         ) from None

@@ -1,4 +1,4 @@
-"""Logs as drives for whole jobs: open any of them, judge a run on them, write its estimates."""
+"""Logs as drives: open any of them, evaluate a run on them, write its estimates."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.core.progress import ProgressBar
 from kalmanrnn.data.log_dataset import load_log_dataset, save_logs, scenario_for_log
-from kalmanrnn.evaluation.estimates import Estimates, run_filter, run_student
+from kalmanrnn.evaluation.estimates import Estimates, run_filter
 from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
 from kalmanrnn.evaluation.outages import outage_errors
-from kalmanrnn.experiments.train_and_evaluate import (
+from kalmanrnn.experiments.run_evaluation import (
     evaluate_and_report,
     run_all,
     run_external,
     scenario_and_student,
 )
-from kalmanrnn.logs.binding.bind import BoundLog, bind
+from kalmanrnn.experiments.run_training import run_info
+from kalmanrnn.logs.binding.bound_log import BoundLog, bind_log
 from kalmanrnn.logs.binding.position_fixes import find_fixes
 from kalmanrnn.logs.recording.recording import Recording, load_recording
 from kalmanrnn.report.text import LABELS
-from kalmanrnn.training.fit import Trained, check_improved, fit
-from kalmanrnn.training.load import load_trained
+from kalmanrnn.training.fit import check_improved, fit
 from kalmanrnn.training.run_directory import RunDirectory
+from kalmanrnn.training.trained import TrainedStudent, load_trained
 
 SKIP_S = 5.0
 
@@ -39,11 +40,19 @@ class LogRun(NamedTuple):
 
     name: str
     log: BoundLog
-    trained: Trained
+    trained: TrainedStudent
 
 
-def open_recording(path: Path, map_file: Path | None) -> Recording:
-    """Read a drive file, or import any log as its map says or can be guessed."""
+def read_log(path: str | Path, map_file: str | Path | None = None) -> Recording:
+    """Read a drive file, or import a bag, ULog or CSV folder as its map says, or as is guessed.
+
+    map_file: YAML that says what topics and columns mean. Raises UserError where a log cannot
+    be read. What was guessed and repaired stands in the recording's `map` and `notes`.
+
+        recording = kr.read_log("husky.bag")
+    """
+    path = Path(path)
+    map_file = Path(map_file) if map_file else None
     if path.suffix == ".npz":
         if map_file is not None:
             raise UserError(
@@ -64,14 +73,14 @@ def open_log_run(
 ) -> LogRun:
     """Open a log for a run: its drive, and the run's student in the log's own noise."""
     config = folder.config()
-    recording = open_recording(path, map_file)
+    recording = read_log(path, map_file)
     if sim:
         _, trained = scenario_and_student(folder, config, sim)
         scenario = trained.student.scenario
     else:
         scenario = scenario_for_log(config.sim, config.set, recording)
         trained = load_trained(folder, scenario, config)
-    log = bind(scenario, recording)
+    log = bind_log(scenario, recording)
     student = trained.student._replace(scenario=log.scenario)
     return LogRun(path.stem, log, trained._replace(student=student))
 
@@ -85,7 +94,7 @@ def evaluate_logs(
     out: Path,
     command: str,
 ) -> list[Path]:
-    """Judge a run on logs; return the folders of the reports, one per log."""
+    """Evaluate a run on logs; return the folders of the reports, one per log."""
     opened = [open_log_run(folder, path, map_file, sim) for path in logs]
     names = unique_names([one.name for one in opened])
     places = [out] if len(opened) == 1 else [out / name for name in names]
@@ -99,7 +108,7 @@ def open_logs(config: RunConfig) -> list[tuple[str, Recording]]:
     """Read the logs that a run is to learn from, each under a name of its own."""
     map_file = Path(config.logs.map) if config.logs.map else None
     paths = [Path(p) for p in config.logs.log]
-    recordings = [open_recording(path, map_file) for path in paths]
+    recordings = [read_log(path, map_file) for path in paths]
     return list(zip(unique_names([path.stem for path in paths]), recordings, strict=True))
 
 
@@ -111,9 +120,9 @@ def train_on_logs(
     stop: Callable[[int], bool],
     quiet: bool,
 ) -> list[Path]:
-    """Train on logs, judge on what is held out of them; return the folders of the reports.
+    """Train on logs, evaluate on their test part; return the folders of the reports.
 
-    recordings: none for a run that is taken up again, which has copies of its own.
+    recordings: none for a resumed run, which has copies of its own.
     """
     if recordings:
         save_logs(folder.logs, recordings)
@@ -122,28 +131,22 @@ def train_on_logs(
     folder.write_metrics_csv()
     check_improved(trained, folder)
     places = [folder.report]
-    judged = found.split.test
-    if len(judged) > 1:
-        places = [folder.report / part.name for part in judged]
-    for part, place in zip(judged, places, strict=True):
+    tested = found.split.test
+    if len(tested) > 1:
+        places = [folder.report / part.name for part in tested]
+    for part, place in zip(tested, places, strict=True):
         whole = found.logs[part.name]
         drive = jax.tree.map(lambda a: np.asarray(a)[None], part.drive)
         seconds = whole.drive.seconds
-        note = f"held out: the last {drive.seconds:.0f} s of {seconds:.0f} s of {part.name}"
+        note = f"test part: the last {drive.seconds:.0f} s of {seconds:.0f} s of {part.name}"
         log = whole._replace(drive=drive, notes=(*whole.notes, note))
-        info = {
-            "command": (folder.path / "command.txt").read_text().strip(),
-            "history": folder.history(),
-            "reanchored": trained.progress.resets,
-            "teacher_check": trained.progress.difference,
-            "log": part.name,
-        }
+        info = run_info(folder, trained) | {"log": part.name}
         evaluate_log(config, LogRun(part.name, log, trained), place, info, LogTest())
     return places
 
 
 class LogTest(NamedTuple):
-    """How a log is judged: outages `s` after its start and how long, the start not counted."""
+    """How a log is evaluated: when outages start [s], how long they are [s], the burn-in [s]."""
 
     outage_at: tuple[float, ...] = ()
     outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
@@ -188,7 +191,7 @@ def evaluate_log(
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Tell names that are the same apart by a number behind them."""
+    """Append a number to names that occur twice."""
     found: list[str] = []
     for i, name in enumerate(names):
         found.append(f"{name}-{i + 1}" if name in names[:i] else name)
@@ -198,13 +201,12 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def run_estimator(one: LogRun, kind: str) -> Estimates:
     """Run one estimator over a log: "student", or a filter by name."""
     if kind == "student":
-        trained, drive = one.trained, one.log.drive
-        return run_student(trained.student, trained.params, trained.norm, drive)
+        return one.trained.run(one.log.drive)
     return run_filter(one.log.scenario, one.log.drive, kind)
 
 
 def write_predictions(one: LogRun, track: Estimates, path: Path) -> int:
-    """Write a track's estimates as the file's ending says; return how many."""
+    """Write estimates as the file's ending says; return how many."""
     from kalmanrnn.logs.writers.estimates import write_estimates
 
     log = one.log

@@ -1,4 +1,4 @@
-"""Import a log: open it, guess its map or read one, convert, and return a `Recording`."""
+"""Import a log: open it, read or guess its map, convert it to a `Recording`."""
 
 from __future__ import annotations
 
@@ -27,28 +27,24 @@ from kalmanrnn.logs.readers.readings import no_progress
 from kalmanrnn.logs.recording.geodesy import Origin
 from kalmanrnn.logs.recording.recording import Recording, Stream, load_recording
 
-# A gap is called one where it is that many times the usual step.
+# A step that many times the median counts as a gap.
 GAP_FACTOR = 5.0
 
 
 def import_log(
-    path: Path,
-    map_file: Path | None = None,
-    *,
-    progress: Callable[[int, int], None] = no_progress,
+    path: Path, map_file: Path | None = None, *, progress: Callable[[int, int], None] = no_progress
 ) -> Recording:
-    """Read a log as its map says, or as can be guessed; a drive file comes back as it is.
+    """Read a log by its map, or by a guessed one; a drive file (.npz) is loaded as it is.
 
-    A drive file holds the map that it was converted with; `map_file` means nothing to it.
+    A drive file holds the map it was made with, so `map_file` does not apply to it. UserError
+    if the log cannot be read or converted.
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(
-            f"there is no {path}", why="no such file or folder", cure="check the path: ls"
-        )
+        raise UserError(f"there is no {path}", why="no such file or folder", cure="check the path")
     if path.suffix == ".npz":
         return load_recording(path)
-    # A log may hold any numbers; what overflows becomes NaN, and is left out and counted.
+    # A log may hold any numbers; those that overflow become NaN, are dropped and counted.
     with np.errstate(over="ignore", invalid="ignore"):
         return _import(path, map_file and Path(map_file), progress)
 
@@ -60,25 +56,25 @@ def _import(path: Path, map_file: Path | None, progress: Callable[[int, int], No
         name, guessed = "the guessed map", _guess_notes(text)
     else:
         name, text = map_file.name, map_text(map_file)
-    layout = parse_map(name, text)
-    readings, notes = read_sections(source, layout, progress, have)
-    timed, more = to_common_clock(readings, layout)
-    recording = build_recording(timed, layout)
+    log_map = parse_map(name, text)
+    readings, notes = read_sections(source, log_map, progress, have)
+    timed, more = to_common_clock(readings, log_map)
+    recording = build_recording(timed, log_map)
     return recording._replace(notes=(*notes, *guessed, *more, *recording.notes), map=text)
 
 
 def _guess_notes(text: str) -> list[str]:
-    """Return what a guessed map says of its own guesses, its first line left out."""
+    """Return a guessed map's comments on its guesses, without the first line."""
     lines = [line.partition("# ")[2] for line in text.splitlines()[1:]]
     return [f"guessed: {line}" for line in lines if line]
 
 
-def build_recording(timed: dict[str, TimedTopic], layout: LogMap) -> Recording:
-    """Convert readings on one clock; `timed` by the topics' or files' names."""
+def build_recording(timed: dict[str, TimedTopic], log_map: LogMap) -> Recording:
+    """Convert readings on one clock; `timed` by topic or file name."""
     streams, notes, origin = [], [], None
-    for role, section in named_sections(layout):
+    for role, section in named_sections(log_map):
         topic = timed[section.topic or section.file]
-        converted, more = _convert(role, topic, layout)
+        converted, more = _convert(role, topic, log_map)
         notes += more
         for stream in converted:
             stream, more = _clean(stream, topic.name, section.delay_s)
@@ -91,37 +87,37 @@ def build_recording(timed: dict[str, TimedTopic], layout: LogMap) -> Recording:
                 notes.append(world)
             streams.append(stream)
             notes += describe_rate(stream)
-    reference, origin, more = _reference(timed, layout, streams, origin)
+    reference, origin, more = _convert_reference(timed, log_map, streams, origin)
     more += check_overlap([*streams, *([reference] if reference else [])])
     start = min(float(s.t[0]) for s in streams)
-    moved = [s._replace(t=s.t - start) for s in streams]
+    shifted = [s._replace(t=s.t - start) for s in streams]
     return Recording(
         start=start,
-        streams=tuple(moved),
+        streams=tuple(shifted),
         reference=reference and reference._replace(t=reference.t - start),
         origin=origin,
         notes=tuple(dict.fromkeys([*notes, *more])),
-        reference_note=layout.reference.note if layout.reference else "",
-        lever_arm_m=tuple(layout.gps.lever_arm_m) if layout.gps else (0.0, 0.0, 0.0),  # pyright: ignore[reportArgumentType]
-        first=layout.first,
+        reference_note=log_map.reference.note if log_map.reference else "",
+        lever_arm_m=tuple(log_map.gps.lever_arm_m) if log_map.gps else (0.0, 0.0, 0.0),  # pyright: ignore[reportArgumentType]
+        first=log_map.first,
     )
 
 
-def _convert(role: str, topic: TimedTopic, layout: LogMap) -> tuple[list[Stream], list[str]]:
-    """Turn one section's readings into streams; fixes stay degrees, checked."""
-    if role in layout.streams:
-        return custom_stream(role, topic, layout.streams[role])
+def _convert(role: str, topic: TimedTopic, log_map: LogMap) -> tuple[list[Stream], list[str]]:
+    """Convert one section's readings to streams; fixes are checked and stay in degrees."""
+    if role in log_map.streams:
+        return custom_stream(role, topic, log_map.streams[role])
     if topic.type == "csv":
-        converted, notes = {"imu": imu_from_columns, "gps": gps_from_columns}[role](topic, layout)
+        converted, notes = {"imu": imu_from_columns, "gps": gps_from_columns}[role](topic, log_map)
     else:
-        converted, notes = convert_topic(role, topic, layout)
+        converted, notes = convert_topic(role, topic, log_map)
     if role == "imu":
-        assert layout.imu is not None
-        axes = layout.imu.axes or layout.body(None)
+        assert log_map.imu is not None
+        axes = log_map.imu.axes or log_map.body(None)
         if topic.type == "px4/sensor_combined" or not np.allclose(axes.matrix, np.eye(3)):
-            name = axes.name if layout.imu.axes or layout.frame else "forward-right-down"
-            notes = [*notes, f"{topic.name}: axes {name} turned into forward-left-up"]
-        stream, more = apply_imu_units(converted[0], layout)
+            name = axes.name if log_map.imu.axes or log_map.frame else "forward-right-down"
+            notes = [*notes, f"{topic.name}: axes rotated from {name} to forward-left-up"]
+        stream, more = apply_imu_units(converted[0], log_map)
         converted, notes = [stream], notes + [s.replace("imu:", f"{topic.name}:") for s in more]
     if role == "gps":
         stream, more = check_geodetic(converted[0], topic.name)
@@ -130,22 +126,22 @@ def _convert(role: str, topic: TimedTopic, layout: LogMap) -> tuple[list[Stream]
 
 
 def _clean(stream: Stream, name: str, delay_s: float) -> tuple[Stream, list[str]]:
-    """Sort, leave out, move earlier; notes name the topic or file."""
+    """Clean a stream and apply its delay; notes name the topic or file."""
     stream, notes = clean(stream, name)
     if delay_s:
         stream = stream._replace(t=stream.t - delay_s)
-        notes.append(f"{name}: times moved {delay_s:g} s earlier, as the map says")
+        notes.append(f"{name}: times shifted {delay_s:g} s earlier, by the map")
     return stream, notes
 
 
-def _reference(
-    timed: dict[str, TimedTopic], layout: LogMap, streams: list[Stream], origin: Origin | None
+def _convert_reference(
+    timed: dict[str, TimedTopic], log_map: LogMap, streams: list[Stream], origin: Origin | None
 ) -> tuple[Stream | None, Origin | None, list[str]]:
-    section = layout.reference
+    section = log_map.reference
     if section is None:
         return None, origin, []
     names = section.topic or (section.file,)
-    found, origin = reference_stream([timed[n] for n in names], layout, origin)
+    found, origin = reference_stream([timed[n] for n in names], log_map, origin)
     stream, notes = _clean(found.stream, ", ".join(names), section.delay_s)
     gps = next((s for s in streams if s.name == "gps"), None)
     stream, more = align_to_gps(found._replace(stream=stream), gps)
@@ -153,7 +149,7 @@ def _reference(
 
 
 def check_overlap(streams: list[Stream]) -> list[str]:
-    """Refuse an IMU, GPS and reference that share no time: UserError; note the same of others."""
+    """Raise UserError if IMU, GPS or reference do not overlap in time; note it for others."""
     notes = []
     for i, one in enumerate(streams):
         for other in streams[i + 1 :]:
@@ -168,14 +164,14 @@ def check_overlap(streams: list[Stream]) -> list[str]:
                 raise UserError(
                     what,
                     why="they must be stamped by one clock",
-                    cure="check `time`, `delay_s` and `clock` in the map; kalmanrnn inspect LOG",
+                    cure="check `time`, `delay_s`, `clock` in the map; see kalmanrnn inspect LOG",
                 )
             notes.append(what)
     return notes
 
 
 def describe_rate(stream: Stream) -> list[str]:
-    """Say a stream's usual rate, and where readings are missing."""
+    """Describe a stream's rate and gaps."""
     steps = np.diff(stream.t)
     if not steps.size:
         return [f"{stream.name}: a single reading"]

@@ -66,7 +66,7 @@ def odometry(name="/odom", **options):
 
 
 def gps(name="/fix", *, again=1, swap=False, zero=False, sigma=0.9, status=0, **options):
-    """PositionFixes of a slow circle; `again`: how often each is said."""
+    """Fixes of a slow circle; `again`: how often each is said."""
     t = START + np.arange(600) / 5.0
     s = (np.arange(600) // again * again) / 5.0
     latitude = 48.0 + 1e-4 * np.sin(0.05 * s)
@@ -124,7 +124,7 @@ def test_every_right_angled_mount_is_found(rotation):
 
 def test_without_motion_the_heading_is_said_to_be_unknown():
     found = about(findings(imu(mount=HUNG["gravity on y"])), "mounted rotated")
-    assert "cannot be told" in found.what
+    assert "about up is unknown" in found.what
     assert "+y" in found.evidence
 
 
@@ -138,7 +138,7 @@ def test_units_are_found_and_their_lines_are_the_maps():
 
 def test_degrees_are_found_by_size_where_nothing_else_turns():
     assert about(findings(imu(gyro_scale=180 / np.pi)), "in deg/s").level == "error"
-    assert about(findings(imu()), "taken as rad/s").level == "note"
+    assert about(findings(imu()), "assumed to be in rad/s").level == "note"
 
 
 def test_a_gyro_of_the_wrong_scale_is_found():
@@ -160,7 +160,7 @@ def test_turn_rates_of_quaternions_are_exact():
 
 
 def test_fixes_said_again_are_found_with_their_period():
-    found = about(findings(gps(again=5)), "again and again")
+    found = about(findings(gps(again=5)), "repeats the same fix")
     assert found.command == "gps: {period_s: 1}"
     assert not [f for f in findings(gps()) if "again" in f.what]
 
@@ -192,7 +192,7 @@ def test_stamps_twice_or_backwards_are_counted():
 
 def test_header_time_against_log_time():
     t, *_ = motion()
-    late = about(findings(imu(t=t, log_t=t + 37.0)), "another clock")
+    late = about(findings(imu(t=t, log_t=t + 37.0)), "different clocks")
     assert "+37.000 s" in late.evidence
     drifting = about(findings(imu(t=t, log_t=t + 0.01 * (t - START))), "drifts")
     assert drifting.command == "clock: log"
@@ -201,7 +201,7 @@ def test_header_time_against_log_time():
 
 def test_clocks_that_do_not_overlap_are_found():
     t = START + np.arange(600) / 5.0
-    found = about(findings(imu(), gps(t=t + 1e6, log_t=t)), "do not overlap")
+    found = about(findings(imu(), gps(t=t + 1e6, log_t=t)), "no overlap")
     assert found.command == "clock: log"
 
 
@@ -245,7 +245,7 @@ def test_spread_at_rest_is_measured():
     )
     still = odometry()
     still.fields["twist.twist.linear.x"][:] = 0.0
-    (found,) = collect_facts(source(r, still)).summarise_gps
+    (found,) = collect_facts(source(r, still)).gps_summaries
     assert found.standing_s == pytest.approx(t[-1] - t[0], abs=0.2)
     # 1200 draws tell a standard deviation to 2 %.
     assert found.spread_m[0] == pytest.approx(0.5, rel=0.08)
@@ -335,7 +335,7 @@ def test_json_says_null_where_nothing_is_known():
     text = json.dumps(to_json(facts, check_log(facts)), allow_nan=False)
     read = json.loads(text)
     assert read["gps"][0]["spread_m"] == [None, None]
-    assert read["topics"][0]["timings"]["rate_hz"] == pytest.approx(50.0, rel=1e-6)
+    assert read["topics"][0]["timing"]["rate_hz"] == pytest.approx(50.0, rel=1e-6)
     assert {"level", "name", "what", "evidence", "cure", "command"} == set(read["findings"][0])
 
 
@@ -358,7 +358,7 @@ def test_a_figure_of_an_unknown_format_is_refused_before_reading():
 
 @needs_data
 def test_husky(capsys, tmp_path):
-    """What is known of this bag: a rotated IMU, a slash, two gaps, nothing to check_log by."""
+    """What is known of this bag: a rotated IMU, a slash, two gaps, nothing to compare with."""
     picture = tmp_path / "husky.png"
     assert inspect([str(SHARED / "husky_bag" / "husky.bag"), "--plot", str(picture)]) == 0
     out = capsys.readouterr().out
@@ -367,8 +367,8 @@ def test_husky(capsys, tmp_path):
     mount = Rotation.from_euler("ZX", [-90, 90], degrees=True).as_matrix()
     rows = np.rint(mount).astype(int).tolist()
     assert f"try:      imu: {{axes: {rows}}}" in out
-    assert "gravity is felt along +y" in out
-    assert "'/gps'; tf2 takes it for another frame" in out
+    assert "gravity is along +y" in out
+    assert "'/gps'; to tf2 this is another frame" in out
     assert "/husky_velocity_controller/odom  gaps up to 0.21 s" in out
     assert "no ground truth" in out
     assert " the gyro is in rad/s" in out
@@ -380,7 +380,7 @@ def test_px4(capsys):
     assert inspect([str(SHARED / "px4_ulog" / "sample_log_small.ulg"), "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
     found = {f"{f['name']}: {f['what']}": f for f in read["findings"]}
-    axes = found["sensor_combined: axes are forward-right-down, as the log says"]
+    axes = found["sensor_combined: axes are forward-right-down, according to the log"]
     assert axes["command"] == "imu: {axes: forward-right-down}"
     assert "along -z" in axes["evidence"]
     assert read["gps"][0]["status"] == {"3D fix": 32}
@@ -396,6 +396,6 @@ def test_comma(capsys):
         found["reference: ground truth: reference.csv"]["command"]
         == "reference: {file: reference.csv}"
     )
-    axes = found["imu.csv: axes are forward-right-down, as the log says"]
+    axes = found["imu.csv: axes are forward-right-down, according to the log"]
     assert "+1 deg about up" in axes["evidence"]
     assert [f["what"] for f in read["findings"] if f["level"] == "error"] == []

@@ -23,15 +23,15 @@ from kalmanrnn.evaluation.estimates import Estimates, run_filter
 from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
 from kalmanrnn.evaluation.innovations import collect_innovations, innovation_stats
 from kalmanrnn.evaluation.outages import outage_errors
-from kalmanrnn.logs.binding.bind import bind
+from kalmanrnn.logs.binding.bound_log import bind_log
 from kalmanrnn.logs.binding.position_fixes import find_fixes
 from kalmanrnn.logs.recording.recording import save_recording
 
 SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8"),
-    *("--drives", "16", "--seconds", "8", "--watched", "4", "--held-out", "4", "--skip-s", "2"),
-    *("--distil-steps", "6", "--free-steps", "4", "--distil-batch", "8", "--free-batch", "8"),
-    *("--held-share", "0.5", "--held-gap-s", "2"),
+    *("--drives", "16", "--seconds", "8", "--validation", "4", "--test", "4", "--skip-s", "2"),
+    *("--distil-steps", "6", "--rollout-steps", "4", "--distil-batch", "8", "--rollout-batch", "8"),
+    *("--test-share", "0.5", "--test-gap-s", "2"),
 ]
 
 
@@ -59,7 +59,7 @@ def run(log_file, tmp_path_factory):
 
 def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     sim = scenario("linear")
-    drive = one(bind(sim, build_recording(sim, long_drive)).drive)
+    drive = one(bind_log(sim, build_recording(sim, long_drive)).drive)
     whole = filter_log(sim, "ekf", "log", drive)
     parts = split_logs([whole], LogsConfig(test_share=0.5, test_gap_s=5.0))
     z = [part.drive.packets.z for each in parts for part in each]
@@ -200,8 +200,8 @@ def test_a_withheld_fix_is_not_seen(scenario, long_drive):
 
 
 def test_impossible_wishes_are_refused(log_file, run, tmp_path, capsys):
-    long = ["--log", str(log_file), "--seconds", "50", "--held-gap-s", "1"]
-    long += ["--held-share", "0.5", "--out", str(tmp_path / "a")]
+    long = ["--log", str(log_file), "--seconds", "50", "--test-gap-s", "1"]
+    long += ["--test-share", "0.5", "--out", str(tmp_path / "a")]
     assert main(["train", "--sim", "linear", *long, "--quiet"]) == 3
     assert "too short for drives of 50 s" in capsys.readouterr().err
     truth = ["--log", str(log_file), "--target", "truth", "--out", str(tmp_path / "b")]
@@ -243,7 +243,7 @@ def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
     """The truth faces the way it goes; turned by a quarter it does not."""
     sim = scenario(name)
     drive = one(drives(name, count=4, seconds=60.0 if name == "rover" else 12.0), 1)
-    log = bind(sim, build_recording(sim, drive, first=_first_of(sim, drive)))
+    log = bind_log(sim, build_recording(sim, drive, first=_first_of(sim, drive)))
     fixes = find_fixes(sim, log.recording)
     truth = log.drive.truth[0]
     turned = np.array([sim.turn(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])

@@ -8,7 +8,7 @@ from helpers import build_recording, one
 
 from kalmanrnn.core.errors import DATA, UserError
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.logs.binding.bind import bind
+from kalmanrnn.logs.binding.bound_log import bind_log
 from kalmanrnn.logs.binding.initial_heading import find_heading
 from kalmanrnn.logs.binding.truth import truth_at
 from kalmanrnn.logs.recording.recording import Stream, load_recording, save_recording
@@ -23,7 +23,7 @@ def test_a_simulated_drive_comes_back(scenario, drives, name):
         b.name: tuple(drive.belief.mean[sim.space.state_slice(b.name)]) for b in sim.space.blocks
     }
     recording = build_recording(sim, drive, first=first)
-    log = bind(sim, recording)
+    log = bind_log(sim, recording)
     back = one(log.drive)
     # imu_gps may start later, once it is fast enough for a course.
     skipped = len(drive.t) - len(back.t)
@@ -97,11 +97,11 @@ def test_the_logs_own_noise_reaches_the_filters(scenario, drives):
     variance = np.full(stream.values.shape, 4.0)
     variance[0] = np.nan
     others = recording.streams[:-1]
-    log = bind(sim, recording._replace(streams=(*others, stream._replace(variance=variance))))
+    log = bind_log(sim, recording._replace(streams=(*others, stream._replace(variance=variance))))
     assert log.scenario.sensors[0].sigma == (2.0, 2.0)
-    assert any("as the log's messages state" in n for n in log.notes)
+    assert any("from the log's messages" in n for n in log.notes)
     unknown = stream._replace(variance=np.full(stream.values.shape, np.nan))
-    same = bind(sim, recording._replace(streams=(*others, unknown)))
+    same = bind_log(sim, recording._replace(streams=(*others, unknown)))
     assert same.scenario.sensors == sim.sensors
 
 
@@ -111,7 +111,7 @@ def test_columns_may_stand_in_any_order(scenario, drives):
     stream = recording.streams[-1]
     turned = stream._replace(values=stream.values[:, ::-1], channels=stream.channels[::-1])
     others = recording.streams[:-1]
-    a, b = bind(sim, recording), bind(sim, recording._replace(streams=(*others, turned)))
+    a, b = bind_log(sim, recording), bind_log(sim, recording._replace(streams=(*others, turned)))
     np.testing.assert_array_equal(a.drive.packets.z, b.drive.packets.z)
     np.testing.assert_array_equal(a.drive.belief.mean, b.drive.belief.mean)
 
@@ -120,8 +120,8 @@ def test_a_gap_that_no_filter_is_carried_through_is_refused(scenario, drives):
     sim = scenario("linear")
     recording = build_recording(sim, one(drives("linear", count=4, seconds=12.0)))
     late = [s._replace(t=np.where(s.t > 6, s.t + 1e6, s.t)) for s in recording.streams]
-    with pytest.raises(UserError, match="nothing was read for 1000000 s") as caught:
-        bind(sim, recording._replace(streams=tuple(late)))
+    with pytest.raises(UserError, match="no readings for 1000000 s") as caught:
+        bind_log(sim, recording._replace(streams=tuple(late)))
     assert "window" in caught.value.cure
 
 
@@ -134,8 +134,8 @@ def test_a_heading_that_the_log_does_not_tell_is_taken_for_unknown(scenario, dri
     still = build_recording(sim, drive._replace(packets=packets))
     values = np.zeros_like(still.streams[2].values)
     streams = (still.streams[0], still.streams[2]._replace(values=values))
-    log = bind(sim, still._replace(streams=streams))
-    assert any("taken for unknown" in note for note in log.notes)
+    log = bind_log(sim, still._replace(streams=streams))
+    assert any("taken as unknown" in note for note in log.notes)
     assert np.sqrt(log.drive.belief.cov[0, 2, 2]) > np.pi / np.sqrt(3)
 
 
@@ -144,19 +144,19 @@ def test_what_a_log_lacks_is_named(scenario, drives):
     drive = one(drives("rover", count=4, seconds=12.0))
     recording = build_recording(sim, drive)
     with pytest.raises(UserError, match="no wheel_left, wheel_right") as caught:
-        bind(sim, recording._replace(streams=recording.streams[1:]))
+        bind_log(sim, recording._replace(streams=recording.streams[1:]))
     assert caught.value.code == DATA
-    log = bind(sim, recording._replace(streams=recording.streams[:1] + recording.streams[2:]))
-    assert any("compass: not in this log" in n for n in log.notes)
+    log = bind_log(sim, recording._replace(streams=recording.streams[:1] + recording.streams[2:]))
+    assert any("compass: no readings within the log" in n for n in log.notes)
     assert not log.drive.packets.seen[..., 0].any()
     silent = recording._replace(streams=recording.streams[:1])
     with pytest.raises(UserError, match="too few readings"):
-        bind(sim, silent)
-    deaf = replace(sim, turn=None)
-    with pytest.raises(UserError, match="which way"):
-        bind(deaf, recording)
+        bind_log(sim, silent)
+    deaf = replace(sim, yaw_symmetry=None)
+    with pytest.raises(UserError, match="initial heading"):
+        bind_log(deaf, recording)
     with pytest.raises(UserError, match="heading: 2 numbers"):
-        bind(sim, recording._replace(first={"heading": (0.0, 1.0)}))
+        bind_log(sim, recording._replace(first={"heading": (0.0, 1.0)}))
 
 
 def test_a_references_heading_is_taken_the_short_way_round():

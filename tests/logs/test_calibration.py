@@ -1,4 +1,4 @@
-"""Laws of the Allan deviation: known noise is found again, and what cannot be told is not."""
+"""Laws of the Allan deviation: known noise is found again, and what a log cannot show is not."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_short_log_writes_the_density_and_says_what_is_missing(tmp_path, capsy
     allan([str(log), "--out", str(tmp_path / "imu.yaml")])
     text = (tmp_path / "imu.yaml").read_text()
     assert "gyroscope_random_walk" not in yaml.safe_load(text)
-    assert "# gyroscope_random_walk: the log, 60 s, is too short to tell" in text
+    assert "# gyroscope_random_walk: the log, 60 s, is too short" in text
     assert "too short" in capsys.readouterr().out
 
 
@@ -201,7 +201,7 @@ def test_gaps_and_uneven_steps_are_stated():
     t[3000:] += 0.1
     rest = select_stationary(t, gyro, accel, log="log")
     assert len(rest.gyro) == 4000
-    assert "only the longest stretch" in rest.notes[1]
+    assert "only the longest span" in rest.notes[1]
     assert "uneven: 2 of 4999" in rest.notes[0]
 
 

@@ -65,7 +65,7 @@ def test_filters_beat_the_gps_on_the_reference_as_stamped(scenario, filters, tmp
 def test_the_bar_holds_once_the_reference_lag_is_taken_out(scenario, filters):
     """Measured 0.457 (UKF), 0.454 (EKF), 0.464 (GPS)."""
     log = read_log(scenario, FOLDER, FOLDER / "map.yaml")
-    assert any("reference.csv: times moved 0.01 s" in note for note in log.notes)
+    assert any("reference.csv: times shifted 0.01 s" in note for note in log.notes)
     for run in filters.values():
         assert rmse(errors(run, log.drive), log.drive) < min(0.52, raw(log.drive))
 

@@ -220,7 +220,7 @@ def test_px4_in_simulation_has_its_truth_as_reference():
         pytest.skip(f"{TRUTH.name} is not here")
     back = import_log(TRUTH)
     assert back.reference_note == "ground truth of the simulator"
-    assert any("160 of 190 messages without a fix left out" in note for note in back.notes)
+    assert any("160 of 190 messages without a fix dropped" in note for note in back.notes)
     gps = back.stream("gps")
     for i in range(2):
         at = np.interp(gps.t, back.reference.t, back.reference.values[:, i])
@@ -279,7 +279,7 @@ def test_any_upright_mount_is_found(imported, R):
     alone = imported(source_of(topic))
     assert alone.stream("imu").values[:, 5].mean() == pytest.approx(9.8, abs=0.05)
     upright = (R[:, 2] == [0, 0, 1]).all()
-    assert ("which way is forward is not known" in alone.map) == (not upright)
+    assert ("which way is forward is unknown" in alone.map) == (not upright)
 
 
 def test_units_are_guessed_and_said(imported):
@@ -288,8 +288,8 @@ def test_units_are_guessed_and_said(imported):
     logged = u * np.repeat([180 / np.pi, 1 / 9.80665], 3)
     back = imported(source_of(imu(EPOCH + t, logged[:, :3], logged[:, 3:]), wheels))
     np.testing.assert_allclose(back.stream("imu").values, u, atol=1e-12)
-    assert "/imu: gyro deg/s turned into rad/s" in back.notes
-    assert "/imu: accel g turned into m/s^2" in back.notes
+    assert "/imu: gyro converted from deg/s to rad/s" in back.notes
+    assert "/imu: accel converted from g to m/s^2" in back.notes
     # Variances turn by the square: 0.01 (deg/s)^2 and 0.01 g^2.
     v = back.stream("imu").variance[0]
     np.testing.assert_allclose(v[[0, 3]], 0.01 * np.square([np.pi / 180, 9.80665]))
@@ -303,7 +303,7 @@ def test_what_was_guessed_is_said_in_notes(imported):
     )
     assert "guessed: its rates are large for rad/s: check gyro_unit" in back.notes
     back = imported(source_of(imu(EPOCH + t, u[:, :3], -u[:, 3:])))
-    assert any("which way is forward is not known" in n for n in back.notes if "guessed" in n)
+    assert any("which way is forward is unknown" in n for n in back.notes if "guessed" in n)
 
 
 def test_an_attitude_tells_degrees_from_radians():
@@ -355,7 +355,7 @@ def test_late_readings_are_left_out_when_the_map_says_so(imported):
     assert len(imported(log, text).stream("imu").t) == len(t)
     back = imported(log, text + "max_delay_s: 0.1")
     assert len(back.stream("imu").t) == len(t) - 3
-    assert any("/imu: 3 of 1000 readings left out, recorded more than 0.1 s" in n
+    assert any("/imu: 3 of 1000 readings dropped, recorded more than 0.1 s" in n
                for n in back.notes)  # fmt: skip
 
 
@@ -372,7 +372,7 @@ first: {velocity: [1, 2, 3]}
     assert back.first == {"velocity": (1.0, 2.0, 3.0)}
 
 
-def test_what_is_out_of_order_or_repeated_is_mended_and_counted(imported):
+def test_what_is_out_of_order_or_repeated_is_recovered_and_counted(imported):
     t = EPOCH + np.arange(0, 10, 0.01)
     gyro = np.stack([np.arange(len(t)), 0 * t, 0 * t], axis=-1) * 1e-3
     order = np.arange(len(t))
@@ -396,9 +396,9 @@ def test_fixes_that_are_none_are_left_out(imported):
     status = np.where(np.arange(len(t)) < 5, -1, 0)
     back = imported(source_of(fix(t, place, status=status)))
     assert len(back.stream("gps").t) == len(t) - 7
-    assert "/fix: 5 of 50 messages without a fix left out" in back.notes
-    assert "/fix: 1 fixes at latitude 0, longitude 0 left out" in back.notes
-    assert "/fix: 1 fixes at impossible altitudes left out" in back.notes
+    assert "/fix: 5 of 50 messages without a fix dropped" in back.notes
+    assert "/fix: 1 fixes at latitude 0, longitude 0 dropped" in back.notes
+    assert "/fix: 1 fixes at impossible altitudes dropped" in back.notes
 
 
 def test_streams_of_ones_own(imported):
@@ -538,7 +538,7 @@ def test_a_reference_in_its_own_frame_is_tied_to_the_gps(imported):
     back = imported(log, text)
     # 58 m of a curved earth: 0.3 mm.
     np.testing.assert_allclose(back.reference.values[:, :3], enu, atol=1e-3)
-    assert any("moved by east -100.00 m, north 50.00 m, up -7.00 m" in n for n in back.notes)
+    assert any("shifted by east -100.00 m, north 50.00 m, up -7.00 m" in n for n in back.notes)
     np.testing.assert_allclose(back.reference.values[0, 7:], [1, 0, 0], atol=1e-12)
     # Where its zero is known, nothing is moved by what the GPS says.
     own = geodesy.enu_to_geodetic(ORIGIN, np.array([[-100.0, 50.0, -7.0]]))[0]
@@ -621,4 +621,4 @@ def test_a_unit_that_nobody_knows_is_said(tmp_path):
         (tmp_path / "map.yaml").write_text(text.replace("UNIT", unit))
         recording = import_log(tmp_path, tmp_path / "map.yaml")
         np.testing.assert_allclose(recording.streams[0].values, factor)
-        assert any("'furlong' is not known" in n for n in recording.notes) == said
+        assert any("'furlong' is unknown" in n for n in recording.notes) == said

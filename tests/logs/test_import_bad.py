@@ -8,7 +8,7 @@ from logmaking import EPOCH, fix, imu, odometry, readings, source_of
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, MISSING, UserError
 from kalmanrnn.logs import importer
-from kalmanrnn.logs.binding.bind import bind
+from kalmanrnn.logs.binding.bound_log import bind_log
 from kalmanrnn.logs.importer import import_log
 from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.scenarios.scenario import load_scenario
@@ -59,7 +59,7 @@ def test_two_topics_that_could_be_the_imu_bring_both_lines(refused, tmp_path, mo
 def test_a_log_without_sensors_brings_a_map_to_fill_in(refused):
     log = source_of(readings("/chatter", "std_msgs/msg/String", T, {}))
     error = refused(log)
-    assert "no topic is of a type that is known as a sensor" in error.what
+    assert "no topic has a known sensor type" in error.what
     assert "imu: {topic: /imu/data}" in error.cure
 
 
@@ -69,8 +69,12 @@ def test_a_log_without_sensors_brings_a_map_to_fill_in(refused):
         ("imu: {topic: /imo}", "has no topic '/imo'", "did you mean '/imu'?"),
         ("imu: {topics: /imu}", "map.yaml: imu: unknown key 'topics'", "did you mean 'topic'?"),
         ("imu: {file: imu.csv, gyro: [a, b, c], accel: [d, e, f]}", "names files", "`topic: ...`"),
-        ("imu: {topic: /imu, gyro: [a, b, c]}", "'gyro' says nothing of a topic", "remove"),
-        ("imu: {topic: /fix}", "/fix: a sensor_msgs/msg/NavSatFix is no imu", "another topic"),
+        ("imu: {topic: /imu, gyro: [a, b, c]}", "'gyro' does not apply to a topic", "remove"),
+        (
+            "imu: {topic: /fix}",
+            "/fix: sensor_msgs/msg/NavSatFix cannot be read as imu",
+            "another topic",
+        ),
         ("odometer: /odom", "unknown key 'odometer'", "did you mean 'odometry'?"),
         ("imu: {delay_s: 1}", "imu: 'file' is missing", "add `file: ...`"),
         ("clock: header", "it names no sensor", "add one of imu, gps"),
@@ -91,8 +95,8 @@ def test_a_log_without_sensors_brings_a_map_to_fill_in(refused):
         ("streams: {a: {topic: /imu}}", "streams.a: 'channels' is missing", "channels"),
         (BOTH + "reference: {topic: /imu}", "no reference can be read", "under `reference`"),
         (BOTH + "reference: {topic: /imu, frame: neu}", "frame: unknown 'neu'", "'ned'"),
-        ("imu: {topic: /imu}\nimu: {topic: /b}", "map.yaml line 2: 'imu' stands there twice", ""),
-        ("imu: {topic: /imu, topic: /b}", "map.yaml line 1: 'topic' stands there twice", "one"),
+        ("imu: {topic: /imu}\nimu: {topic: /b}", "map.yaml line 2: duplicate key 'imu'", ""),
+        ("imu: {topic: /imu, topic: /b}", "map.yaml line 1: duplicate key 'topic'", "one"),
         ("streams: {imu: {topic: /imu, channels: {a: {field: b}}}}", "streams: got 'imu'", ""),
         ("streams: {a: {topic: /imu, channels: {}}}", "streams.a.channels: got {}", "change"),
         ("imu: {topic: /imu, delay_s: 1e300}", "imu.delay_s: got '1e300'", "change"),
@@ -108,7 +112,7 @@ def test_a_log_without_sensors_brings_a_map_to_fill_in(refused):
             "streams: got 'odometry'",
             "change",
         ),
-        ("imu: 2024-13-45", "not valid YAML", "mend"),
+        ("imu: 2024-13-45", "not valid YAML", "fix"),
         ("[imu]", "expected keys and values", "`key: value`"),
     ],
 )
@@ -126,7 +130,7 @@ def test_a_clock_that_is_set_back_is_named_with_its_cure(refused):
     assert "/imu: time goes back by 4.990 s at reading 701, 6.990 s after" in error.what
     assert "clock: log" in error.cure
     error = refused(source_of(imu(stamps, stamp_t=stamps), fix(T[::20])), BOTH)
-    assert error.cure == "cut there, in the map: `window: {end_s: 6.4}`"
+    assert error.cure == "cut there with `window: {end_s: 6.4}` in the map"
 
 
 @pytest.mark.parametrize(("at", "window"), [(700, "end_s: 6.4"), (300, "start_s: 3.5")])
@@ -147,7 +151,7 @@ def test_sensors_that_share_no_time(refused, tmp_path):
     assert error.what.startswith("gps and imu do not overlap in time: gps ends at 1699999909.8")
     late = source_of(imu(T), odometry(T[-1] + 1 + T[:9] - EPOCH, 0 * T[:9], 0 * T[:9]))
     error = refused(late, "imu: {topic: /odom}")
-    assert "is no imu" in error.what
+    assert "cannot be read as imu" in error.what
     (tmp_path / "map.yaml").write_text("imu: {topic: /imu}\nodometry: {topic: /odom}")
     back = import_log(tmp_path / "robot.log", tmp_path / "map.yaml")
     assert any("imu and odometry do not overlap" in note for note in back.notes)
@@ -247,11 +251,16 @@ def test_the_folder_itself_is_good(folder):
 @pytest.mark.parametrize(
     ("file", "line", "text", "what"),
     [
-        ("gps.csv", 3, "0.20,47,oops,400", "gps.csv line 3: 'oops' in column 'lon'"),
+        (
+            "gps.csv",
+            3,
+            "0.20,47,oops,400",
+            "gps.csv: column 'lon' is not numeric: 'oops' in line 3",
+        ),
         ("imu.csv", 5, "0.03,0,0", "imu.csv line 5: 3 cells, but the header has 7"),
         ("gps.csv", 6, "0.80,147,8,400", "gps.csv: latitude 147, longitude 8 at fix 5"),
-        ("gps.csv", 1, "t,latt,lon,alt", "gps.csv line 1: no column 'lat'"),
-        ("imu.csv", 1, "t,wx,wy,ax,ay,az,a", "imu.csv line 1: no column 'wz'"),
+        ("gps.csv", 1, "t,latt,lon,alt", "gps.csv: no column 'lat'"),
+        ("imu.csv", 1, "t,wx,wy,ax,ay,az,a", "imu.csv: no column 'wz'"),
     ],
 )
 def test_a_wrong_line_is_named(folder, file, line, text, what):
@@ -265,7 +274,7 @@ def test_missing_numbers_are_left_out_and_counted(folder):
     back = import_log(folder)
     assert [len(s.t) for s in back.streams] == [999, 49]
     for name in ("imu.csv, imu", "gps.csv, gps"):
-        assert f"{name}: 1 readings that are not finite left out" in back.notes
+        assert f"{name}: 1 readings that are not finite dropped" in back.notes
 
 
 def test_a_missing_file_is_named(folder):
@@ -281,7 +290,7 @@ def test_columns_that_say_nothing_bring_a_map_to_fill_in(folder):
     (folder / "gps.csv").unlink()
     set_line(folder / "imu.csv", 1, "t,a1,a2,a3,b1,b2,b3")
     error = csv_refusal(folder)
-    assert "no column's name says that it is an IMU's or a GPS's" in error.what
+    assert "no column is named like an IMU's or a GPS's" in error.what
     assert "gyro: [gx, gy, gz]" in error.cure
 
 
@@ -294,16 +303,16 @@ def test_two_files_that_could_be_the_imu(folder):
 
 def test_a_file_without_a_clock(folder):
     set_line(folder / "imu.csv", 1, "number,wx,wy,wz,ax,ay,az")
-    assert "imu.csv: no column is named as its time" in csv_refusal(folder).what
+    assert "imu.csv: no column is named as the time" in csv_refusal(folder).what
     text = CSV_MAP.replace("imu.csv, time: t", "imu.csv")
-    assert csv_refusal(folder, text).what == "imu.csv: no column is its time"
+    assert csv_refusal(folder, text).what == "imu.csv: no time column"
     (folder.parent / "map.yaml").write_text(text.replace("imu.csv", "imu.csv, time: number"))
     assert len(import_log(folder, folder.parent / "map.yaml").streams[0].t) == 1000
 
 
 def test_one_column_named_twice(folder):
     text = CSV_MAP.replace("[ax, ay, az]", "[ax, ay, ay]")
-    assert csv_refusal(folder, text).what == "imu.csv: a column is named twice in the map"
+    assert csv_refusal(folder, text).what == "imu.csv: the map names a column twice"
 
 
 def test_missing_pymap3d_names_the_extra(refused, monkeypatch):
@@ -351,6 +360,6 @@ def test_a_ulog_without_gps_is_imported_and_refused_by_what_needs_a_gps(tmp_path
     assert recording.stream("imu") is not None
     assert recording.stream("gps") is None
     with pytest.raises(UserError) as caught:
-        bind(load_scenario("imu_gps"), recording)
+        bind_log(load_scenario("imu_gps"), recording)
     assert "too few readings for imu_gps" in caught.value.what
     assert "gps 0" in caught.value.why

@@ -183,8 +183,8 @@ def test_bag_without_definitions_borrows_them_and_says_so(tmp_path):
     source = open_log(file)
     assert [t.name for t in source.topics] == ["/imu"]
     notes = " ".join(source.notes)
-    assert "read with those of ROS 2 Humble" in notes
-    assert "/mixed is left out, of type own_msgs/msg/Mixed: the bag does not define it" in notes
+    assert "those of ROS 2 Humble are used" in notes
+    assert "/mixed is skipped, of type own_msgs/msg/Mixed: the bag does not define it" in notes
     borrowed = read_all(source)["/imu"]
     for name, values in whole["/imu"].fields.items():
         np.testing.assert_array_equal(values, borrowed.fields[name])
@@ -204,9 +204,7 @@ def test_a_definition_nobody_can_read_costs_one_topic(tmp_path):
     database.close()
     source = open_log(file)
     assert [t.name for t in source.topics] == ["/imu"]
-    assert (
-        "/mixed is left out, of type own_msgs/msg/Mixed: its definition cannot" in source.notes[0]
-    )
+    assert "/mixed is skipped, of type own_msgs/msg/Mixed: its definition cannot" in source.notes[0]
     again = read_all(source)["/imu"]
     assert all(np.array_equal(a, again.fields[name]) for name, a in whole.fields.items())
 
@@ -263,7 +261,7 @@ def test_ulog_reads_as_pyulog_does():
     source = open_log(ULOG)
     read = read_all(source)
     assert source.kind == "ulog"
-    assert source.notes == ("the logger dropped messages 1 times, for 0.030 s in all",)
+    assert source.notes == ("the logger dropped messages 1 times, 0.030 s in total",)
     log = ULog(str(ULOG))
     assert len(log.data_list) == len(read)
     for data in log.data_list:
@@ -330,15 +328,15 @@ CLOTHES = {
     "empty lines": (("\n\n" + PLAIN.replace("\n", "\n\n")).encode(), ""),
     "utf-8 bom": (PLAIN.encode("utf-8-sig"), ""),
     "utf-16": (PLAIN.encode("utf-16"), "read as utf-16"),
-    "semicolons": (PLAIN.replace(",", ";").encode(), "parted by semicolons"),
+    "semicolons": (PLAIN.replace(",", ";").encode(), "separated by semicolons"),
     "decimal comma": (
         PLAIN.replace(",", ";").replace(".", ",").encode(),
         "a comma is read as the decimal point (t, x)",
     ),
-    "for excel": (("sep=;\n" + PLAIN.replace(",", ";")).encode(), "parted by semicolons"),
-    "tabs": (PLAIN.replace(",", "\t").encode(), "parted by tabs"),
-    "spaces": (PLAIN.replace(",", "   ").encode(), "parted by spaces"),
-    "units": (PLAIN.replace("y\n", "y\ns,m/s^2,m\n").encode(), "line 2 is skipped as units"),
+    "for excel": (("sep=;\n" + PLAIN.replace(",", ";")).encode(), "separated by semicolons"),
+    "tabs": (PLAIN.replace(",", "\t").encode(), "separated by tabs"),
+    "spaces": (PLAIN.replace(",", "   ").encode(), "separated by spaces"),
+    "units": (PLAIN.replace("y\n", "y\ns,m/s^2,m\n").encode(), "line 2 is read as units"),
     "commented": (("# " + PLAIN).encode(), ""),
     "trailing": (PLAIN.replace("\n", ",\n").encode(), ""),
     "quoted": (PLAIN.replace("1.25", '"1.25"').encode(), ""),
@@ -364,13 +362,13 @@ def test_csv_text_and_empty_cells(tmp_path):
     np.testing.assert_array_equal(readings.fields["x"], [1, np.nan, np.nan, 4])
     assert readings.fields.keys() == {"t", "x"}
     notes = " ".join(source.notes)
-    assert "column mode is left out: 'AUTO' in line 2 is no number" in notes
+    assert "column mode is dropped: 'AUTO' in line 2 is not a number" in notes
     assert "empty cells are read as missing (x)" in notes
 
 
 def test_csv_numbers_with_underscores_are_text(tmp_path):
     source = csv_file(tmp_path, "t,run\n0,1_2\n1,1_3\n")
-    assert "column run is left out: '1_2' in line 2" in " ".join(source.notes)
+    assert "column run is dropped: '1_2' in line 2" in " ".join(source.notes)
 
 
 TIMES = {
@@ -394,16 +392,16 @@ TIMES = {
     "Time": (["1700000000.00", "1700000000.01", "1700000000.02"], 1.7e9, ""),
     "T": (["5000", "15000", "25000"], 0.005, "microseconds by its steps of 10000"),
     "field.stamp": (["1.00", "1.01", "1.02"], 1.0, ""),
-    "times": (["00:12:34.50", "00:12:34.51", "00:12:34.52"], 754.5, "minutes and seconds"),
+    "times": (["00:12:34.50", "00:12:34.51", "00:12:34.52"], 754.5, "clock times"),
     "datetime": (
         ["2024-05-01 12:00:00.00", "2024-05-01T12:00:00.01", "2024-05-01T14:00:00.02+02:00"],
         1714564800.0,
-        "dates are turned into seconds",
+        "dates are converted to seconds",
     ),
     "seconds": (
         ['"1,700,000,000.00"', '"1,700,000,000.01"', '"1,700,000,000.02"'],
         1.7e9,
-        "commas between thousands",
+        "thousands separators",
     ),
 }
 
@@ -423,7 +421,7 @@ def test_csv_seconds_and_nanoseconds(tmp_path):
     source = csv_file(tmp_path, "h.sec,h.nanosec,x\n12,999999999,1\n13,500000000,2\n")
     (readings,) = source.read(["imu.csv"], no_progress)
     np.testing.assert_allclose(readings.log_t, [12.999999999, 13.5], rtol=1e-15)
-    assert source.notes == ("imu.csv: time is h.sec and h.nanosec",)
+    assert source.notes == ("imu.csv: time is h.sec plus h.nanosec",)
 
 
 def test_csv_minutes_count_on_over_the_hour(tmp_path):
@@ -450,7 +448,7 @@ def test_csv_last_line_cut_off(tmp_path):
     source = csv_file(tmp_path, "t,x,y\n0,1,2\n1,2,3\n2,3")
     (readings,) = source.read(["imu.csv"], no_progress)
     assert readings.topic.count == 2
-    assert "line 4, the last, is cut off" in source.notes[0]
+    assert "line 4, the last, is incomplete" in source.notes[0]
 
 
 def test_csv_blocks_join(tmp_path, monkeypatch):

@@ -66,17 +66,17 @@ def test_folder_with_two_logs(tmp_path):
 
 def test_unknown_ending(tmp_path):
     (tmp_path / "log.xyz").write_text("something")
-    refused(tmp_path / "log.xyz", what="no known kind", why="a ROS 1 .bag, a ROS 2 bag")
+    refused(tmp_path / "log.xyz", what="unknown kind", why="a ROS 1 .bag, a ROS 2 bag")
 
 
 def test_drive_file_is_no_log(tmp_path):
     (tmp_path / "drive.npz").write_bytes(b"PK\3\4 and so on")
-    refused(tmp_path / "drive.npz", what="is no log", why="import")
+    refused(tmp_path / "drive.npz", what="is not a log", why="import")
 
 
 def test_log_under_another_name(tmp_path):
     (tmp_path / "log.txt").write_bytes(HUSKY.read_bytes())
-    refused(tmp_path / "log.txt", what=".bag file under another name", cure="log.bag")
+    refused(tmp_path / "log.txt", what=".bag file with another suffix", cure="log.bag")
 
 
 def test_permission_denied(tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ def test_truncated_mcap(tmp_path):
     path = write_bag(tmp_path / "bag", "mcap")
     path.write_bytes(path.read_bytes()[:-1000])
     refused(path, what=path.name, cure="mcap recover")
-    refused(path.parent, what="bag", cure=".mcap or .db3 file inside")
+    refused(path.parent, what="bag", cure=".mcap or .db3 file in")
 
 
 def test_mcap_of_another_world(tmp_path):
@@ -178,7 +178,7 @@ def test_bag_folder_without_its_file(tmp_path):
 def test_bag_folder_with_broken_metadata(tmp_path):
     path = write_bag(tmp_path / "bag", "mcap")
     (path.parent / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
-    refused(path.parent, what="bag", cure=".mcap or .db3 file inside")
+    refused(path.parent, what="bag", cure=".mcap or .db3 file in")
 
 
 def test_one_great_chunk(tmp_path, monkeypatch):
@@ -190,7 +190,7 @@ def test_one_great_chunk(tmp_path, monkeypatch):
 def test_line_without_end(tmp_path):
     path = tmp_path / "imu.csv"
     path.write_text("1," * 2_000_000)
-    refused(path, what="is no table", why="no end")
+    refused(path, what="is not a table", why="never ends")
 
 
 def test_topic_that_is_not_there():
@@ -218,9 +218,9 @@ def test_ulog_that_sends_its_reader_in_circles(tmp_path):
 TABLES = {
     "ragged": ("t,x\n0,1\n1,2,3\n2,3\n", "imu.csv line 3: 3 cells, but the header has 2", "line 3"),
     "short": ("t,x\n0,1\n1\n2,3\n", "imu.csv line 3: 1 cells, but the header has 2", "line 3"),
-    "header alone": ("t,x\n", "no column of numbers", "recorded"),
+    "header alone": ("t,x\n", "no numeric column", "recorded"),
     "blank": ("\n \n\n", "is empty", "recorded"),
-    "prose": ("Dear reader\nthis is no table at all\n", "imu.csv", ""),
+    "prose": ("Dear reader\nthis is not a table at all\n", "imu.csv", ""),
     "scientific": (
         "time,x\n" + "1.7E+09,1\n" * 20,
         "column 'time' has lost its decimals, 20 rows share 1 times",
@@ -234,7 +234,7 @@ TABLES = {
     "strange date": ("time,x\n5 May 2024,1\n6 May 2024,2\n", "'5 May 2024'", "seconds"),
     "no time": ("t,x\n0,1\n,2\n2,3\n", "1 rows have no time, the first is data row 2", "rows"),
     "mixed clocks": ("time,x\n12:00:01,1\n5,2\n", "'5' in line 3", "seconds"),
-    "zero bytes": ("t,x\n0,1\n\0\0\0", "is no text", "CSV"),
+    "zero bytes": ("t,x\n0,1\n\0\0\0", "is not a text", "CSV"),
 }
 
 

@@ -14,7 +14,7 @@ from kalmanrnn.logs.recording.time_alignment import (
     thin,
 )
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 ORIGIN = geodesy.Origin(47.4, 8.5, 430.0)
 CLOCK = 1.7e9
@@ -42,7 +42,7 @@ def drive(scenario):
     """One simulated drive that moves at its start."""
     import jax
 
-    drives = simulate(scenario, jax.random.key(3), 8, 12.0)
+    drives = simulate_batch(scenario, jax.random.key(3), 8, 12.0)
     speed = np.linalg.norm(np.asarray(drives.truth)[:, 0, 4:6], axis=1)
     return jax.tree.map(lambda a: np.asarray(a)[int(speed.argmax())], drives)
 
@@ -117,10 +117,10 @@ def test_a_simulated_drive_comes_back(scenario, drive, folder):
 def test_what_was_converted_is_said(scenario, folder):
     said = "\n".join(read_log(scenario, folder, folder / "map.yaml").notes)
     for words in (
-        "axes forward-right-down turned into forward-left-up",
-        "gyro deg/s turned into rad/s",
-        "accel g turned into m/s^2",
-        "times moved 0.07 s earlier",
+        "axes rotated from forward-right-down to forward-left-up",
+        "gyro converted from deg/s to rad/s",
+        "accel converted from g to m/s^2",
+        "times shifted 0.07 s earlier",
         "heading from the GPS's course",
     ):
         assert words in said
@@ -138,7 +138,7 @@ def test_without_speed_and_course_positions_give_them(scenario, folder, drive):
     text = MAP.replace("speed: v, course: cog, ", "")
     (folder / "map.yaml").write_text(text)
     log = read_log(scenario, folder, folder / "map.yaml")
-    assert any("no velocity; taken from positions" in note for note in log.notes)
+    assert any("no velocity; differentiated from positions" in note for note in log.notes)
     # A parabola's end slope over 2 s of ten fixes with 1 m of noise: about 2 m/s.
     found = log.drive.belief.mean[0, 4:6]
     assert np.linalg.norm(found - drive.truth[0, 4:6]) < 5.0

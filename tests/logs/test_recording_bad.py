@@ -58,7 +58,12 @@ def test_the_log_itself_is_good(folder):
 @pytest.mark.parametrize(
     ("file", "line", "text", "words"),
     [
-        ("gps.csv", 3, "0.20,47,oops,400,5,0", "gps.csv line 3: 'oops' in column 'lon'"),
+        (
+            "gps.csv",
+            3,
+            "0.20,47,oops,400,5,0",
+            "gps.csv: column 'lon' is not numeric: 'oops' in line 3",
+        ),
         ("imu.csv", 5, "0.03,0,0", "imu.csv line 5: 3 cells, but the header has 7"),
         ("gps.csv", 6, "0.80,147,8,400,5,0", "gps.csv: latitude 147"),
     ],
@@ -100,7 +105,7 @@ def test_an_empty_file_is_called_empty(folder, text):
 def test_a_missing_column_brings_the_nearest(folder):
     set_line(folder / "gps.csv", 1, "t,latt,lon,alt,v,cog")
     error = refusal(folder)
-    assert error.what == "gps.csv line 1: no column 'lat'"
+    assert error.what == "gps.csv: no column 'lat'"
     assert error.cure == "did you mean 'latt'?"
 
 
@@ -145,7 +150,7 @@ def test_an_accelerometer_in_g_called_si(folder):
         ("az]", "az], gyro_unit: deg", "imu.gyro_unit: unknown 'deg'", "'deg/s'"),
         ("az]", "az], accel_unit: mg", "imu.accel_unit: unknown 'mg'", "'g'"),
         (", az]", "]", "imu.accel: got ['ax', 'ay']", ""),
-        ("az]", "ay]", "imu.csv: a column is named twice", ""),
+        ("az]", "ay]", "imu.csv: the map names a column twice", ""),
         ("  time: t\n", "  time: 3\n", "gps.time: got 3", ""),
         ("cog", "cog\n  delay_s: soon", "gps.delay_s: got 'soon'", ""),
         ("cog", "cog\n  period_s: 0.3", "do not fit an interval of 0.3 s", "period_s"),

@@ -9,14 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.writers.estimates import (
-    pose_covariance,
-    pose_from_state,
-    write_estimates,
-    write_mcap,
-    write_tum,
-)
-from kalmanrnn.logs.writers.mcap import TOPIC, matrices
+from kalmanrnn.logs.writers.estimates import write_estimates, write_tum
+from kalmanrnn.logs.writers.mcap import TOPIC, write_mcap
+from kalmanrnn.logs.writers.poses import pose_covariance, pose_from_state, rotation_matrices
 
 START = 1432235498.088910051
 
@@ -161,7 +156,7 @@ def test_a_covariance_in_body_axes_is_turned_into_the_worlds(scenario):
     turned = pose_covariance(replace(s, space=StateSpace(blocks)), q, cov)
     plain = pose_covariance(s, q, cov)
     R = Rotation.from_quat(q).as_matrix()
-    np.testing.assert_allclose(matrices(q), R, atol=1e-12)
+    np.testing.assert_allclose(rotation_matrices(q), R, atol=1e-12)
     np.testing.assert_allclose(
         turned[:, 3:, 3:], R @ plain[:, 3:, 3:] @ R.transpose(0, 2, 1), atol=1e-10
     )

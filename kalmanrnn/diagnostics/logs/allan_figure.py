@@ -1,4 +1,4 @@
-"""The Allan deviations of an IMU with the lines fitted to them."""
+"""Figure of an IMU's Allan deviations and the noise model fitted to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kalmanrnn.diagnostics.figure_file import AXES, save_figure
-from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, ImuNoise, walk_unit
+from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, ImuNoise
+from kalmanrnn.diagnostics.logs.imu_noise_text import walk_unit
 from kalmanrnn.logs.calibration.allan import AllanCurve, NoiseFit, fitted_deviation
 from kalmanrnn.report.style import STYLE, frame, grid
 
@@ -29,7 +30,7 @@ def draw_allan(found: ImuNoise, path: Path) -> None:
             frame(ax, x="averaging time [s]", y=f"Allan deviation [{unit}]")
         axes[0].legend(loc="lower left")
         seconds, rate = found.rest.seconds, found.rest.rate_hz
-        text = f"{found.topic}, {seconds:.0f} s at rest, {rate:.4g} Hz. Dashed: what was fitted."
+        text = f"{found.topic}, {seconds:.0f} s at rest, {rate:.4g} Hz. Dashed: the fit."
         figure.suptitle(text, x=0.01, ha="left", fontsize=9, color="#444444")
         save_figure(figure, path)
 
@@ -40,9 +41,7 @@ def _panel(ax: Axes, curve: AllanCurve, noise: NoiseFit) -> None:
         ax.loglog(curve.tau, curve.deviation[:, i], color=colour, lw=1.6, label=name)
         ax.loglog(curve.tau, fitted[:, i], color=colour, lw=1.0, ls=(0, (4, 2)))
     mean = noise._replace(
-        density=noise.density.mean(keepdims=True),
-        instability=np.zeros(1),
-        walk=np.zeros(1),
+        density=noise.density.mean(keepdims=True), instability=np.zeros(1), walk=np.zeros(1)
     )
     white = fitted_deviation(mean, curve.tau)[:, 0]
     low, high = 0.7 * curve.deviation.min(), 1.4 * curve.deviation.max()

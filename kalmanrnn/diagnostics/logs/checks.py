@@ -1,4 +1,4 @@
-"""All judgements on a log, from the facts; each is a finding with its evidence and its cure."""
+"""All checks of a log; each gives a finding with its evidence and cure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from kalmanrnn.diagnostics.logs.imu_consistency import (
 from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
 from kalmanrnn.logs.readers.readings import Readings
 
-# A reference with places in it, before one of attitudes alone.
+# Prefer a reference with positions to one with attitudes only.
 POSITION_WORDS = ("position", "pose", "odom", "reference", "mocap", "vicon")
 
 
 def check_log(facts: LogFacts) -> list[Finding]:
-    """Return every finding, the gravest first."""
+    """Run every check; return the findings, the most severe first."""
     found = [
         *_sensors(facts),
         *_imus(facts),
         *(
             f
-            for g, m in zip(facts.gpses, facts.summarise_gps, strict=True)
+            for g, m in zip(facts.gpses, facts.gps_summaries, strict=True)
             for f in check_gps(g, m)
         ),
         *_times(facts),
@@ -44,14 +44,14 @@ def check_log(facts: LogFacts) -> list[Finding]:
 
 
 def known_topics(facts: LogFacts) -> list[Readings]:
-    """Return the topics that something is known of: sensors and references."""
+    """Return the topics known as sensors or references."""
     sensors = [*facts.imus, *facts.gpses, *facts.motions]
     names = dict.fromkeys([*(s.readings.topic.name for s in sensors), *facts.references])
     return [facts.readings[n] for n in names]
 
 
 def check_finite(name: str, values: np.ndarray) -> Finding | None:
-    """Judge whether a sensor's readings `[n]` or `[n, c]` are numbers; None where they are."""
+    """Check that a sensor's readings `[n]` or `[n, c]` are finite; None if they are."""
     rows = values.reshape(len(values), -1)
     bad = np.asarray(~np.isfinite(rows).all(axis=1), bool)
     if not bad.any():
@@ -60,26 +60,22 @@ def check_finite(name: str, values: np.ndarray) -> Finding | None:
     evidence = (
         f"{bad.sum()} of {len(bad)} messages have NaN or infinity, the first is {bad.argmax() + 1}"
     )
-    return Finding("error", name, what, evidence, "import leaves those messages out")
+    return Finding("error", name, what, evidence, "import drops those messages")
 
 
 def check_frame_id(readings: Readings) -> Finding | None:
-    """Judge a frame id: tf2 refuses a leading slash."""
+    """Check a frame id: tf2 refuses a leading slash."""
     if not readings.frame.startswith("/"):
         return None
     what = "its frame id has a leading slash"
-    evidence = f"{readings.frame!r}; tf2 takes it for another frame than {readings.frame[1:]!r}"
+    evidence = f"{readings.frame!r}; to tf2 this is another frame than {readings.frame[1:]!r}"
     return Finding(
-        "note",
-        readings.topic.name,
-        what,
-        evidence,
-        "nothing to do here: frames are not looked up",
+        "note", readings.topic.name, what, evidence, "none needed: frames are not looked up"
     )
 
 
 def check_empty_topics(facts: LogFacts) -> list[Finding]:
-    """Name topics without a message."""
+    """List topics without messages."""
     empty = [t.name for t in facts.topics if not t.count]
     if not empty:
         return []
@@ -88,19 +84,19 @@ def check_empty_topics(facts: LogFacts) -> list[Finding]:
 
 
 def check_reference(facts: LogFacts) -> Finding:
-    """Say what an estimate could be judged by."""
+    """Report what estimates can be compared with."""
     if facts.references:
         names = ", ".join(facts.references)
         what = f"ground truth: {names}"
-        evidence = "by their names; errors can be told"
+        evidence = "by their names; errors can be computed"
         best = max(facts.references, key=lambda name: any(w in name for w in POSITION_WORDS))
         return Finding(
             "ok", "reference", what, evidence, command=f"reference: {{{_key(facts)}: {best}}}"
         )
     if facts.gpses:
-        what = "no ground truth: an estimate is judged by GPS fixes held back, and in GPS outages"
+        what = "no ground truth: estimates are judged by withheld GPS fixes and in GPS outages"
     else:
-        what = "no ground truth and no GPS: an estimate can only be compared with the filter's"
+        what = "no ground truth and no GPS: estimates can only be compared with the filter's"
     return Finding(
         "note",
         "reference",
@@ -112,12 +108,12 @@ def check_reference(facts: LogFacts) -> Finding:
 
 
 def _key(facts: LogFacts) -> str:
-    """Return what a map calls a topic."""
+    """Return the map's key for a topic."""
     return "file" if facts.source.kind == "csv" else "topic"
 
 
 def _values(facts: LogFacts) -> Iterator[tuple[str, np.ndarray]]:
-    """Give what is used of each sensor, with its topic."""
+    """Yield each sensor's topic and the values that are used."""
     for imu in facts.imus:
         yield imu.readings.topic.name, np.concatenate([imu.gyro, imu.accel], axis=1)
     for gps in facts.gpses:
@@ -156,9 +152,8 @@ def _imus(facts: LogFacts) -> Iterator[Finding]:
         order = np.flatnonzero(good)[np.argsort(t[good], kind="stable")]
         t, gyro, accel = t[order], imu.gyro[order], imu.accel[order]
         compared = _comparison(facts, imu, t, gyro)
-        said = imu.gyro_unit
-        unit = check_gyro(name, gyro, compared, said=said)
-        # A mounting_yaw needs turns in rad/s.
+        unit = check_gyro(name, gyro, compared, stated=imu.gyro_unit)
+        # The mounting yaw needs turns in rad/s.
         scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "error" else 1.0
         speed_t, speed = speed_of(facts, gps)
         mounting_yaw = (
@@ -173,7 +168,7 @@ def _imus(facts: LogFacts) -> Iterator[Finding]:
 def _comparison(
     facts: LogFacts, imu: ImuTopic, t: np.ndarray, gyro: np.ndarray
 ) -> GyroComparison | None:
-    """Compare a gyro with whatever else turns: the one that agrees best."""
+    """Compare a gyro with every other measurement of turns; return the best match."""
     sources = []
     if imu.orientation is not None:
         sources.append((*turn_rates(times(imu.readings), imu.orientation), "its own orientation"))

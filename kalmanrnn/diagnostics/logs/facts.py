@@ -1,4 +1,4 @@
-"""Gather what a log holds: every topic's timings, and the sensors among them."""
+"""Collect what a log holds: every topic's timing, and the sensors among them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from kalmanrnn.diagnostics.logs.topics import (
 )
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic, no_progress
 
-# Messages that are large and tell nothing here: only their count is shown.
+# Large messages that are not used here: only their count is shown.
 LARGE_TYPES = ("Image", "PointCloud", "LaserScan", "OccupancyGrid", "Costmap", "Marker", "Octomap")
-# PX4's own estimates and copies: not the sensors themselves.
+# PX4's own estimates and copies, not the sensors themselves.
 DERIVED = ("estimator_", "home_position", "position_setpoint", "vehicle_global_position")
 
 
 class LogFacts(NamedTuple):
-    """A log as it is.
+    """What a log holds.
 
-    topics: all of them; readings and timings by name, of those that were read. imus, gpses, motions:
-    the sensors among them, the likeliest first. references: names of references. zero: the first
-    time of a sensor, from which seconds are counted; seconds: until the last one.
+    topics: all of them. readings, timings: by name, of those that were read. imus, gpses,
+    motions: the sensors among them, the likeliest first. references: their names. zero: the
+    first time of a sensor, from which seconds are counted; seconds: until the last one.
     """
 
     source: Source
@@ -46,7 +46,7 @@ class LogFacts(NamedTuple):
     offsets: dict[str, ClockOffset]
     imus: list[ImuTopic]
     gpses: list[GpsTopic]
-    summarise_gps: list[GpsSummary]
+    gps_summaries: list[GpsSummary]
     motions: list[MotionTopic]
     references: list[str]
     zero: float
@@ -54,12 +54,12 @@ class LogFacts(NamedTuple):
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        """All topics, also those not read."""
+        """All topics, including those not read."""
         return self.source.topics
 
 
 def collect_facts(source: Source, progress: Callable[[int, int], None] = no_progress) -> LogFacts:
-    """Read a log once and measure it."""
+    """Read a log once and measure its topics."""
     wanted = [t.name for t in source.topics if t.count and not _is_large(t)]
     every = source.read(wanted, progress)
     own = [r for r in every if not r.topic.name.startswith(DERIVED)]
@@ -76,17 +76,17 @@ def collect_facts(source: Source, progress: Callable[[int, int], None] = no_prog
         offsets={r.topic.name: o for r in every if (o := measure_offset(r))},
         imus=imus,
         gpses=gpses,
-        summarise_gps=[],
+        gps_summaries=[],
         motions=motions,
         references=[r.topic.name for r in every if is_reference(r) and len(r.log_t)],
         zero=zero,
         seconds=end - zero,
     )
-    return facts._replace(summarise_gps=[summarise_gps(g, *speed_of(facts, g)) for g in gpses])
+    return facts._replace(gps_summaries=[summarise_gps(g, *speed_of(facts, g)) for g in gpses])
 
 
 def speed_of(facts: LogFacts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and speeds [m/s]: wheels before a GPS's own before none (empty)."""
+    """Return times and speeds [m/s]: of odometry, else of the GPS, else empty."""
     for m in facts.motions:
         if m.speed is not None and read_gps_topic(m.readings) is None:
             return times(m.readings), np.asarray(m.speed, float)
@@ -96,7 +96,7 @@ def speed_of(facts: LogFacts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndar
 
 
 def _span(readings: list[Readings]) -> tuple[float, float]:
-    """Return the first and last time; of sensors, for a lone message may bear any time."""
+    """Return the first and last finite time."""
     known = [t[np.isfinite(t)] for t in map(times, readings)]
     known = [t for t in known if len(t)]
     first = min((float(t.min()) for t in known), default=0.0)
@@ -108,7 +108,7 @@ def _is_large(topic: Topic) -> bool:
 
 
 def _receivers(gpses: list[GpsTopic]) -> list[GpsTopic]:
-    """Drop PX4's raw copy of the fixes that vehicle_gps_position also has."""
+    """Drop PX4's raw copy of the fixes in vehicle_gps_position."""
     names = {g.readings.topic.name for g in gpses}
     copies = "sensor_gps" if "vehicle_gps_position" in names else "\0"
     kept = [g for g in gpses if not g.readings.topic.name.startswith(copies)]

@@ -1,4 +1,4 @@
-"""What a GPS's fixes say of it: facts and pure judgements, numpy only."""
+"""Summarise and check a GPS's fixes; pure functions, numpy only."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kalmanrnn.logs.calibration.stationary import longest_run
 EARTH_M = 6_371_000.0
 REST_SPEED_M_S = 0.1
 MIN_REST_S = 5.0
-# Some fixes are the same by chance or at rest; a third are not.
+# Some fixes repeat by chance or at rest, but not a third of them.
 REPEATED = 0.3
-# Faster than that between two fixes is a jump, in m/s.
+# Faster motion between two fixes is a jump.
 JUMP_M_S = 100.0
 
 
 class GpsSummary(NamedTuple):
-    """What a GPS topic has.
+    """Figures on a GPS topic.
 
     fixed: share of messages with a fix. status: kinds and counts. travelled_m: size of the box
-    around the fixes. standing_s: the longest time at rest, NaN where it is not known; spread_m:
-    standard deviation there, horizontal (root mean square of the two) and vertical. sigma_m: what
-    the receiver itself states, median horizontal and vertical. repeats: share of fixes equal to
+    around the fixes. standing_s: the longest time at rest, NaN if unknown; spread_m:
+    standard deviation there, horizontal (root mean square of the two) and vertical. sigma_m: the
+    median that the receiver states, horizontal and vertical. repeats: share of fixes equal to
     the one before; distinct_hz: rate of those that differ.
     """
 
@@ -40,8 +40,8 @@ class GpsSummary(NamedTuple):
     distinct_hz: float
 
 
-def local(geodetic: np.ndarray) -> np.ndarray:
-    """Return `[n, 3]` east, north, up [m] from the median; on a sphere, to look at only."""
+def to_enu(geodetic: np.ndarray) -> np.ndarray:
+    """Return `[n, 3]` east, north, up [m] from the median; on a sphere, for figures only."""
     middle = np.median(geodetic, axis=0) if len(geodetic) else np.zeros(3)
     d = geodetic - middle
     d[:, 1] = (d[:, 1] + 180) % 360 - 180
@@ -50,12 +50,12 @@ def local(geodetic: np.ndarray) -> np.ndarray:
 
 
 def summarise_gps(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsSummary:
-    """Measure a GPS; the robot's speed [m/s] tells when it stands (empty where unknown)."""
+    """Summarise a GPS; the robot's speed [m/s] shows when it is at rest (empty if unknown)."""
     t, good = times(gps.readings), gps.fixed
     sigma = np.full(2, np.nan)
     if gps.sigma_m is not None and np.isfinite(gps.sigma_m[good]).any():
         sigma = np.nanmedian(gps.sigma_m[good], axis=0)
-    enu = local(gps.geodetic[good]) if good.any() else np.zeros((0, 3))
+    enu = to_enu(gps.geodetic[good]) if good.any() else np.zeros((0, 3))
     seconds, spread = _at_rest(t[good], enu, speed_t, speed)
     same = np.zeros(len(enu), bool)
     if len(enu) > 1:
@@ -76,7 +76,7 @@ def summarise_gps(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsS
 
 
 def check_gps(gps: GpsTopic, facts: GpsSummary) -> list[Finding]:
-    """Judge fixes: none, out of range, zero, swapped, jumping, said again, their covariance."""
+    """Check fixes: none, out of range, zero, swapped, jumping, repeated; and their covariance."""
     name, found = facts.topic, []
     where = _check_range(name, gps.geodetic)
     found += [where] if where else []
@@ -85,10 +85,10 @@ def check_gps(gps: GpsTopic, facts: GpsSummary) -> list[Finding]:
         kinds = ", ".join(f"{n} {s}" for s, n in facts.status.items())
         evidence = f"{100 * facts.fixed:.1f} % do" + (f" ({kinds})" if kinds else "")
         level = "note" if facts.fixed > 0.5 else "error"
-        cure = "import leaves the others out" if facts.fixed else "log where there is sky"
+        cure = "import drops the others" if facts.fixed else "record under open sky"
         found.append(Finding(level, name, what, evidence, cure))
     if facts.repeats > REPEATED:
-        what = "says the same fix again and again"
+        what = "repeats the same fix"
         evidence = (
             f"{100 * facts.repeats:.0f} % of the fixes equal the one before; "
             f"new ones come at {facts.distinct_hz:.3g} Hz"
@@ -124,13 +124,13 @@ def _check_range(name: str, geodetic: np.ndarray) -> Finding | None:
                 "map them the other way round: latitude and longitude are swapped",
                 "gps: {latitude: ..., longitude: ...}",
             )
-        what = "latitude and longitude are no degrees"
+        what = "latitude and longitude are not in degrees"
         return Finding("error", name, what, evidence, "log decimal degrees")
     return None
 
 
 def _check_jumps(name: str, gps: GpsTopic) -> Finding | None:
-    t, enu = times(gps.readings)[gps.fixed], local(gps.geodetic[gps.fixed])
+    t, enu = times(gps.readings)[gps.fixed], to_enu(gps.geodetic[gps.fixed])
     if len(t) < 3:
         return None
     steps = np.diff(t)
@@ -146,11 +146,11 @@ def _check_jumps(name: str, gps: GpsTopic) -> Finding | None:
 
 
 def _check_sigma(facts: GpsSummary) -> list[Finding]:
-    """Judge the stated covariance, against the spread at rest where there is one."""
+    """Check the stated covariance, against the spread at rest if there is one."""
     stated, name = facts.sigma_m[0], facts.topic
     if not np.isfinite(stated):
         what = "states no covariance"
-        return [Finding("note", name, what, "none is given or it is unknown or zero")]
+        return [Finding("note", name, what, "it is missing, unknown or zero")]
     if facts.standing_s >= MIN_REST_S and facts.spread_m[0] > 3 * stated:
         what = "is worse than it states"
         evidence = f"at rest it spreads {facts.spread_m[0]:.2f} m and states {stated:.2f} m"

@@ -1,31 +1,31 @@
-"""What an IMU's readings say of its units and of how it hangs; pure judgements, numpy only."""
+"""Check an IMU's units and mounting by its readings; pure functions, numpy only."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.logs.imu_consistency import GyroComparison, MountingYaw, quarter_turn
+from kalmanrnn.diagnostics.logs.imu_consistency import GyroComparison, MountingYaw
 from kalmanrnn.logs.conversion.extrinsics import (
+    DEGREES,
     GRAVITY,
+    MAX_RATE,
     MAX_TILT_DEG,
     find_mounting,
     guess_accel_unit,
+    quarter_turns,
     quiet_specific_force,
 )
 
 FLU, FRD = "forward-left-up", "forward-right-down"
-DEGREES = 180 / np.pi
-# No robot turns faster for a twentieth of its time; in deg/s it is a slow turn.
-FASTEST = 10.0
 
 
 def check_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
-    """Judge the accelerometer's unit by the size of gravity."""
+    """Check the accelerometer's unit by the size of gravity."""
     force = quiet_specific_force(gyro, accel)
     size = float(np.linalg.norm(force))
     unit = guess_accel_unit(force)
-    evidence = f"slow readings are {size:.3f} long; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
+    evidence = f"at rest it reads {size:.3f} in total; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
     if unit == "g":
         return Finding(
             "error", name, "the accelerometer is in g", evidence, command="imu: {accel_unit: g}"
@@ -35,7 +35,7 @@ def check_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
     if size < 0.2 * GRAVITY:
         what = "gravity is missing from the accelerometer"
         return Finding("error", name, what, evidence, "log the raw accelerometer, with gravity")
-    what = "the accelerometer's unit cannot be told"
+    what = "the accelerometer's unit is unclear"
     return Finding("error", name, what, evidence, "scale it to m/s^2 where it is logged")
 
 
@@ -47,41 +47,44 @@ def check_mounting(
     *,
     axes: str = "",
 ) -> Finding:
-    """Judge how the IMU hangs by gravity's direction, and by `mounting_yaw` where it is known.
+    """Check the IMU's mounting by gravity's direction, and by `mounting_yaw` if it is known.
 
-    axes: the directions that the log itself names, or "".
+    axes: those that the log itself names, or "".
     """
     force = quiet_specific_force(gyro, accel)
     R, tilt = find_mounting(force)
     at = int(np.argmax(np.abs(force)))
     axis = f"{'-' if force[at] < 0 else '+'}{'xyz'[at]}"
-    evidence = f"gravity is felt along {axis} ({_vector(force)} m/s^2), {tilt:.0f} deg off it"
+    evidence = f"gravity is along {axis} ({_vector(force)} m/s^2), {tilt:.0f} deg off it"
     known = mounting_yaw is not None and mounting_yaw.is_reliable
     if mounting_yaw is not None:
         evidence += (
-            f"; the robot's accelerations against the IMU's: {np.degrees(mounting_yaw.angle):+.0f} deg "
-            f"about up, agreement {mounting_yaw.agreement:.2f}"
+            f"; the robot's accelerations differ from the IMU's by "
+            f"{np.degrees(mounting_yaw.angle):+.0f} deg about up, "
+            f"agreement {mounting_yaw.agreement:.2f}"
         )
         if known:
-            R = quarter_turn(mounting_yaw.angle) @ R
+            R = quarter_turns(round(mounting_yaw.angle / (np.pi / 2))) @ R
     doubt = (
-        "" if known or axes else "; which way it looks about up cannot be told, so check forward"
+        ""
+        if known or axes
+        else "; its rotation about up is unknown, so check which axis is forward"
     )
     if tilt > MAX_TILT_DEG:
-        what = f"hangs aslant, no axis within {MAX_TILT_DEG:g} deg of up"
+        what = f"is tilted: no axis is within {MAX_TILT_DEG:g} deg of up"
         return Finding(
             "error",
             name,
             what,
             evidence,
-            "give the 3x3 rows from its drawing",
+            "take the rotation matrix from its drawing",
             "imu: {axes: [...]}",
         )
     if np.array_equal(R, np.eye(3)):
         return Finding("ok", name, f"axes are {FLU}{doubt}", evidence)
     if np.array_equal(R, np.diag([1, -1, -1])):
-        said = ", as the log says" if axes == FRD else ""
-        what = f"axes are {FRD}{said}{doubt}"
+        source = ", according to the log" if axes == FRD else ""
+        what = f"axes are {FRD}{source}{doubt}"
         return Finding("note", name, what, evidence, command=f"imu: {{axes: {FRD}}}")
     rows = ", ".join(f"[{', '.join(f'{v:d}' for v in row)}]" for row in R.tolist())
     what = f"is mounted rotated{doubt}"
@@ -89,27 +92,27 @@ def check_mounting(
 
 
 def check_gyro(
-    name: str, gyro: np.ndarray, compared: GyroComparison | None, *, said: str = ""
+    name: str, gyro: np.ndarray, compared: GyroComparison | None, *, stated: str = ""
 ) -> Finding:
-    """Judge the gyro's unit: against known turn rates where there are any, else by its size.
+    """Check the gyro's unit: against known turn rates if there are any, else by its size.
 
-    said: the unit that the columns' own names say, or "".
+    stated: the unit in the columns' names, or "".
     """
     size = np.linalg.norm(gyro[np.isfinite(gyro).all(axis=1)], axis=1)
     high = float(np.quantile(size, 0.95)) if len(size) else 0.0
     evidence = f"95 % of its readings are below {high:.3g}"
-    unit, is_reliable = ("deg/s", True) if high > FASTEST else ("rad/s", False)
+    unit, is_reliable = ("deg/s", True) if high > MAX_RATE else ("rad/s", False)
     if compared is not None and compared.correlation > 0.5:
         evidence = (
             f"{compared.slope:.3g} times the turn rate of {compared.source} "
-            f"({compared.windows} windows that turn, correlation {compared.correlation:.2f})"
+            f"({compared.windows} windows with turns, correlation {compared.correlation:.2f})"
         )
         is_reliable = True
         unit = "deg/s" if compared.slope > np.sqrt(DEGREES) else "rad/s"
     else:
         compared = None
-    if said and (compared is None or unit == said):
-        unit, is_reliable, evidence = said, True, f"its columns say so; {evidence}"
+    if stated and (compared is None or unit == stated):
+        unit, is_reliable, evidence = stated, True, f"by its columns' names; {evidence}"
     if unit == "deg/s":
         return Finding(
             "error", name, "the gyro is in deg/s", evidence, command="imu: {gyro_unit: deg/s}"
@@ -119,13 +122,13 @@ def check_gyro(
         return Finding("error", name, what, evidence, "check the gyro's unit and its driver")
     if is_reliable:
         return Finding("ok", name, "the gyro is in rad/s", evidence)
-    what = "the gyro is taken as rad/s; nothing else in the log turns with it"
+    what = "the gyro is assumed to be in rad/s; nothing else in the log measures turns"
     return Finding(
         "note",
         name,
         what,
         evidence,
-        "if it is in deg/s, say so in the map",
+        "if it is in deg/s, set it in the map",
         "imu: {gyro_unit: deg/s}",
     )
 

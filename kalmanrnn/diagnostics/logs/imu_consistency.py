@@ -1,4 +1,4 @@
-"""How an IMU agrees with what else is known of the robot's motion; pure, numpy only."""
+"""Compare an IMU with other measurements of the robot's motion; pure, numpy only."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from kalmanrnn.logs.conversion.extrinsics import find_mounting, quiet_specific_force
 
 WINDOW_S = 0.5
-# Slower turns tell nothing of a gyro's unit [rad/s].
+# Slower turns say nothing about a gyro's unit [rad/s].
 MIN_TURN = 0.03
-# Forces also tell of slopes and bumps, so that agreement is never whole; chance alone reaches
+# Forces also come from slopes and bumps, so agreement is never complete; chance alone reaches
 # 1 / sqrt(windows).
 MIN_AGREEMENT = 0.2
 CHANCE = 5.0
 
 
 class MountingYaw(NamedTuple):
-    """Which way the IMU looks, seen from above.
+    """The IMU's rotation about up.
 
-    angle: turn from the robot's forward to the axes that `find_mounting` chose [rad]. agreement: of
-    forces with the robot's accelerations, 0 to 1. windows: how many were compared.
+    angle: from the robot's forward to the axes that `find_mounting` chose [rad]. agreement:
+    correlation of forces with the robot's accelerations, 0 to 1. windows: the number compared.
     """
 
     angle: float
@@ -30,14 +30,14 @@ class MountingYaw(NamedTuple):
 
     @property
     def is_reliable(self) -> bool:
-        """Whether the angle is near a quarter turn, and the agreement no chance."""
+        """Whether the angle is near a quarter turn and the agreement is not by chance."""
         off = abs(self.angle - np.pi / 2 * round(self.angle / (np.pi / 2)))
         least = max(MIN_AGREEMENT, CHANCE / np.sqrt(self.windows))
         return self.agreement >= least and off < np.radians(20)
 
 
 class GyroComparison(NamedTuple):
-    """A gyro against known turn rates: slope of the two sizes, windows that turned, the source."""
+    """A gyro against known turn rates: slope and correlation of the sizes, windows with turns."""
 
     slope: float
     correlation: float
@@ -45,19 +45,13 @@ class GyroComparison(NamedTuple):
     source: str
 
 
-def quarter_turn(angle: float) -> np.ndarray:
-    """Return the turn `[3, 3]` about up, back by an angle's nearest quarter."""
-    c, s = [(1, 0), (0, 1), (-1, 0), (0, -1)][round(angle / (np.pi / 2)) % 4]
-    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-
-
 def estimate_mounting_yaw(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, speed_t: np.ndarray, speed: np.ndarray
 ) -> MountingYaw | None:
-    """Compare horizontal forces with what the robot's speed asks for; None without motion.
+    """Compare horizontal forces with the robot's accelerations; None without motion.
 
     t, gyro, accel: finite, in order.
-    A robot on the ground feels dv/dt forward and v times its turn rate to the left.
+    A robot on the ground accelerates by dv/dt forward and v times its turn rate to the left.
     """
     speed_t, speed = _clean(speed_t, speed)
     if len(speed_t) < 10 or len(t) < 10 or np.ptp(speed) < 0.2:
@@ -68,7 +62,7 @@ def estimate_mounting_yaw(
         return None
     middle = 0.5 * (edges[1:] + edges[:-1])
     force, turn = window_means(t, accel @ R.T, edges), window_means(t, gyro @ R.T, edges)[:, 2]
-    # Over a window on each side, as the force's mean is.
+    # Differences over a window, like the force's mean.
     at_edges = np.interp(edges, speed_t, speed)
     asked = np.diff(at_edges) / WINDOW_S + 1j * np.interp(middle, speed_t, speed) * turn
     felt = force[:, 0] + 1j * force[:, 1]
@@ -85,10 +79,10 @@ def estimate_mounting_yaw(
 def compare_turn_rates(
     t: np.ndarray, gyro: np.ndarray, rate_t: np.ndarray, rate: np.ndarray, source: str
 ) -> GyroComparison | None:
-    """Compare a gyro with turn rates `[m]` [rad/s] of unknown axes: by size, in windows.
+    """Compare a gyro with turn rates `[m]` [rad/s] about unknown axes: by size, in windows.
 
-    t, gyro: finite, in order. The slope holds for gyros in any unit; its own axes and bias
-    matter little. None where the two never turn together.
+    t, gyro: finite, in order. The gyro may be in any unit; its axes and bias matter little.
+    None if the two never turn together.
     """
     rate_t, rate = _clean(rate_t, np.abs(rate))
     if len(rate_t) < 10 or len(t) < 10:
@@ -108,7 +102,7 @@ def compare_turn_rates(
 
 
 def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and turn rates [rad/s] of quaternions `[n, 4]`, over about a tenth second."""
+    """Return times and turn rates [rad/s] of quaternions `[n, 4]`, over about 0.1 s."""
     step = max(1, round(0.1 / max(float(np.median(np.diff(t))), 1e-6))) if len(t) > 2 else 1
     q, t = q[::step], t[::step]
     over = np.diff(t)
@@ -120,7 +114,7 @@ def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def window_means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return window_means `[w, c]` of the values between neighbouring edges, NaN where there are none."""
+    """Return means `[w, c]` of the values between neighbouring edges, NaN where there are none."""
     at = np.searchsorted(edges, t, side="right") - 1
     inside = (at >= 0) & (at < len(edges) - 1) & np.isfinite(values).all(axis=1)
     count = np.bincount(at[inside], minlength=len(edges) - 1).astype(float)
@@ -132,7 +126,7 @@ def window_means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.nda
 
 
 def _window_edges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return edges of windows over the time that both have; none where stamps are scattered."""
+    """Return edges of windows over the common time; none if stamps are scattered."""
     first, last = max(a[0], b[0]), min(a[-1], b[-1])
     if not 0 < (last - first) / WINDOW_S < 10 * len(a):
         return np.zeros(0)

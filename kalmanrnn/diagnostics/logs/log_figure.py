@@ -1,4 +1,4 @@
-"""A log's sensors over time: turn rates, forces, where the GPS went, when messages came."""
+"""Figure of a log: turn rates, forces, GPS track, message timing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from matplotlib.figure import Figure
 from kalmanrnn.diagnostics.figure_file import AXES, save_figure
 from kalmanrnn.diagnostics.logs.checks import known_topics
 from kalmanrnn.diagnostics.logs.facts import LogFacts, speed_of
-from kalmanrnn.diagnostics.logs.gnss import local
+from kalmanrnn.diagnostics.logs.gnss import to_enu
 from kalmanrnn.diagnostics.logs.timing import GAP_FACTOR, TopicTiming
 from kalmanrnn.diagnostics.logs.topics import GpsTopic, ImuTopic, times
 from kalmanrnn.report.style import STYLE, WIDTH_IN, colour, frame, roomy
 
-# More points across than a page can show are drawn as the least and greatest of each bin.
+# More points than a page can show are drawn as the minimum and maximum of each bin.
 BINS = 1500
 GAP_COLOUR, HAVE_COLOUR = "#D55E00", "#0072B2"
 MOST_TOPICS, MOST_MARKS = 16, 100
 
 
 def draw_log(facts: LogFacts, path: Path) -> None:
-    """Draw a panel for each kind of sensor that the log has, and when messages came."""
+    """Draw a panel per kind of sensor, and one on message timing."""
     with mpl.rc_context(STYLE):
         panels = _panels(facts)
         heights = [height for _, height, _ in panels]
@@ -63,18 +63,18 @@ def _panels(
         drawn = (partial(_track, gps=gps), partial(_altitude, gps=gps, facts=facts))
         rows.append((("track", "altitude"), 2.7, drawn))
     height = 0.9 + 0.3 * min(len(_shown(facts)), MOST_TOPICS)
-    return [*rows, (("timings",), height, (partial(_timing_panel, facts=facts),))]
+    return [*rows, (("timing",), height, (partial(_timing_panel, facts=facts),))]
 
 
 def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
-    """Return at most two points per bin, the least and the greatest, in the order of time."""
+    """Return at most two points per bin, the minimum and the maximum, in time order."""
     if len(t) <= 4 * bins:
         return t, values
     width = -(-len(t) // bins)
     padding = -len(t) % width
     t2 = np.pad(t, (0, padding), mode="edge").reshape(-1, width)
     v2 = np.pad(values, (0, padding), mode="edge").reshape(-1, width)
-    # A bin of NaN has no least; 0 then picks one of them.
+    # A bin of NaN has no minimum; 0 then picks one of them.
     low = np.argmin(np.where(np.isfinite(v2), v2, np.inf), axis=1)
     high = np.argmax(np.where(np.isfinite(v2), v2, -np.inf), axis=1)
     at = np.sort(np.stack([low, high], axis=1), axis=1)
@@ -83,7 +83,7 @@ def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.nd
 
 
 def break_at_gaps(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve with NaN put into gaps, so that no line bridges them."""
+    """Return a curve with NaN in gaps, so that no line bridges them."""
     steps = np.diff(t)
     usual = float(np.median(steps)) if len(steps) else 0.0
     long = np.flatnonzero(steps > max(5 * usual, 0.05)) + 1
@@ -111,7 +111,7 @@ def _speed(ax: Axes, t: np.ndarray, speed: np.ndarray) -> None:
 
 
 def _track(ax: Axes, gps: GpsTopic) -> None:
-    enu = local(gps.geodetic[gps.fixed])
+    enu = to_enu(gps.geodetic[gps.fixed])
     ax.plot(enu[:, 0], enu[:, 1], color="0.75", lw=0.8, zorder=2)
     ax.plot(enu[:, 0], enu[:, 1], ".", color=colour("gps"), ms=3, zorder=3)
     for i, mark, name in ((0, "o", "first fix"), (-1, "s", "last fix")):
@@ -137,30 +137,28 @@ def _altitude(ax: Axes, gps: GpsTopic, facts: LogFacts) -> None:
 
 
 def _timing_panel(ax: Axes, facts: LogFacts) -> None:
-    """Draw when each topic spoke: bars, and its longest steps as marks in another colour."""
+    """Draw when each topic has messages: bars, and its longest steps as marks."""
     frame(ax, x="time [s]", y="")
     names = _shown(facts)[:MOST_TOPICS]
     if not names:
         ax.text(0.5, 0.5, "no messages", transform=ax.transAxes, ha="center", va="center")
     labels = []
     for row, name in enumerate(names):
-        t, timings = np.sort(times(facts.readings[name]) - facts.zero), facts.timings[name]
-        labels.append(f"{name}\n{timings.rate_hz:.3g} Hz, gaps: {timings.gaps}")
-        _bars(ax, row, t[np.isfinite(t)], timings, facts.seconds)
+        t, timing = np.sort(times(facts.readings[name]) - facts.zero), facts.timings[name]
+        labels.append(f"{name}\n{timing.rate_hz:.3g} Hz, gaps: {timing.gaps}")
+        _bars(ax, row, t[np.isfinite(t)], timing, facts.seconds)
     ax.set_yticks(range(len(names)), labels, fontsize=6.5)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
-    marks = f"triangles: the {MOST_MARKS} longest steps above {GAP_FACTOR:g} times the usual"
+    marks = f"triangles: the {MOST_MARKS} longest steps above {GAP_FACTOR:g} times the median"
     ax.set_title(f"messages over time; {marks}")
 
 
-def _bars(ax: Axes, row: int, t: np.ndarray, timings: TopicTiming, seconds: float) -> None:
+def _bars(ax: Axes, row: int, t: np.ndarray, timing: TopicTiming, seconds: float) -> None:
     steps = np.diff(t)
-    late = (
-        np.flatnonzero(steps > GAP_FACTOR / timings.rate_hz) if timings.gaps else np.zeros(0, int)
-    )
-    # Seldom messages are dashes; a bar would say that there is one all the time.
-    if not timings.rate_hz * seconds >= 200:
+    late = np.flatnonzero(steps > GAP_FACTOR / timing.rate_hz) if timing.gaps else np.zeros(0, int)
+    # Rare messages are dashes; a bar would suggest that there is always one.
+    if not timing.rate_hz * seconds >= 200:
         ax.plot(t, np.full(len(t), row), "|", color=HAVE_COLOUR, ms=8)
     else:
         ends = np.concatenate([[0], late[steps[late] > 0.002 * seconds] + 1, [len(t)]])

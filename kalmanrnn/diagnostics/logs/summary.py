@@ -1,4 +1,4 @@
-"""LogFacts and findings on a log as lines for a person, and as plain values for JSON."""
+"""Facts and findings on a log as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD = ("topic", "type", "count", "rate [Hz]", "gaps", "longest [s]", "clock")
 
 
 def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
-    """Return lines: the log, its topics, its GPS, the judgements."""
+    """Return lines of text: the log, its topics, its GPS, the findings."""
     source = facts.source
     lines = [f"{source.path}: {source.kind}, {len(facts.topics)} topics, {facts.seconds:.1f} s"]
     lines += [f"note: {note}" for note in source.notes]
@@ -28,7 +28,7 @@ def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
             for i, (c, w) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
-    for gps in facts.summarise_gps:
+    for gps in facts.gps_summaries:
         lines += ["", *_gps_lines(gps)]
     lines.append("")
     lines.append(format_findings(findings))
@@ -38,16 +38,16 @@ def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
 
 
 def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the same as values that JSON can say; what is not known is null."""
+    """Return the same as JSON values; null for what is unknown."""
     topics = []
     for t in facts.topics:
-        timings = facts.timings.get(t.name)
+        timing = facts.timings.get(t.name)
         offset = facts.offsets.get(t.name)
         topics.append(
             t._asdict()
             | {"frame": facts.readings[t.name].frame if t.name in facts.readings else ""}
-            | {"timings": timings._asdict() if timings else None}
-            | {"log_less_header": offset._asdict() if offset else None}
+            | {"timing": timing._asdict() if timing else None}
+            | {"log_minus_header": offset._asdict() if offset else None}
         )
     found = {
         "log": facts.source.path,
@@ -56,7 +56,7 @@ def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
         "notes": list(facts.source.notes),
         "topics": topics,
         "imu": [i.readings.topic.name for i in facts.imus],
-        "gps": [g._asdict() for g in facts.summarise_gps],
+        "gps": [g._asdict() for g in facts.gps_summaries],
         "reference": facts.references,
         "findings": findings_to_json(findings),
     }
@@ -64,8 +64,8 @@ def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def _row(facts: LogFacts, topic: Topic) -> tuple[str, ...]:
-    timings = facts.timings.get(topic.name)
-    if timings is None or not math.isfinite(timings.rate_hz):
+    timing = facts.timings.get(topic.name)
+    if timing is None or not math.isfinite(timing.rate_hz):
         return (
             topic.name,
             topic.type,
@@ -73,10 +73,10 @@ def _row(facts: LogFacts, topic: Topic) -> tuple[str, ...]:
             "-",
             "-",
             "-",
-            timings.clock if timings else "-",
+            timing.clock if timing else "-",
         )
-    longest = f"{timings.gap_s:.2f} at {timings.gap_at:.0f}" if timings.gaps else "-"
-    figures = (f"{timings.rate_hz:.4g}", str(timings.gaps), longest, timings.clock)
+    longest = f"{timing.gap_s:.2f} at {timing.gap_at:.0f}" if timing.gaps else "-"
+    figures = (f"{timing.rate_hz:.4g}", str(timing.gaps), longest, timing.clock)
     return (topic.name, topic.type, str(topic.count), *figures)
 
 
@@ -92,18 +92,18 @@ def _gps_lines(g: GpsSummary) -> list[str]:
         )
     if math.isfinite(g.spread_m[0]):
         lines.append(
-            f"  standing for {g.standing_s:.0f} s it spread {g.spread_m[0]:.2f} m horizontal, "
+            f"  at rest for {g.standing_s:.0f} s it spread {g.spread_m[0]:.2f} m horizontal, "
             f"{g.spread_m[1]:.2f} m vertical (one standard deviation)"
         )
     elif math.isfinite(g.standing_s):
-        lines.append(f"  never stood long enough for its spread ({g.standing_s:.1f} s)")
+        lines.append(f"  never at rest long enough to measure its spread ({g.standing_s:.1f} s)")
     else:
-        lines.append("  nothing says when the robot stood, so its spread is not known")
+        lines.append("  spread unknown: no topic shows when the robot was at rest")
     return lines
 
 
 def _plain(value: Any) -> Any:
-    """Turn what is not finite into None, tuples into lists."""
+    """Replace non-finite numbers by None, tuples by lists."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

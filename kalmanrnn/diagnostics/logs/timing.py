@@ -1,4 +1,4 @@
-"""When a topic's messages came: rates, gaps, clocks; facts and pure judgements, numpy only."""
+"""Measure and check a topic's timing: rates, gaps, clocks; pure functions, numpy only."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kalmanrnn.diagnostics.logs.topics import choose_clock, times
 from kalmanrnn.logs.readers.readings import Readings
 
 GAP_FACTOR = 1.8
-# More of them than that share of the steps is a habit.
+# Gaps in a larger share of the steps mean uneven timing.
 UNEVEN = 0.03
-# A gap this long, in periods, is more than a late message.
+# Longer gaps, in periods and seconds, are more than a late message.
 LONG_GAP, LONG_GAP_S = 5.0, 0.1
-# Offsets of header and log time that differ by more are no delay of a message [s].
+# A larger offset between header and log time is not a message's delay [s].
 MAX_OFFSET_S = 1.0
 DRIFT = 1e-3
 
 
 class TopicTiming(NamedTuple):
-    """How a topic's messages follow each other, on the clock that is used.
+    """The timing of a topic's messages, on the clock that is used.
 
     clock: "header" or "log". start, end: seconds. rate_hz: of the median step; NaN below two
     messages. gaps: steps above 1.8 medians; gap_s, gap_at: the longest step, and when it began
@@ -39,7 +39,7 @@ class TopicTiming(NamedTuple):
 
 
 class ClockOffset(NamedTuple):
-    """Log time less header time: median, its drift [s/s], its spread about that line [s]."""
+    """Log time minus header time: median, drift [s/s], spread about that line [s]."""
 
     median_s: float
     drift: float
@@ -47,7 +47,7 @@ class ClockOffset(NamedTuple):
 
 
 def measure_timing(readings: Readings, zero: float) -> TopicTiming:
-    """Measure a topic; `zero` is what `gap_at` counts from."""
+    """Measure a topic's timing; `gap_at` counts from `zero`."""
     clock = choose_clock(readings)
     t = times(readings, clock)
     t = np.sort(t[np.isfinite(t)])
@@ -55,7 +55,7 @@ def measure_timing(readings: Readings, zero: float) -> TopicTiming:
         at = float(t[0]) if len(t) else np.nan
         return TopicTiming(clock, at, at, np.nan, 0, np.nan, np.nan)
     steps = np.diff(t)
-    # Two messages may bear one stamp; a rate is that of those that differ.
+    # Two messages may share a stamp; the rate is that of distinct stamps.
     usual = float(np.median(steps[steps > 0]))
     longest = int(np.argmax(steps))
     return TopicTiming(
@@ -70,7 +70,7 @@ def measure_timing(readings: Readings, zero: float) -> TopicTiming:
 
 
 def measure_offset(readings: Readings) -> ClockOffset | None:
-    """Compare header with log time; None where there are not two clocks."""
+    """Compare header with log time; None if there are not two clocks."""
     if readings.stamp_t is None or choose_clock(readings) == "log" or len(readings.log_t) < 3:
         return None
     t, late = readings.log_t - readings.log_t[0], readings.log_t - readings.stamp_t
@@ -83,18 +83,18 @@ def measure_offset(readings: Readings) -> ClockOffset | None:
 
 
 def check_stamps(readings: Readings) -> list[Finding]:
-    """Judge one topic's stamps: missing, zero, twice, backwards."""
+    """Check one topic's stamps: missing, zero, repeated, backwards."""
     name, stamps, found = readings.topic.name, readings.stamp_t, []
     if stamps is not None and len(stamps):
         zero = int((~np.isfinite(stamps) | (stamps <= 0)).sum())
         if zero:
             what = "headers without a time"
-            evidence = f"{zero} of {len(stamps)} stamps are zero or no number"
+            evidence = f"{zero} of {len(stamps)} stamps are zero or not a number"
             found.append(Finding("error", name, what, evidence, command="clock: log"))
         elif choose_clock(readings) == "log":
             same = int((np.diff(stamps) <= 0).sum())
-            what = "header time does not move on"
-            evidence = f"{same} of {len(stamps) - 1} steps do not"
+            what = "header time does not advance"
+            evidence = f"{same} of {len(stamps) - 1} steps"
             found.append(Finding("error", name, what, evidence, command="clock: log"))
     steps = np.diff(times(readings))
     twice, back = int((steps == 0).sum()), int((steps < 0).sum())
@@ -111,29 +111,29 @@ def check_stamps(readings: Readings) -> list[Finding]:
     return found
 
 
-def check_gaps(readings: Readings, timings: TopicTiming) -> Finding | None:
-    """Judge the longest step of a topic; None where it is no gap."""
-    usual = 1 / timings.rate_hz
-    if not timings.gaps:
+def check_gaps(readings: Readings, timing: TopicTiming) -> Finding | None:
+    """Check the longest step of a topic; None if it is not a gap."""
+    usual = 1 / timing.rate_hz
+    if not timing.gaps:
         return None
-    long = timings.gap_s > max(LONG_GAP * usual, LONG_GAP_S)
+    long = timing.gap_s > max(LONG_GAP * usual, LONG_GAP_S)
     evidence = (
-        f"{timings.gaps} steps above {GAP_FACTOR:g} x {usual:.3g} s, the longest {timings.gap_s:.2g} s, "
-        f"{timings.gap_at:.1f} s into the log"
+        f"{timing.gaps} steps above {GAP_FACTOR:g} x {usual:.3g} s, "
+        f"the longest {timing.gap_s:.2g} s, {timing.gap_at:.1f} s into the log"
     )
     kind = "long gaps" if long else "gaps"
-    if not long and timings.gaps > UNEVEN * len(readings.log_t):
+    if not long and timing.gaps > UNEVEN * len(readings.log_t):
         kind = "uneven, with steps"
-    what = f"{kind} up to {timings.gap_s:.2g} s"
+    what = f"{kind} up to {timing.gap_s:.2g} s"
     name = readings.topic.name
     if not long:
         return Finding("note", name, what, evidence)
-    cure = "import one side of it, if a drive should not cross it"
+    cure = "import only one side of the gap if a drive must not cross it"
     return Finding("error", name, what, evidence, cure, "window: {start_s: ..., end_s: ...}")
 
 
 def check_clock(readings: Readings, offset: ClockOffset) -> Finding | None:
-    """Judge header time against log time; None where they belong together."""
+    """Check header time against log time; None if they agree."""
     name = readings.topic.name
     evidence = (
         f"log time is {offset.median_s:+.3f} s from header time, drifting "
@@ -143,7 +143,7 @@ def check_clock(readings: Readings, offset: ClockOffset) -> Finding | None:
         what = "header time drifts from log time"
         return Finding("error", name, what, evidence, command="clock: log")
     if abs(offset.median_s) > MAX_OFFSET_S:
-        what = "header time is another clock than log time"
+        what = "header time and log time are different clocks"
         return Finding(
             "note", name, what, evidence, "unless all topics share that clock", "clock: log"
         )
@@ -154,7 +154,7 @@ def check_clock(readings: Readings, offset: ClockOffset) -> Finding | None:
 
 
 def check_overlap(readings: Sequence[Readings]) -> Finding | None:
-    """Judge whether topics that must go together overlap in time; None where they do."""
+    """Check that topics overlap in time; None if they do."""
     filled = [r for r in readings if np.isfinite(times(r)).any()]
     if len(filled) < 2:
         return None
@@ -169,9 +169,9 @@ def check_overlap(readings: Sequence[Readings]) -> Finding | None:
     return Finding(
         "error",
         f"{a}, {b}",
-        "they do not overlap in time",
-        f"{a} ends at {spans[early][1]:.3f} s, {b} begins at {spans[late][0]:.3f} s"
-        + ("; by log time they do overlap" if together else ""),
+        "no overlap in time",
+        f"{a} ends at {spans[early][1]:.3f} s, {b} starts at {spans[late][0]:.3f} s"
+        + ("; in log time they do overlap" if together else ""),
         "" if together else "stamp them by one clock, or set delay_s of one of them",
         "clock: log" if together else "",
     )

@@ -1,4 +1,4 @@
-"""Which topic is which sensor, told by the names of its fields; numpy only."""
+"""Recognise sensors among topics by the names of their fields; numpy only."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PX4_STATUS = {
 class ImuTopic(NamedTuple):
     """A topic with three turn rates and three specific forces `[n, 3]`, in the log's units.
 
-    axes: the columns' own directions, such as `forward-right-down`, where their names say it.
-    gyro_unit: "deg/s" or "rad/s" where a name says it, or "".
+    axes: by the columns' names, such as `forward-right-down`, or "".
+    gyro_unit: "deg/s" or "rad/s" by the columns' names, or "".
     orientation: `[n, 4]` quaternions x, y, z, w in the same messages, or None.
     """
 
@@ -47,7 +47,7 @@ class GpsTopic(NamedTuple):
     """A topic with fixes.
 
     geodetic: `[n, 3]` latitude, longitude [deg], altitude [m]. fixed: `[n]` bool. status: text
-    of each status there is -> messages that have it. speed: `[n]` [m/s] or None. sigma_m:
+    of each status -> number of messages. speed: `[n]` [m/s] or None. sigma_m:
     `[n, 2]` horizontal and vertical standard deviation as the receiver states them, or None.
     """
 
@@ -60,7 +60,7 @@ class GpsTopic(NamedTuple):
 
 
 class MotionTopic(NamedTuple):
-    """A topic that says how the robot moves: odometry, attitude, poses.
+    """A topic on the robot's motion: odometry, attitude, poses.
 
     speed: `[n]` forward [m/s]; turn: `[n]` about up [rad/s]; quaternion: `[n, 4]` x, y, z, w;
     each None where the topic has none.
@@ -73,14 +73,14 @@ class MotionTopic(NamedTuple):
 
 
 def times(readings: Readings, clock: str = "") -> np.ndarray:
-    """Return `[n]` seconds by the clock named, or by the one that `choose_clock` would choose."""
+    """Return `[n]` seconds on the named clock, or on the one that `choose_clock` chooses."""
     stamps = readings.stamp_t
     use_header = stamps is not None and (clock or choose_clock(readings)) == "header"
     return stamps if use_header and stamps is not None else readings.log_t
 
 
 def choose_clock(readings: Readings) -> Literal["header", "log"]:
-    """Choose the header's stamps, unless they are missing, zero, or do not move on."""
+    """Choose header stamps, unless they are missing, zero or do not advance."""
     stamps = readings.stamp_t
     if stamps is None or not len(stamps):
         return "log"
@@ -91,25 +91,25 @@ def choose_clock(readings: Readings) -> Literal["header", "log"]:
 
 
 def read_imu_topic(readings: Readings) -> ImuTopic | None:
-    """Read a topic as an IMU; None where it has not three gyro and three accel fields."""
+    """Read a topic as an IMU; None without three gyro and three accel fields."""
     gyro, accel = find_triple(readings.fields, GYRO), find_triple(readings.fields, ACCEL)
     if not gyro or not accel or not len(readings.log_t):
         return None
     names = " ".join(gyro).lower()
-    said = "deg/s" if "deg" in names else "rad/s" if "rad" in names else ""
+    unit = "deg/s" if "deg" in names else "rad/s" if "rad" in names else ""
     order = "-".join(w for n in gyro for w in re.split("[^a-z]+", n.lower()) if w in _WORDS)
     return ImuTopic(
         readings,
         stack_fields(readings, gyro),
         stack_fields(readings, accel),
         axes=order if order in ("forward-right-down", "forward-left-up") else "",
-        gyro_unit=said,
+        gyro_unit=unit,
         orientation=_quaternion(readings, "orientation."),
     )
 
 
 def read_gps_topic(readings: Readings) -> GpsTopic | None:
-    """Read a topic as a GPS; None where it has no latitude and longitude of its own."""
+    """Read a topic as a GPS; None without latitude and longitude."""
     f = readings.fields
     wanted = [("latitude_deg", "latitude", "lat"), ("longitude_deg", "longitude", "lon", "lng")]
     wanted += [("altitude_m", "altitude_msl_m", "altitude", "alt")]
@@ -127,7 +127,7 @@ def read_gps_topic(readings: Readings) -> GpsTopic | None:
 
 
 def read_motion_topic(readings: Readings) -> MotionTopic | None:
-    """Read a topic as odometry, an attitude or a pose; None where it is none of these."""
+    """Read a topic as odometry, an attitude or a pose; None if it is none of these."""
     f = readings.fields
     if not len(readings.log_t) or (find_triple(f, GYRO) and find_triple(f, ACCEL)):
         return None
@@ -151,13 +151,13 @@ def read_motion_topic(readings: Readings) -> MotionTopic | None:
 
 
 def is_reference(readings: Readings) -> bool:
-    """Whether a topic's name says that it is a reference."""
+    """Whether a topic is a reference by its name."""
     words = "ground_?truth|/gt/|^gt_|_gt$|vicon|mocap|optitrack|qualisys|leica|reference|truth"
     return re.search(words, readings.topic.name.lower()) is not None
 
 
 def find_triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
-    """Find three number fields of one stem, in the order of their axes; [] where there are none."""
+    """Find three number fields of one stem, in the order of their axes; [] if there are none."""
     groups: dict[str, dict[str, str]] = {}
     for name, values in fields.items():
         plain = re.sub("[^a-z0-9]+", "_", name.lower())
@@ -185,7 +185,7 @@ def _quaternion(readings: Readings, prefix: str) -> np.ndarray | None:
     if not set(names) <= readings.fields.keys():
         return None
     q = stack_fields(readings, names)
-    # An orientation that is not measured is all zeros, or says -1 in its covariance.
+    # An orientation that is not measured is all zeros, or has -1 in its covariance.
     covariance = readings.fields.get("orientation_covariance")
     unknown = covariance is not None and prefix == "orientation." and (covariance[:, 0] == -1).all()
     return None if unknown or not (np.linalg.norm(q, axis=1) > 0.5).all() else q
@@ -197,11 +197,11 @@ def _status(f: dict[str, np.ndarray], geodetic: np.ndarray) -> tuple[np.ndarray,
         if name in f:
             known = np.where(np.isfinite(f[name]), f[name], -9).astype(int)
             kinds, counts = np.unique(known, return_counts=True)
-            told: dict[str, int] = {}
+            messages: dict[str, int] = {}
             for k, c in zip(kinds.tolist(), counts.tolist(), strict=True):
                 text = texts.get(k, f"status {k}")
-                told[text] = told.get(text, 0) + c
-            return (f[name] >= least) & placed, told
+                messages[text] = messages.get(text, 0) + c
+            return (f[name] >= least) & placed, messages
     return placed, {}
 
 

@@ -1,6 +1,6 @@
-"""Where a filter starts on a log.
+"""The initial belief on a log.
 
-What the log's owner or the scenario says; else level from gravity, position from the first fix,
+As the map or the scenario gives it; else level from gravity, position from the first fix,
 heading from the GPS's course or, for slow robots, from a search.
 """
 
@@ -20,21 +20,21 @@ from kalmanrnn.logs.recording.recording import CHANNELS, Recording
 from kalmanrnn.scenarios.scenario import Scenario
 
 LEVELLING_S = 2.0
-# Standard deviation of an angle of which nothing is known.
+# Standard deviation of an unknown angle, uniform over a turn.
 UNKNOWN_ANGLE_STD = np.pi / np.sqrt(3)
 MIN_COURSE_M_S = 2.0
 
 
 class InitialState(NamedTuple):
-    """A first state `[X]`, how it was found, and whether its heading is known."""
+    """An initial state `[X]`, notes on how it was found, and whether its heading is known."""
 
     mean: np.ndarray
     notes: list[str]
-    sure: bool = True
+    heading_known: bool = True
 
 
 def is_inertial(scenario: Scenario) -> bool:
-    """Whether a scenario is driven by an IMU alone and keeps attitude, velocity and position."""
+    """Whether a scenario has only IMU inputs and estimates attitude, velocity and position."""
     names = [channel.name for channel in scenario.inputs]
     blocks = {(b.name, b.tangent_size) for b in scenario.space.blocks}
     needed = {("attitude", 3), ("velocity", 3), ("position", 3)}
@@ -42,7 +42,7 @@ def is_inertial(scenario: Scenario) -> bool:
 
 
 def start_time(scenario: Scenario, fixes: PositionFixes | None) -> tuple[float, list[str]]:
-    """Return when to start [s]: once the course is a heading, where the robot gets that fast."""
+    """Return when to start [s]: once the robot is fast enough for its course to be its heading."""
     if fixes is None or not is_inertial(scenario):
         return -np.inf, []
     moving = np.linalg.norm(fixes.velocity, axis=1) >= MIN_COURSE_M_S
@@ -50,16 +50,16 @@ def start_time(scenario: Scenario, fixes: PositionFixes | None) -> tuple[float, 
         return float(fixes.t[0]), []
     first = int(np.argmax(moving))
     skipped = fixes.t[first] - fixes.t[0]
-    note = f"gps: the first {skipped:.1f} s left out, too slow for a course"
+    note = f"gps: the first {skipped:.1f} s dropped, too slow for a course"
     return float(fixes.t[first]), [note] if first else []
 
 
 def initial_belief(
     scenario: Scenario, recording: Recording, fixes: PositionFixes | None, drive: Drive
 ) -> tuple[Belief, list[str]]:
-    """Return the belief at a drive's first event, and sentences on how it was found.
+    """Return the belief at a drive's first event, and notes on how it was found.
 
-    The only place that looks ahead. The drive has no batch axis and a belief of no meaning.
+    The only place that looks ahead. The drive has no batch axis; its own belief is not used.
     """
     given = {name: np.array(values) for name, values in recording.first.items()}
     _check_given(scenario, given)
@@ -70,9 +70,9 @@ def initial_belief(
     for name, values in given.items():
         mean[scenario.space.state_slice(name)] = values
     if given:
-        notes.append(f"first belief: {', '.join(given)} as the map says")
+        notes.append(f"initial belief: {', '.join(given)} from the map")
     std = np.array(scenario.initial_std)
-    if not first.sure:
+    if not first.heading_known:
         std = std + UNKNOWN_ANGLE_STD * np.abs(_yaw_direction(scenario)) * (
             1 - _given_mask(scenario, given)
         )
@@ -80,7 +80,7 @@ def initial_belief(
 
 
 def _yaw_direction(scenario: Scenario) -> np.ndarray:
-    """Return the tangent `[D]` of a turn about the vertical where no heading is known: angles."""
+    """Return the tangent `[D]` of a turn about the vertical: 1 for angles and world yaw."""
     turned = np.zeros(scenario.space.tangent_dim)
     for block in scenario.space.blocks:
         place = scenario.space.tangent_slice(block.name)
@@ -92,7 +92,7 @@ def _yaw_direction(scenario: Scenario) -> np.ndarray:
 
 
 def _given_mask(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
-    """Mark the tangent's numbers `[D]` that the log's owner gave."""
+    """Mark the tangent's components `[D]` that the map gives."""
     known = np.zeros(scenario.space.tangent_dim)
     for name in given:
         known[scenario.space.tangent_slice(name)] = 1.0
@@ -106,26 +106,28 @@ def _find_state(
         packets = drive.packets
         with jax.enable_x64(True):
             mean = np.array(scenario.initialise(packets.z[0], packets.seen[0]), float)
-        return InitialState(mean, ["first belief: from the first readings, as the scenario says"])
+        return InitialState(mean, ["initial belief: from the first readings, by the scenario"])
     if fixes is None:
         raise UserError(
-            f"nothing says where {scenario.name} starts on this log",
-            why="no sensor of it reads its position here, and it has no `initialise`",
-            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario an `initialise`",
+            f"the initial state of {scenario.name} on this log is unknown",
+            why="none of its sensors measures position here, and it has no `initialise`",
+            cure="add `first: {block: [numbers]}` to the map, or `initialise` to the scenario",
         )
     if is_inertial(scenario):
         return _level(scenario, fixes, drive)
     mean = scenario.space.identity()
     mean[scenario.space.state_slice(scenario.origin)] = _position(fixes, drive)
     if all(b.kind == "vector" or b.name in given for b in scenario.space.blocks):
-        return InitialState(mean, ["first belief: position from the first fix, all else zero"])
+        return InitialState(mean, ["initial belief: position from the first fix, all else zero"])
     keep = (scenario.origin, *given)
-    mean, said, sure = _search_heading(scenario, mean, keep, drive)
-    return InitialState(mean, [f"first belief: position from the first fix, {said}"], sure)
+    mean, note, heading_known = _search_heading(scenario, mean, keep, drive)
+    return InitialState(
+        mean, [f"initial belief: position from the first fix, {note}"], heading_known
+    )
 
 
 def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialState:
-    """Level by gravity over the first seconds, the robot's own acceleration taken out."""
+    """Level by gravity over the first seconds, corrected for the robot's own acceleration."""
     packets, start = drive.packets, float(drive.t[0])
     early = (drive.t < start + LEVELLING_S)[:, None] * packets.dt
     force = np.einsum("ek,eku->u", early, packets.u)[3:] / max(float(early.sum()), 1e-9)
@@ -135,7 +137,7 @@ def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialSta
     speed = float(np.hypot(east, north))
     moving = speed >= MIN_COURSE_M_S
     if moving:
-        force = force - _acceleration(fixes, start)
+        force = force - _gps_acceleration(fixes, start)
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
     yaw = np.arctan2(north, east) if moving else 0.0
     blocks = {
@@ -146,23 +148,23 @@ def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialSta
     mean = scenario.space.identity()
     for name, value in blocks.items():
         mean[scenario.space.state_slice(name)] = value
-    said, sure = f"heading from the GPS's course at {speed:.1f} m/s", True
+    note, heading_known = f"heading from the GPS's course at {speed:.1f} m/s", True
     if not moving:
-        mean, said, sure = _search_heading(scenario, mean, ("velocity", "position"), drive)
-    note = (
-        f"first belief: level from gravity over {LEVELLING_S:g} s (roll {np.degrees(roll):.1f} deg, "
-        f"nose down {np.degrees(pitch):.1f} deg), {said}, no biases"
-    )
+        mean, note, heading_known = _search_heading(scenario, mean, ("velocity", "position"), drive)
+    angles = f"roll {np.degrees(roll):.1f} deg, nose down {np.degrees(pitch):.1f} deg"
+    level = f"level from gravity over {LEVELLING_S:g} s ({angles})"
+    notes = [f"initial belief: {level}, {note}, no biases"]
     if force[2] < 0.5 * np.linalg.norm(force):
-        note += "; this IMU hangs far from level: are the map's axes right?"
-    notes = [note]
+        notes[0] += "; the IMU is far from level: check the axes in the map"
     if fixes.derived:
-        notes.append(f"gps: no velocity; taken from positions {VELOCITY_WINDOW_S:g} s around")
-    return InitialState(mean, notes, sure)
+        notes.append(
+            f"gps: no velocity; differentiated from positions within {VELOCITY_WINDOW_S:g} s"
+        )
+    return InitialState(mean, notes, heading_known)
 
 
 def attitude_from_gravity(force: np.ndarray, heading_rad: float) -> np.ndarray:
-    """Return the attitude x, y, z, w of a body that feels gravity's reaction `force` `[3]`."""
+    """Return the attitude x, y, z, w of a body at rest that measures specific force `[3]`."""
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
     # Nose up is a negative turn about the left-pointing y axis.
     return Rotation.from_euler("ZYX", [heading_rad, pitch, roll]).as_quat()
@@ -171,30 +173,30 @@ def attitude_from_gravity(force: np.ndarray, heading_rad: float) -> np.ndarray:
 def _search_heading(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
 ) -> tuple[np.ndarray, str, bool]:
-    """Return the likeliest state, a sentence, and whether the log tells the heading at all."""
+    """Return the most likely state, a note, and whether the log determines the heading."""
     if scenario.yaw_symmetry is None:
         raise UserError(
-            f"nothing says which way {scenario.name} heads at the log's start",
-            why=f"it is slower than {MIN_COURSE_M_S:g} m/s there and the scenario gives no `yaw_symmetry`, "
-            "with which a heading could be searched for",
-            cure="say it in the map: `first: {block: [numbers]}`, or give the scenario an `initialise`",
+            f"the initial heading of {scenario.name} on this log is unknown",
+            why=f"it is slower than {MIN_COURSE_M_S:g} m/s at the start, and without a "
+            "`yaw_symmetry` of the scenario no heading can be searched for",
+            cure="add `first: {block: [numbers]}` to the map, or `initialise` to the scenario",
         )
     found = find_heading(scenario, mean, keep, drive)
-    said = f"heading {np.degrees(found.angle):.0f} deg, the likeliest over {found.seconds:.1f} s"
-    sure = found.margin >= MIN_MARGIN
-    if not sure:
-        said += (
-            f", hardly told apart (log likelihood {found.margin:.1f} above others), so it is "
-            "taken for unknown; `first: {...}` in the map says it if you know it"
+    note = f"heading {np.degrees(found.angle):.0f} deg, the most likely over {found.seconds:.1f} s"
+    heading_known = found.margin >= MIN_MARGIN
+    if not heading_known:
+        note += (
+            f", but ambiguous (log likelihood only {found.margin:.1f} above others) and taken as "
+            "unknown; if you know it, give it with `first: {...}` in the map"
         )
-    return found.mean, said, sure
+    return found.mean, note, heading_known
 
 
 def _position(fixes: PositionFixes, drive: Drive) -> np.ndarray:
     return fixes.position[int(np.argmin(np.abs(fixes.t - float(drive.t[0]))))]
 
 
-def _acceleration(fixes: PositionFixes, start: float) -> np.ndarray:
+def _gps_acceleration(fixes: PositionFixes, start: float) -> np.ndarray:
     """Return the mean acceleration `[3]` forward, left, up over the first seconds."""
     first = (fixes.t >= start) & (fixes.t < start + LEVELLING_S)
     if first.sum() < 3:
@@ -206,7 +208,7 @@ def _acceleration(fixes: PositionFixes, start: float) -> np.ndarray:
 
 
 def check_gravity(force: np.ndarray) -> None:
-    """Refuse a mean accelerometer reading `[3]` that is not gravity's: UserError."""
+    """Raise UserError if a mean accelerometer reading `[3]` is not gravity's reaction."""
     size = float(np.linalg.norm(force))
     if not 5 < size < 15:
         raise UserError(

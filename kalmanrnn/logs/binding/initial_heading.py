@@ -1,7 +1,7 @@
-"""Find the heading that a log does not tell: run the filter from every one, keep the likeliest.
+"""Search the initial heading: run the filter from each one, keep the most likely.
 
-Multiple-model adaptive estimation (Magill 1965) with the first heading as the unknown; for
-robots too slow for their GPS's course to be a heading, however their IMU is turned.
+Multiple-model adaptive estimation (Magill 1965) with the initial heading as the unknown; for
+robots too slow for their GPS's course to be a heading.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MIN_MARGIN = 5.0
 
 
 class HeadingSearch(NamedTuple):
-    """The likeliest first state `[X]`, how far it was turned [rad], and how sure that is.
+    """The most likely initial state `[X]`, the angle it was turned by [rad], and its margin.
 
     margin: log likelihood above the best heading more than 60 degrees away; above `MIN_MARGIN` the
-    log tells the heading. seconds: how much of the log was looked at.
+    heading is known. seconds: how much of the log was used.
     """
 
     mean: np.ndarray
@@ -39,9 +39,9 @@ class HeadingSearch(NamedTuple):
 def find_heading(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
 ) -> HeadingSearch:
-    """Turn a first state about the vertical to where the log's first minute is likeliest.
+    """Turn an initial state about the vertical to where the log's first minute is most likely.
 
-    keep: blocks that are known already and do not turn along. The drive has no batch axis.
+    keep: blocks that are known and do not turn. The drive has no batch axis.
     """
     late = int(np.searchsorted(drive.t, drive.t[0] + WINDOW_S))
     packets = jax.tree.map(lambda a: np.asarray(a)[: max(late, 2)], drive.packets)
@@ -64,7 +64,7 @@ def find_heading(
 def _likelihoods(
     scenario: Scenario, keep: tuple[str, ...], mean: jax.Array, packets: Packet, angles: jax.Array
 ) -> jax.Array:
-    """Log likelihood `[n]` of the packets for each angle the first state is turned by."""
+    """Return the log likelihood `[n]` of the packets for each angle of the initial state."""
     cov = jnp.diag(jnp.asarray(scenario.initial_std) ** 2)
     filtered = ekf(scenario)
 
@@ -76,7 +76,7 @@ def _likelihoods(
         root = jnp.linalg.cholesky(estimates.innovation_cov)
         white = jax.vmap(partial(jax.scipy.linalg.solve_triangular, lower=True))
         nis = jnp.sum(white(root, estimates.innovation) ** 2)
-        # Columns not seen have innovation 0 and variance 1: they add nothing.
+        # Unseen columns have innovation 0 and variance 1: they add nothing.
         return -0.5 * nis - jnp.sum(jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)))
 
     found = jax.lax.map(one, angles)

@@ -1,4 +1,4 @@
-"""What a log says of where the robot was and how it moved: fixes and the velocity between them."""
+"""Position fixes of a log, and the velocity between them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ VELOCITY_WINDOW_S = 2.0
 
 
 class PositionFixes(NamedTuple):
-    """Readings of the sensor that reads a scenario's origin block.
+    """Readings of the sensor that observes a scenario's origin block.
 
     t: `[n]` s. position: `[n, p]` m. velocity: `[n, 2]` east, north [m/s]. derived: whether the
-    velocity had to be taken from the positions.
+    velocity is differentiated from the positions.
     """
 
     t: np.ndarray
@@ -27,7 +27,7 @@ class PositionFixes(NamedTuple):
 
 
 def find_fixes(scenario: Scenario, recording: Recording) -> PositionFixes | None:
-    """Collect the fixes; None where no sensor of the scenario reads its origin in the log."""
+    """Collect the fixes; None if no sensor in the log observes the scenario's origin."""
     for sensor in scenario.sensors:
         found = recording.columns([c.name for c in sensor.channels])
         if not scenario.origin or sensor.observes != scenario.origin or found is None:
@@ -44,7 +44,7 @@ def find_fixes(scenario: Scenario, recording: Recording) -> PositionFixes | None
 
 
 def differentiate_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return `[n, 2]` east, north: the slope of a parabola through `VELOCITY_WINDOW_S` to each side."""
+    """Return `[n, 2]` east, north: the slope of a parabola over `VELOCITY_WINDOW_S` either side."""
     half = (
         max(VELOCITY_WINDOW_S, 2.5 * float(np.median(np.diff(t))))
         if len(t) > 1
@@ -55,7 +55,7 @@ def differentiate_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
     last = np.searchsorted(t, t + half, side="right")
     for i, now in enumerate(t):
         near = slice(first[i], last[i])
-        # A gap may leave too few for a parabola, or none but the fix itself.
+        # A gap may leave too few for a parabola, or only the fix itself.
         degree = min(2, last[i] - first[i] - 1)
         if degree:
             velocity[i] = np.polyfit(t[near] - now, position[near, :2], degree)[-2]

@@ -13,10 +13,10 @@ MAX_GAP_S = 1.0
 
 
 def truth_at(space: StateSpace, reference: Stream, t: np.ndarray) -> np.ndarray | None:
-    """Return states `[E, X]` at times t; NaN where the reference says nothing.
+    """Return states `[E, X]` at times t; NaN where the reference is silent.
 
-    It says nothing of blocks that it has no channels for, before its first and after its last
-    reading, and inside gaps longer than `MAX_GAP_S`. None where it speaks of no block.
+    It is silent on blocks without channels, before its first and after its last reading, and
+    inside gaps longer than `MAX_GAP_S`. None if it is silent on everything.
     """
     states = np.full((len(t), space.state_dim), np.nan)
     known = _covered(reference.t, t)
@@ -39,7 +39,7 @@ def _block_at(block: Block, at: np.ndarray, values: np.ndarray, t: np.ndarray) -
 
 
 def _covered(at: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Mark the times with a reading on either side, not too far apart."""
+    """Mark the times between two readings that are not too far apart."""
     if len(at) < 2:
         return np.zeros(len(t), bool)
     after = np.clip(np.searchsorted(at, t), 1, len(at) - 1)

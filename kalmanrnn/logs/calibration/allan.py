@@ -1,7 +1,7 @@
-"""Overlapping Allan deviation of a sensor at rest, and the noise figures that explain it; numpy.
+"""Overlapping Allan deviation of a sensor at rest, and a noise model fitted to it; numpy.
 
-After IEEE Std 952-1997, annex C. Figures follow kalibr: a noise density N is the deviation at
-1 s on the slope -1/2, a random walk K the one at 3 s on the slope +1/2.
+After IEEE Std 952-1997, annex C. As in kalibr, a noise density N is the deviation at 1 s on the
+slope -1/2, a random walk K the one at 3 s on the slope +1/2.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-# The longest averages are a ninth of the log: fewer than eight of them tell next to nothing.
+# The longest averages are a ninth of the log: fewer clusters say next to nothing.
 MIN_CLUSTERS = 9
-# Filters inside the IMU bend the curve at its first few samples.
+# Filters inside the IMU bend the curve at the first few samples.
 MIN_SAMPLES = 10
 POINTS_PER_DECADE = 12
-# Real sensors follow no model closer than that; else the shortest averages decide everything.
+# Relative; real sensors follow no model more closely. Without it the shortest averages dominate.
 MODEL_ERROR = 0.05
 # Of a random walk fitted to one axis: the relative error is this times sqrt(tau_c / T), where
 # both noises weigh the same at tau_c. Measured on simulated noise, T from 600 s to 4 h.
@@ -33,12 +33,12 @@ class AllanCurve(NamedTuple):
 
 
 class NoiseFit(NamedTuple):
-    """What a fit says of `[c]` axes, in the sensor's unit U.
+    """The noise model of `[c]` axes, in the sensor's unit U.
 
-    density: N [U/sqrt(Hz)]. instability: B, the flat part's deviation [U], 0 where there is none.
+    density: N [U/sqrt(Hz)]. instability: B, the deviation of the flat part [U], 0 if there is none.
     walk: K [U/s/sqrt(Hz)]. walk_error: relative standard error of the mean walk; inf at 0.
-    walk_observable: whether the log is long enough for it. misfit: the largest relative distance of
-    the fit from the curve, where that is known to a twentieth.
+    walk_observable: whether the log is long enough for it. misfit: the largest relative error of
+    the fit where the curve is known to 5 %.
     """
 
     density: np.ndarray
@@ -64,20 +64,22 @@ def allan_deviation(x: np.ndarray, rate_hz: float) -> AllanCurve:
 
 
 def fit_noise(curve: AllanCurve, seconds: float) -> NoiseFit:
-    """Explain a curve by white noise and a random walk, and by flicker where those fail."""
+    """Fit white noise and a random walk to a curve, and flicker noise where those fail."""
     parts = np.stack([_fit_axis(curve, axis, seconds) for axis in range(curve.deviation.shape[1])])
     density, instability, walk = np.sqrt(parts).T
     mean = float(walk.mean())
     error = WALK_ERROR * np.sqrt(np.sqrt(3) * density.mean() / mean / seconds) if mean else np.inf
     tau = curve.tau[-1]
     model = model_variance(parts, np.array([tau]))[0].mean()
-    told = error <= MAX_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model
+    observable = error <= MAX_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model
     error = float(error / np.sqrt(len(parts)))
-    return NoiseFit(density, instability, walk, error, bool(told), _misfit(curve, parts, seconds))
+    return NoiseFit(
+        density, instability, walk, error, bool(observable), _misfit(curve, parts, seconds)
+    )
 
 
 def _misfit(curve: AllanCurve, parts: np.ndarray, seconds: float) -> float:
-    # Half the relative error of a variance: sqrt(3 tau / T) / 2 below a twentieth.
+    # Half the relative error of a variance: sqrt(3 tau / T) / 2 below 5 %.
     known = (curve.samples >= MIN_SAMPLES) & (curve.tau < seconds / 300)
     if not known.any():
         return 0.0
@@ -115,8 +117,8 @@ def _terms(tau: np.ndarray) -> np.ndarray:
 def _fit_axis(curve: AllanCurve, axis: int, seconds: float) -> np.ndarray:
     """Return N^2, B^2, K^2 of one axis, by least squares in relative error.
 
-    White noise and a random walk also make a flat valley between them, so flicker is let in
-    only where the two leave a point by more than three standard errors.
+    White noise and a random walk make a valley between them too, so flicker noise is added
+    only if the two miss a point by more than three standard errors.
     """
     used = curve.samples >= MIN_SAMPLES
     tau, variance = curve.tau[used], curve.deviation[used, axis] ** 2
@@ -132,10 +134,10 @@ def _fit_axis(curve: AllanCurve, axis: int, seconds: float) -> np.ndarray:
 def _least_squares(
     terms: np.ndarray, variance: np.ndarray, error: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit variances by terms that are not negative; return the fit, and what it misses by.
+    """Fit variances by non-negative terms; return the fit and its residuals.
 
-    Errors are relative to the model, found anew until it stays: relative to the measured
-    values, the points that happen to be low would pull hardest.
+    Errors are relative to the model, iterated until it converges: relative to the measured
+    values, points that happen to be low would pull hardest.
     """
     model, parts = variance, np.zeros(terms.shape[1])
     for _ in range(50):

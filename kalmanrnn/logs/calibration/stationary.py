@@ -1,4 +1,4 @@
-"""An IMU's readings at rest on an even clock, or a refusal that says when it moves; numpy only."""
+"""Check that an IMU is at rest and evenly sampled, or report when it moves; numpy only."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 
-# A window this much noisier than quiet ones has been touched; chance alone reaches 2.
+# A window that much noisier than quiet ones was disturbed; chance alone reaches 2.
 NOISE_RATIO = 4.0
-# No IMU at rest is noisier than that, in a window of a second: rad/s, m/s^2.
+# No IMU at rest is noisier in a window of a second: rad/s, m/s^2.
 MAX_NOISE = (0.05, 1.0)
-# Nor does its mean wander so far from its median: a bias does not, a turn or a tilt does.
+# Nor does its mean stray that far from its median: a bias does not, a turn or a tilt does.
 MAX_WANDER = (0.05, 0.5)
 MAX_GAP_PERIODS = 10
 MIN_REST_S = 10.0
 
 
 class StationaryImu(NamedTuple):
-    """An IMU at rest: gyro [rad/s] and accel [m/s^2] `[n, 3]`, its rate, and what was done."""
+    """An IMU at rest: gyro [rad/s] and accel [m/s^2] `[n, 3]`, its rate, and notes."""
 
     gyro: np.ndarray
     accel: np.ndarray
@@ -28,50 +28,50 @@ class StationaryImu(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it stood [s]."""
+        """Duration [s]."""
         return len(self.gyro) / self.rate_hz
 
 
 def select_stationary(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, *, log: str
 ) -> StationaryImu:
-    """Check that an IMU stands still and reads evenly; UserError where it does not.
+    """Select the longest span without a long gap, and check that the IMU is at rest in it.
 
-    t: `[n]` seconds after the log's first reading. Takes the longest stretch without a gap of
-    more than ten periods, and says so.
+    t: `[n]` seconds after the log's first reading. UserError if it moves, is too short, or an
+    axis never changes.
     """
     t, gyro, accel, notes = _longest_regular_span(t, gyro, accel)
     if len(t) < 200 or t[-1] - t[0] < MIN_REST_S:
         seconds = t[-1] - t[0] if len(t) else 0.0
         raise UserError(
             f"{log} is too short: {len(t)} IMU readings in {seconds:.1f} s",
-            why=f"noise shows after {MIN_REST_S:g} s and 200 readings, a random walk after hours",
-            cure="record the IMU lying still: 20 minutes for its noise, hours for its random walk",
+            why=f"noise takes {MIN_REST_S:g} s and 200 readings to show, a random walk takes hours",
+            cure="record the IMU at rest: 20 minutes for its noise, hours for its random walk",
         )
     rate_hz = (len(t) - 1) / (t[-1] - t[0])
     for values, name in ((gyro, "gyro"), (accel, "accel")):
         if (np.ptp(values, axis=0) == 0).any():
             raise UserError(
                 f"an axis of the {name} in {log} never changes",
-                why="a real sensor has noise; this one is switched off, or its column is wrong",
-                cure="look at it: kalmanrnn inspect LOG --plot log.png",
+                why="a real sensor has noise; it is switched off, or its column is wrong",
+                cure="plot it: kalmanrnn inspect LOG --plot log.png",
             )
     moving, figures = moving_windows(gyro, accel, rate_hz)
     if moving.all() and not moving_windows(np.radians(gyro), accel, rate_hz)[0].any():
         raise UserError(
             f"the gyro of {log} varies by up to {figures['gyro_noise']:.3g} while nothing moves",
-            why="in rad/s that is a move, which the accelerometer does not feel; in deg/s, rest",
+            why="as rad/s this contradicts a still accelerometer; as deg/s it does not",
             cure=f"kalmanrnn allan {log} --gyro-unit deg/s",
         )
     if moving.any():
-        _moving_error(moving, figures, rate_hz, float(t[0]), log)
+        _raise_moving(moving, figures, rate_hz, float(t[0]), log)
     return StationaryImu(gyro, accel, rate_hz, tuple(notes))
 
 
 def moving_windows(
     gyro: np.ndarray, accel: np.ndarray, rate_hz: float
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Return which windows `[w]` of about a second move, and figures that show it.
+    """Return which windows `[w]` of about a second move, and the evidence.
 
     Compared with the quietest fifth of the windows, axis by axis.
     """
@@ -84,7 +84,7 @@ def moving_windows(
         cut = values[: len(moving) * width].reshape(-1, width, 3)
         mean, noise = cut.mean(axis=1), cut.std(axis=1)
         quiet = np.minimum(np.quantile(noise, 0.2, axis=0), noisiest)
-        # A constant stretch, or one reading in a few steps: no less than a hundredth of the cap.
+        # Constant or coarsely quantised readings: no less than a hundredth of the cap.
         quiet = np.maximum(quiet, 0.01 * noisiest)
         moving |= (noise > NOISE_RATIO * quiet).any(axis=1) | (noise > noisiest).any(axis=1)
         away = np.abs(mean - np.median(mean, axis=0))
@@ -99,7 +99,7 @@ def window_size(rate_hz: float) -> int:
 
 
 def longest_run(yes: np.ndarray) -> tuple[int, int]:
-    """Return where the longest run of True begins and ends (not included); 0, 0 without one."""
+    """Return start and end (exclusive) of the longest run of True; 0, 0 if there is none."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], yes, [False]]).astype(int)))
     starts, ends = edges[::2], edges[1::2]
     if not len(starts):
@@ -111,12 +111,12 @@ def longest_run(yes: np.ndarray) -> tuple[int, int]:
 def _longest_regular_span(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Drop what has no place in time, and keep the longest stretch without a long gap."""
+    """Drop readings without a valid time, and keep the longest span without a long gap."""
     values, notes = np.concatenate([gyro, accel], axis=1), []
     good = np.isfinite(t) & np.isfinite(values).all(axis=1)
     good[good] &= np.diff(t[good], prepend=-np.inf) > 0
     if not good.all():
-        notes.append(f"{(~good).sum()} readings without a number or out of order left out")
+        notes.append(f"{(~good).sum()} readings that are not finite or out of order dropped")
     t, values = t[good], values[good]
     steps = np.diff(t)
     if len(steps):
@@ -125,25 +125,25 @@ def _longest_regular_span(
         if uneven:
             notes.append(
                 f"uneven: {uneven} of {len(steps)} steps are off the usual {1e3 * usual:.3g} ms "
-                f"by more than half, the longest {steps.max():.3g} s; read as even"
+                f"by more than half, the longest {steps.max():.3g} s; treated as even"
             )
         first, last = longest_run(steps <= MAX_GAP_PERIODS * usual)
         if last - first < len(steps):
             notes.append(
-                f"long gaps: only the longest stretch without one used, {t[last] - t[first]:.0f} "
+                f"long gaps: only the longest span without one used, {t[last] - t[first]:.0f} "
                 f"of {t[-1] - t[0]:.0f} s"
             )
             t, values = t[first : last + 1], values[first : last + 1]
     return t, values[:, :3], values[:, 3:], notes
 
 
-def _moving_error(
+def _raise_moving(
     moving: np.ndarray, figures: dict[str, float], rate_hz: float, start: float, log: str
 ) -> None:
-    """Say that the IMU moves, and where it does not."""
+    """Raise UserError: the IMU moves; suggest its longest rest."""
     seconds = window_size(rate_hz) / rate_hz
     first, last = longest_run(~moving)
-    cure = "record the IMU lying still for hours, and nobody near it"
+    cure = "record the IMU at rest for hours, undisturbed"
     if (last - first) * seconds >= 3 * MIN_REST_S:
         cure = (
             f"use its longest rest: kalmanrnn allan {log} "
@@ -153,6 +153,6 @@ def _moving_error(
         f"the IMU moves in {moving.sum() * seconds:.0f} of {len(moving) * seconds:.0f} s of {log}",
         why=f"in a second the gyro varies by up to {figures['gyro_noise']:.3g} rad/s and the "
         f"accelerometer by {figures['accel_noise']:.3g} m/s^2 (means leave their medians by "
-        f"{figures['gyro_away']:.3g} and {figures['accel_away']:.3g}); noise is told at rest",
+        f"{figures['gyro_away']:.3g} and {figures['accel_away']:.3g}); noise is measured at rest",
         cure=cure,
     )

@@ -1,4 +1,4 @@
-"""Readings of several topics on one clock: which stamps, which part, in which order."""
+"""Put the readings of several topics on one clock: choose stamps, cut to a window, sort."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kalmanrnn.logs.mapping.values import suggest
 from kalmanrnn.logs.readers.readings import Readings
 from kalmanrnn.logs.recording.recording import Stream
 
-# A clock that goes back further than this was set anew; less is messages overtaking each other.
+# A clock that goes back further was reset; less is messages overtaking each other.
 RESET_S = 1.0
-# Headers of one log that disagree by more are stamped by different clocks.
+# Headers of one log that differ by more are stamped by different clocks.
 SAME_CLOCK_S = 1.0
 
 
 class TimedTopic(NamedTuple):
-    """One topic's readings on the map's clock, in the order of the log, with finite times."""
+    """One topic's readings on the map's clock, in log order, with finite times."""
 
     name: str
     type: str
@@ -29,7 +29,7 @@ class TimedTopic(NamedTuple):
     frame: str = ""
 
     def column(self, field: str) -> np.ndarray:
-        """Return a number field `[n]`, or an array's element (`ranges[2]`); UserError if none."""
+        """Return a number field `[n]` or an array's element (`ranges[2]`); UserError if missing."""
         whole, _, index = field.removesuffix("]").rpartition("[")
         if field in self.fields and self.fields[field].ndim == 1:
             return self.fields[field].astype(float)
@@ -49,20 +49,20 @@ class TimedTopic(NamedTuple):
         )
 
     def columns(self, pattern: str, parts: str) -> np.ndarray:
-        """Return `[n, k]`, the pattern's fields with each part put in."""
+        """Return `[n, k]`, the fields of a pattern formatted with each part."""
         return np.stack([self.column(pattern.format(part)) for part in parts], axis=-1)
 
-    def where(self, keep: np.ndarray) -> TimedTopic:
-        """Return some of the readings."""
+    def select(self, keep: np.ndarray) -> TimedTopic:
+        """Return the readings where `keep` is true."""
         fields = {name: values[keep] for name, values in self.fields.items()}
         return self._replace(t=self.t[keep], fields=fields)
 
 
 def to_common_clock(
-    readings: Mapping[str, Readings], layout: LogMap
+    readings: Mapping[str, Readings], log_map: LogMap
 ) -> tuple[dict[str, TimedTopic], list[str]]:
-    """Put all topics onto one clock and cut them to the map's window; say what was done."""
-    header, notes = _use_header_stamps(readings, layout)
+    """Put all topics on one clock and cut them to the map's window; notes say what was done."""
+    header, notes = _use_header_stamps(readings, log_map)
     starts = [r.log_t[np.isfinite(r.log_t)] for r in readings.values()]
     start = min((float(t[0]) for t in starts if len(t)), default=0.0)
     timed = {}
@@ -71,30 +71,30 @@ def to_common_clock(
         t = r.stamp_t if stamped and r.stamp_t is not None else r.log_t
         keep = np.isfinite(t) & np.isfinite(r.log_t)
         if not keep.all():
-            notes.append(f"{name}: {(~keep).sum()} readings without a time left out")
+            notes.append(f"{name}: {(~keep).sum()} readings without a time dropped")
         elapsed = _elapsed_s(r.log_t, start)
-        keep &= _in_window(elapsed, layout)
-        if layout.max_delay_s and r.stamp_t is not None:
-            late = keep & (r.log_t - r.stamp_t > layout.max_delay_s)
+        keep &= _in_window(elapsed, log_map)
+        if log_map.max_delay_s and r.stamp_t is not None:
+            late = keep & (r.log_t - r.stamp_t > log_map.max_delay_s)
             keep &= ~late
             if late.any():
                 notes.append(
-                    f"{name}: {late.sum()} of {len(t)} readings left out, recorded more than "
-                    f"{layout.max_delay_s:g} s after their stamp"
+                    f"{name}: {late.sum()} of {len(t)} readings dropped, recorded more than "
+                    f"{log_map.max_delay_s:g} s after their stamp"
                 )
-        _require_readings(name, len(t), keep, layout)
+        _require_readings(name, len(t), keep, log_map)
         _check_order(name, t, elapsed, keep, stamped, _is_monotonic(r.log_t[keep]))
-        timed[name] = TimedTopic(name, r.topic.type, t, r.fields, r.frame).where(keep)
+        timed[name] = TimedTopic(name, r.topic.type, t, r.fields, r.frame).select(keep)
     return timed, notes
 
 
 def clean(stream: Stream, name: str = "") -> tuple[Stream, list[str]]:
-    """Sort, drop what repeats or is not finite, and say so; UserError where nothing is left."""
+    """Sort, drop repeated and non-finite readings, note it; UserError if nothing is left."""
     name = f"{name}, {stream.name}" if name else stream.name
     notes = []
     finite = np.asarray(np.isfinite(stream.values).all(axis=1))
     if not finite.all():
-        notes.append(f"{name}: {(~finite).sum()} readings that are not finite left out")
+        notes.append(f"{name}: {(~finite).sum()} readings that are not finite dropped")
     stream = _select(stream, finite)
     back = int((np.diff(stream.t) < 0).sum())
     if back:
@@ -103,13 +103,13 @@ def clean(stream: Stream, name: str = "") -> tuple[Stream, list[str]]:
     new = np.ones(len(stream.t), bool)
     new[1:] = np.diff(stream.t) > 0
     if not new.all():
-        notes.append(f"{name}: {(~new).sum()} readings at a repeated time left out")
+        notes.append(f"{name}: {(~new).sum()} readings at a repeated time dropped")
     stream = _select(stream, new)
     if not len(stream.t):
         raise UserError(
             f"{name}: no reading is left",
             why="; ".join(notes) or "the log has none",
-            cure="check its section in the map, and `window`; kalmanrnn inspect LOG shows the log",
+            cure="check its section and `window` in the map; see kalmanrnn inspect LOG",
         )
     return stream, notes
 
@@ -119,71 +119,67 @@ def _select(stream: Stream, keep: np.ndarray) -> Stream:
     return stream._replace(t=stream.t[keep], values=stream.values[keep], variance=variance)
 
 
-def _use_header_stamps(readings: Mapping[str, Readings], layout: LogMap) -> tuple[bool, list[str]]:
-    """Return whether headers' stamps are used; the map decides, else whether they are sane."""
+def _use_header_stamps(readings: Mapping[str, Readings], log_map: LogMap) -> tuple[bool, list[str]]:
+    """Return whether to use header stamps: as the map says, else if they are plausible."""
     stamped = {name: r.stamp_t for name, r in readings.items() if r.stamp_t is not None}
-    if layout.clock or not stamped:
-        return layout.clock != "log", []
+    if log_map.clock or not stamped:
+        return log_map.clock != "log", []
     unset = [name for name, t in stamped.items() if not (t > 0).all()]
     if unset:
-        return False, [f"{', '.join(unset)}: headers without a stamp, so the log's clock is used"]
+        return False, [f"{', '.join(unset)}: headers without a stamp, so log time is used"]
     late = {n: float(np.median(r.log_t - stamped.get(n, r.log_t))) for n, r in readings.items()}
     if max(late.values()) - min(late.values()) > SAME_CLOCK_S:
-        said = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in late.items())
-        return False, [f"headers are stamped by different clocks ({said} behind the log's), so "
-                       "the log's clock is used"]  # fmt: skip
+        delays = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in late.items())
+        note = f"headers are stamped by different clocks ({delays} behind log time)"
+        return False, [f"{note}, so log time is used"]
     return True, []
 
 
 def _elapsed_s(t: np.ndarray, start: float) -> np.ndarray:
-    """Return seconds since the log's start, taken on over a clock that is set back."""
+    """Return seconds since the log's start, continued over a clock that is set back."""
     steps = np.diff(t, prepend=t[:1])
     return t - start + np.cumsum(np.where(steps < -RESET_S, -steps, 0.0))
 
 
-def _in_window(elapsed: np.ndarray, layout: LogMap) -> np.ndarray:
-    end = layout.window.end_s or np.inf
-    return (elapsed >= layout.window.start_s) & (elapsed <= end)
+def _in_window(elapsed: np.ndarray, log_map: LogMap) -> np.ndarray:
+    end = log_map.window.end_s or np.inf
+    return (elapsed >= log_map.window.start_s) & (elapsed <= end)
 
 
 def _is_monotonic(t: np.ndarray) -> bool:
     return not (np.diff(t) < -RESET_S).any()
 
 
-def _require_readings(name: str, count: int, keep: np.ndarray, layout: LogMap) -> None:
+def _require_readings(name: str, count: int, keep: np.ndarray, log_map: LogMap) -> None:
     if keep.any():
         return
-    window = f"{layout.window.start_s:g} to {layout.window.end_s or np.inf:g} s"
+    window = f"{log_map.window.start_s:g} to {log_map.window.end_s or np.inf:g} s"
     raise UserError(
         f"{name}: none of its {count} readings is left",
-        why=f"the window is {window}" + (", max_delay_s counts" if layout.max_delay_s else ""),
-        cure="widen `window` or `max_delay_s` in the map; kalmanrnn inspect LOG shows the times",
+        why=f"the window is {window}"
+        + (", and max_delay_s applies" if log_map.max_delay_s else ""),
+        cure="widen `window` or `max_delay_s` in the map; see kalmanrnn inspect LOG",
     )
 
 
 def _check_order(
-    name: str,
-    t: np.ndarray,
-    elapsed: np.ndarray,
-    keep: np.ndarray,
-    stamped: bool,
-    log_fine: bool,
+    name: str, t: np.ndarray, elapsed: np.ndarray, keep: np.ndarray, stamped: bool, log_fine: bool
 ) -> None:
-    """Refuse a clock that was set back: UserError says where."""
+    """Raise UserError where a clock was set back."""
     rows = np.flatnonzero(keep)
     jumps = np.flatnonzero(np.diff(t[keep]) < -RESET_S)
     if not jumps.size:
         return
     before, after = rows[jumps[0]], rows[jumps[0] + 1]
-    # Half a second to each side, for other topics' readings are not at the same moments.
+    # Half a second of margin: other topics' readings are at other times.
     end, start = np.floor(10 * elapsed[before] - 5) / 10, np.ceil(10 * elapsed[after] + 5) / 10
     cut = f"start_s: {start:g}" if before < len(t) // 2 else f"end_s: {end:g}"
-    cure = f"cut there, in the map: `window: {{{cut}}}`"
+    cure = f"cut there with `window: {{{cut}}}` in the map"
     if stamped and log_fine:
-        cure = "add `clock: log` to the map: the times of recording are in order"
+        cure = "add `clock: log` to the map: log time is in order"
     raise UserError(
         f"{name}: time goes back by {t[before] - t[after]:.3f} s at reading {after + 1}, "
         f"{elapsed[before]:.3f} s after the log's start",
-        why="its clock was set anew, so times before and after cannot be compared",
+        why="its clock was reset, so times before and after cannot be compared",
         cure=cure,
     )

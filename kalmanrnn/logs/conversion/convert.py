@@ -1,4 +1,4 @@
-"""Sections of a map become streams: topics by their type, files and fields by their names."""
+"""Convert a map's sections to streams: topics by type, files and fields by name."""
 
 from __future__ import annotations
 
@@ -46,45 +46,45 @@ CONVERTERS: dict[str, dict[str, Callable[[TimedTopic, LogMap], Converted]]] = {
 }
 
 
-def convert_topic(role: str, timed: TimedTopic, layout: LogMap) -> Converted:
-    """Turn one topic into the streams of its role; UserError for a type that cannot be it."""
+def convert_topic(role: str, timed: TimedTopic, log_map: LogMap) -> Converted:
+    """Convert one topic to the streams of its role; UserError for an unsuitable type."""
     known = CONVERTERS[role]
     if timed.type not in known:
         raise UserError(
-            f"{timed.name}: a {timed.type} is no {role}",
+            f"{timed.name}: {timed.type} cannot be read as {role}",
             why=f"{role} is read from {', '.join(known)}",
-            cure=f"name another topic under `{role}` in the map, or take its fields with `streams`",
+            cure=f"name another topic under `{role}` in the map, or use its fields under `streams`",
         )
-    return known[timed.type](timed, layout)
+    return known[timed.type](timed, log_map)
 
 
-def imu_from_columns(timed: TimedTopic, layout: LogMap) -> Converted:
+def imu_from_columns(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Return gyro [rad/s] and accel [m/s^2], forward, left, up."""
-    section = layout.imu
+    section = log_map.imu
     assert section is not None
-    turn = layout.body(section.axes).matrix.T
+    turn = log_map.body(section.axes).matrix.T
     gyro = np.stack([timed.column(c) for c in section.gyro], axis=-1) @ turn
     accel = np.stack([timed.column(c) for c in section.accel], axis=-1) @ turn
     return [make_stream("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
 
 
-def apply_imu_units(stream: Stream, layout: LogMap) -> tuple[Stream, list[str]]:
-    """Apply the units that the map gives the IMU, whether from a topic or a file."""
-    section = layout.imu
+def apply_imu_units(stream: Stream, log_map: LogMap) -> tuple[Stream, list[str]]:
+    """Apply the IMU's units of the map, for topics and files."""
+    section = log_map.imu
     assert section is not None
     scale = np.repeat([GYRO_UNITS[section.gyro_unit], ACCEL_UNITS[section.accel_unit]], 3)
     variance = None if stream.variance is None else stream.variance * np.square(scale)
     notes = []
     if section.gyro_unit != "rad/s":
-        notes.append(f"imu: gyro {section.gyro_unit} turned into rad/s")
+        notes.append(f"imu: gyro converted from {section.gyro_unit} to rad/s")
     if section.accel_unit != "m/s^2":
-        notes.append(f"imu: accel {section.accel_unit} turned into m/s^2")
+        notes.append(f"imu: accel converted from {section.accel_unit} to m/s^2")
     return stream._replace(values=stream.values * scale, variance=variance), notes
 
 
-def gps_from_columns(timed: TimedTopic, layout: LogMap) -> Converted:
-    """Return latitude, longitude [deg], altitude [m], and the velocity where there is a course."""
-    section = layout.gps
+def gps_from_columns(timed: TimedTopic, log_map: LogMap) -> Converted:
+    """Return latitude, longitude [deg], altitude [m], and velocity if there is a course."""
+    section = log_map.gps
     assert section is not None
     columns = (section.latitude, section.longitude, section.altitude)
     values = np.stack([timed.column(c) for c in columns], axis=-1)
@@ -98,21 +98,21 @@ def gps_from_columns(timed: TimedTopic, layout: LogMap) -> Converted:
 
 
 def custom_stream(name: str, timed: TimedTopic, section: StreamMap) -> Converted:
-    """Return a user's own stream, its channels in SI."""
+    """Return a custom stream, its channels in SI."""
     columns, units, notes = [], [], []
     for channel, what in section.channels.items():
         given = what.column or what.field
         if not given:
             raise UserError(
-                f"streams.{name}.channels.{channel}: it has neither a column nor a field",
+                f"streams.{name}.channels.{channel}: neither column nor field is given",
                 why="a channel is read from a file's column or from a topic's field",
                 cure=f"add `{'column' if section.file else 'field'}: ...`",
             )
         unit, factor = OTHER_UNITS.get(what.unit, (what.unit, 1.0))
         if unit not in SI_UNITS:
             notes.append(
-                f"{name}.{channel}: the unit {unit!r} is not known and taken as it stands; known "
-                f"are {', '.join(OTHER_UNITS)}"
+                f"{name}.{channel}: the unit {unit!r} is unknown and kept; known are "
+                f"{', '.join(OTHER_UNITS)}"
             )
         columns.append(timed.column(given) * (what.scale * factor))
         units.append(unit)

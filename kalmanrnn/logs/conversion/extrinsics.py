@@ -1,4 +1,4 @@
-"""How an IMU hangs, and in which units it speaks, from what it reads; numpy only."""
+"""An IMU's mounting and units, from its readings; numpy only."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 GRAVITY = 9.80665
 DEGREES = 180 / np.pi
-# Turned less in all, rates cannot be compared [rad].
+# Below this total turn, rates cannot be compared [rad].
 MIN_TURN = 1.0
-# A twentieth of the readings above this is no robot's rad/s; above the other, it may be [rad/s].
+# No robot turns faster than that in 5 % of its readings; above the other value the unit is
+# ambiguous [rad/s].
 MAX_RATE = 10.0
 AMBIGUOUS_RATE = 2.0
 MAX_TILT_DEG = 25.0
@@ -32,7 +33,7 @@ def quiet_specific_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
 
 
 def axis_rotations() -> list[np.ndarray]:
-    """Return the 24 rotations `[3, 3]` that take axes to axes."""
+    """Return the 24 rotations `[3, 3]` that map axes to axes."""
     found = []
     for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
         R = np.zeros((3, 3), int)
@@ -43,10 +44,10 @@ def axis_rotations() -> list[np.ndarray]:
 
 
 def find_mounting(force: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the rotation among the 24 that brings a resting force `[3]` nearest to up.
+    """Return the one of the 24 axis rotations that best aligns a resting force `[3]` with up.
 
-    Of the four that do, the one that turns least, x staying forward where it can; and the angle
-    that is left between the force and up [deg].
+    Of the four that do, the smallest, which keeps x forward if it can; and the angle that
+    remains between the force and up [deg].
     """
     axis = np.zeros(3, int)
     axis[np.argmax(np.abs(force))] = 1 if force[np.argmax(np.abs(force))] > 0 else -1
@@ -57,7 +58,7 @@ def find_mounting(force: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def guess_accel_unit(force: np.ndarray) -> str:
-    """Return "m/s^2" or "g" by the size of a resting force, "" where it is neither."""
+    """Return "m/s^2" or "g" by the norm of a resting force, "" if it is neither."""
     size = float(np.linalg.norm(force))
     if 0.8 < size < 1.2:
         return "g"
@@ -65,7 +66,7 @@ def guess_accel_unit(force: np.ndarray) -> str:
 
 
 def guess_gyro_unit(gyro: np.ndarray, rate: np.ndarray | None, t: np.ndarray) -> str:
-    """Return "rad/s" or "deg/s": against a known turn rate `[n]` [rad/s], else by plain size."""
+    """Return "rad/s" or "deg/s": against a known turn rate `[n]` [rad/s], else by magnitude."""
     size = np.linalg.norm(np.nan_to_num(gyro), axis=1)
     if rate is not None:
         step = np.diff(t, append=t[-1:])
@@ -78,16 +79,16 @@ def guess_gyro_unit(gyro: np.ndarray, rate: np.ndarray | None, t: np.ndarray) ->
 
 
 def is_unit_ambiguous(gyro: np.ndarray) -> bool:
-    """Tell whether rates `[n, 3]` are such that degrees are as likely as radians."""
+    """Whether rates `[n, 3]` could be in degrees as well as in radians."""
     return float(np.quantile(np.linalg.norm(np.nan_to_num(gyro), axis=1), 0.95)) > AMBIGUOUS_RATE
 
 
 def attitude_rate(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
-    """Return the turn rate `[n]` [rad/s] of quaternions `[n, 4]`; None where they say nothing."""
+    """Return the turn rate `[n]` [rad/s] of quaternions `[n, 4]`; None if they are not set."""
     size = np.linalg.norm(q, axis=1)
     if len(t) < 3 or not np.isfinite(size).all() or np.abs(size - 1).max() > 0.1:
         return None
-    # A quarter of a second, so that what is compared is turning and not noise.
+    # Over a quarter of a second, so that turns are compared and not noise.
     step = float(np.median(np.diff(t)))
     stride = max(1, round(0.25 / step)) if 0 < step < np.inf else len(t)
     if len(t) <= stride:
@@ -102,11 +103,11 @@ def attitude_rate(t: np.ndarray, q: np.ndarray) -> np.ndarray | None:
 def find_forward(
     t: np.ndarray, level: np.ndarray, wheels_t: np.ndarray, speed: np.ndarray, turn: np.ndarray
 ) -> tuple[int, float]:
-    """Return by how many quarter turns the IMU's x lies left of forward; and how sure that is.
+    """Return how many quarter turns the IMU's x lies left of forward, and their correlation.
 
-    level: `[n, 2]` its horizontal specific force [m/s^2]. Wheels speed up forward and, turning,
-    are pushed to the inside: as complex numbers that push and the IMU's differ by the angle
-    between their axes. 0 where their correlation could be chance, or is near no quarter.
+    level: `[n, 2]` horizontal specific force [m/s^2]. Wheels accelerate forward and, in turns,
+    to the inside; as complex numbers, that acceleration and the IMU's differ by the angle
+    between their axes. 0 if the correlation may be chance or the angle is near no quarter.
     """
     first, last = max(t[0], wheels_t[0]) + MARGIN_S, min(t[-1], wheels_t[-1]) - MARGIN_S
     if not MIN_OVERLAP_S < last - first < MAX_OVERLAP_S:
@@ -119,7 +120,7 @@ def find_forward(
     size = np.sqrt((np.abs(push) ** 2).sum() * (np.abs(felt) ** 2).sum())
     found = (felt * np.conj(push)).sum() / size if size > 0 else 0j
     quarters = np.angle(found) / (np.pi / 2)
-    # Half a second is one independent look: chance exceeds three of its deviations once in 10^4.
+    # Half a second is one independent sample: chance exceeds three deviations once in 10^4.
     chance = 3 / np.sqrt(2 * (last - first))
     if abs(found) < max(0.25, chance) or abs(quarters - round(quarters)) > 0.3:
         return 0, 0.0
@@ -127,7 +128,7 @@ def find_forward(
 
 
 def quarter_turns(quarters: int) -> np.ndarray:
-    """Return the rotation `[3, 3]` of vectors that is that many quarter turns to the right."""
+    """Return the rotation `[3, 3]` of vectors by that many quarter turns to the right."""
     x, y = [(1, 0), (0, -1), (-1, 0), (0, 1)][quarters % 4]
     return np.array([[x, -y, 0], [y, x, 0], [0, 0, 1]])
 

@@ -1,4 +1,4 @@
-"""A GPS's fixes on the earth become east, north, up; and its stamps an even clock again."""
+"""GPS fixes in degrees to local east, north, up; their stamps to an even clock."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kalmanrnn.logs.recording.recording import Stream
 from kalmanrnn.logs.recording.time_alignment import regularise_stamps
 
 MIN_FIXES = 10
-# Higher is no fix but a number gone wrong.
+# Anything higher is not a fix.
 MAX_ALTITUDE_M = 1e6
 
 
 def check_geodetic(stream: Stream, name: str) -> tuple[Stream, list[str]]:
-    """Check fixes `[n, 3]` latitude, longitude [deg], altitude [m]; make those NaN that are none.
+    """Check fixes `[n, 3]` latitude, longitude [deg], altitude [m]; set invalid ones to NaN.
 
-    0, 0 is a receiver without a fix that does not say so, not a place in the Gulf of Guinea.
+    0, 0 is a receiver without a fix, not a place in the Gulf of Guinea.
     """
     values = stream.values
     outside = np.flatnonzero((np.abs(values[:, :2]) > [90, 180]).any(axis=1))
@@ -37,21 +37,21 @@ def check_geodetic(stream: Stream, name: str) -> tuple[Stream, list[str]]:
     if nowhere.all():
         raise UserError(
             f"{name}: all {len(values)} fixes are at latitude 0, longitude 0",
-            why="that is what a receiver says that has found no satellites",
+            why="a receiver without satellites reports that",
             cure="use a log in which the GPS works",
         )
     notes = []
     if nowhere.any():
-        notes.append(f"{name}: {nowhere.sum()} fixes at latitude 0, longitude 0 left out")
+        notes.append(f"{name}: {nowhere.sum()} fixes at latitude 0, longitude 0 dropped")
     high = np.abs(values[:, 2]) > MAX_ALTITUDE_M
     if high.any():
-        notes.append(f"{name}: {high.sum()} fixes at impossible altitudes left out")
+        notes.append(f"{name}: {high.sum()} fixes at impossible altitudes dropped")
     values = np.where((nowhere | high)[:, None], np.nan, values)
     return stream._replace(values=values), notes
 
 
 def to_local(stream: Stream) -> tuple[Stream, Origin, str]:
-    """Turn fixes into east, north, up of the first one."""
+    """Convert fixes to east, north, up of the first one."""
     origin = Origin(*map(float, stream.values[0]))
     note = (
         f"world: east, north, up at latitude {origin.latitude:.7f}, longitude "
@@ -61,7 +61,7 @@ def to_local(stream: Stream) -> tuple[Stream, Origin, str]:
 
 
 def regularise(stream: Stream, name: str, period_s: float) -> tuple[Stream, list[str]]:
-    """Put a stream's times onto the receiver's even clock."""
+    """Put a stream's times on the receiver's even clock."""
     if not period_s or len(stream.t) < MIN_FIXES:
         return stream, []
     even, found = stream.t, 0.0
@@ -73,11 +73,11 @@ def regularise(stream: Stream, name: str, period_s: float) -> tuple[Stream, list
     if abs(found / period_s - 1) > 1e-3:
         raise UserError(
             f"{name}: the fixes do not fit an interval of {period_s:g} s",
-            why="with gps.period_s every fix must have a place of its own on an even clock",
-            cure="correct gps.period_s in the map, or leave it out",
+            why="with gps.period_s every fix must fall on its own tick of an even clock",
+            cure="correct gps.period_s in the map, or remove it",
         )
     note = (
-        f"{name}: times put onto the receiver's even clock of {period_s:g} s, "
-        f"at most {1e3 * jitter.max():.0f} ms away"
+        f"{name}: times moved to the receiver's even clock of {period_s:g} s, "
+        f"by at most {1e3 * jitter.max():.0f} ms"
     )
     return stream._replace(t=even), [note]

@@ -1,6 +1,6 @@
-"""PX4's topics as streams in our units and axes; its own are NED and forward-right-down.
+"""Convert PX4's topics, in NED and forward-right-down, to streams in SI units and our axes.
 
-Names of fields have changed between its versions; both generations are read.
+Field names changed between versions; both generations are read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from kalmanrnn.logs.mapping.schema import FRD, LogMap
 GAUSS = 1e-4
 
 
-def imu(timed: TimedTopic, layout: LogMap) -> Converted:
-    """Read PX4's sensor_combined, whose axes are forward, right, down unless the map says."""
-    assert layout.imu is not None
-    turn = (layout.imu.axes or FRD).matrix
+def imu(timed: TimedTopic, log_map: LogMap) -> Converted:
+    """Read sensor_combined; its axes are forward, right, down unless the map says otherwise."""
+    assert log_map.imu is not None
+    turn = (log_map.imu.axes or FRD).matrix
     gyro = timed.columns("gyro_rad[{}]", "012") @ turn.T
     accel = timed.columns("accelerometer_m_s2[{}]", "012") @ turn.T
     return [make_stream("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
 
 
-def gps(timed: TimedTopic, layout: LogMap) -> Converted:
+def gps(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read PX4's vehicle_gps_position of either generation, with its velocity."""
     timed, notes = drop_no_fix(timed, timed.column("fix_type") >= 3)
     if "latitude_deg" in timed.fields:
@@ -34,7 +34,7 @@ def gps(timed: TimedTopic, layout: LogMap) -> Converted:
     sigma = np.stack([timed.column(name) for name in ("eph", "eph", "epv")], axis=-1)
     streams = [make_stream("gps", timed, values, _squared(sigma))]
     if "vel_n_m_s" in timed.fields:
-        moving = timed.where(timed.column("vel_ned_valid") > 0)
+        moving = timed.select(timed.column("vel_ned_valid") > 0)
         v = moving.columns("vel_{}_m_s", "ned") @ NED.T
         speed = moving.column("s_variance_m_s")  # A standard deviation, whatever its name says.
         if len(v):
@@ -47,14 +47,14 @@ def _squared(sigma: np.ndarray) -> np.ndarray:
     return np.where(sigma > 0, np.square(sigma), np.nan)
 
 
-def magnetometer(timed: TimedTopic, layout: LogMap) -> Converted:
+def magnetometer(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read PX4's vehicle_magnetometer [gauss]."""
-    assert layout.magnetometer is not None
-    turn = (layout.magnetometer.axes or FRD).matrix
+    assert log_map.magnetometer is not None
+    turn = (log_map.magnetometer.axes or FRD).matrix
     values = GAUSS * timed.columns("magnetometer_ga[{}]", "012") @ turn.T
     return [make_stream("magnetometer", timed, values, None)], []
 
 
-def barometer(timed: TimedTopic, layout: LogMap) -> Converted:
+def barometer(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read PX4's vehicle_air_data [Pa]."""
     return [make_stream("barometer", timed, timed.column("baro_pressure_pa")[:, None], None)], []

@@ -1,4 +1,4 @@
-"""Read what a map names, once each: topics through their log's reader, files line by line."""
+"""Read the topics and files that a map names, each once, and check their columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.bad_cell import locate_bad_cell
 from kalmanrnn.logs.mapping.schema import TIME_UNITS, LogMap
 from kalmanrnn.logs.mapping.values import suggest
 from kalmanrnn.logs.readers.readings import Readings, Source
@@ -17,23 +16,23 @@ from kalmanrnn.logs.readers.readings import Readings, Source
 ROLES = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose")
 
 
-def named_sections(layout: LogMap) -> Iterator[tuple[str, Any]]:
-    """Yield each stream's name and section, the reference left out."""
+def named_sections(log_map: LogMap) -> Iterator[tuple[str, Any]]:
+    """Yield each stream's name and section, except the reference."""
     for role in ROLES:
-        if getattr(layout, role) is not None:
-            yield role, getattr(layout, role)
-    yield from layout.streams.items()
+        if getattr(log_map, role) is not None:
+            yield role, getattr(log_map, role)
+    yield from log_map.streams.items()
 
 
 def read_sections(
     source: Source,
-    layout: LogMap,
+    log_map: LogMap,
     progress: Callable[[int, int], None],
     have: Mapping[str, Readings],
 ) -> tuple[dict[str, Readings], list[str]]:
-    """Return readings by topic or file, and what the reader had to repair; `have` are read."""
-    every = [section for _, section in named_sections(layout)]
-    every += [layout.reference] if layout.reference is not None else []
+    """Return readings by topic or file, and the reader's notes; `have` need not be read."""
+    every = [section for _, section in named_sections(log_map)]
+    every += [log_map.reference] if log_map.reference is not None else []
     files: dict[str, list[Any]] = {}
     topics = []
     for section in every:
@@ -47,7 +46,7 @@ def read_sections(
     read = dict(zip(new, source.read(new, progress), strict=True)) if new else {}
     found = {name: have[name] if name in have else read[name] for name in names}
     for name, parts in files.items():
-        found[name] = _with_clock(source, found[name], parts)
+        found[name] = _with_clock(found[name], parts)
     notes = list(source.notes)
     if source.kind == "csv":
         notes = [note for note in notes if note.split(": ")[0] in files]
@@ -60,7 +59,7 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
         raise UserError(
             f"the map names {'topics' if tables else 'files'} "
             f"({', '.join(topics if tables else files)}), and {source.path} has none",
-            why="bags and ULogs have topics; CSV files have columns",
+            why="bags and ULogs have topics, CSV files have columns",
             cure=f"write `{'file' if tables else 'topic'}: ...` in the map, "
             "see docs/your-own-logs.md",
         )
@@ -69,15 +68,15 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
         if known.get(name) == 0 and not tables:
             raise UserError(
                 f"{source.path}: the topic {name!r} has no messages",
-                why="it was announced, and nothing was ever sent or recorded on it",
-                cure="leave it out of the map, or record again: ros2 bag info shows the counts",
+                why="it was advertised, but nothing was recorded on it",
+                cure="remove it from the map, or record again; ros2 bag info shows the counts",
             )
         if name not in known:
             raise UserError(
                 f"there is no {Path(source.path) / name}"
                 if tables
                 else f"{source.path} has no topic {name!r}",
-                why="the map names it, the log does not have it",
+                why="the map names it, but the log does not have it",
                 cure=suggest(name, known),
             )
 
@@ -95,13 +94,13 @@ def columns_of(section: Any) -> list[str]:
     return columns
 
 
-def _with_clock(source: Source, readings: Readings, parts: list[Any]) -> Readings:
-    """Check a file's columns for all sections that name it, and take the clock they name."""
+def _with_clock(readings: Readings, parts: list[Any]) -> Readings:
+    """Check a file's columns for all sections that read it, and apply their time column."""
     name = readings.topic.name
     clocks = {(section.time, section.time_unit) for section in parts}
     if len(clocks) > 1:
         raise UserError(
-            f"{name}: two sections of the map read it by different clocks",
+            f"{name}: two sections of the map give it different times",
             why=", ".join(f"{time} in {unit}" for time, unit in sorted(clocks)),
             cure="give both the same `time` and `time_unit`",
         )
@@ -109,37 +108,39 @@ def _with_clock(source: Source, readings: Readings, parts: list[Any]) -> Reading
         wanted = columns_of(section)
         if len(set(wanted)) < len(wanted):
             raise UserError(
-                f"{name}: a column is named twice in the map",
-                why=f"asked for {', '.join(wanted)}",
+                f"{name}: the map names a column twice",
+                why=f"its columns are {', '.join(wanted)}",
                 cure="name each column once",
             )
-        _check_columns(source, readings, section, wanted)
+        _check_columns(readings, [*([section.time] if section.time else []), *wanted])
     time, unit = clocks.pop()
     return readings._replace(log_t=_seconds(readings, time, unit))
 
 
-def _check_columns(source: Source, readings: Readings, section: Any, wanted: list[str]) -> None:
-    """Refuse a column that is missing or holds text; UserError names the line."""
-    wanted = [*([section.time] if section.time else []), *wanted]
-    if all(column in readings.fields for column in wanted):
-        return
-    path, name = Path(source.path), readings.topic.name
-    # The reader leaves out columns that hold text; this one says where.
-    locate_bad_cell(path / name if path.is_dir() else path, wanted)
-    missing = next(column for column in wanted if column not in readings.fields)
-    raise UserError(
-        f"{name}: no column {missing!r}",
-        why="the map names it, and the file has none of that name that holds numbers",
-        cure=suggest(missing, readings.fields),
-    )
+def _check_columns(readings: Readings, columns: list[str]) -> None:
+    """Refuse a column that is missing or not numeric; UserError names the line."""
+    name = readings.topic.name
+    for column in columns:
+        if column in readings.dropped:
+            raise UserError(
+                f"{name}: column {column!r} is not numeric: {readings.dropped[column]}",
+                why="readings must be numbers; empty cells count as none",
+                cure=f"correct or remove that line of {name}",
+            )
+        if column not in readings.fields:
+            raise UserError(
+                f"{name}: no column {column!r}",
+                why="the map names it, but the file does not have it",
+                cure=suggest(column, [*readings.fields, *readings.dropped]),
+            )
 
 
 def _seconds(readings: Readings, time: str, unit: str) -> np.ndarray:
-    """Return a file's times [s]: by the map's unit, else as the column's name or size says."""
+    """Return a file's times [s]: by the map's unit, else by the column's name or magnitude."""
     if not time:
         if clock_column(readings) is None and is_row_count(readings):
             raise UserError(
-                f"{readings.topic.name}: no column is its time",
+                f"{readings.topic.name}: no time column",
                 why=f"it has {', '.join(readings.fields)}"[:200],
                 cure="add `time: COLUMN` to its section of the map",
             )
@@ -150,7 +151,7 @@ def _seconds(readings: Readings, time: str, unit: str) -> np.ndarray:
 
 
 def clock_column(readings: Readings) -> str | None:
-    """Return the column that a file's reader took for the time; None for none, or two."""
+    """Return the column that the file's reader used as time, or None."""
     for column, values in readings.fields.items():
         for scale in TIME_UNITS.values():
             if np.array_equal(values * scale, readings.log_t):
@@ -159,5 +160,5 @@ def clock_column(readings: Readings) -> str | None:
 
 
 def is_row_count(readings: Readings) -> bool:
-    """Tell whether a file's reader found no clock, and counted the rows."""
+    """Whether a file's reader found no time column and counted rows."""
     return np.array_equal(readings.log_t, np.arange(len(readings.log_t), dtype=float))

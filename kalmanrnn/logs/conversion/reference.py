@@ -1,4 +1,4 @@
-"""A logged reference trajectory in our world: from files' columns, ROS topics or PX4's truth."""
+"""A logged reference trajectory in our frame: from columns, ROS topics or PX4's ground truth."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BLOCKS = {"position": 3, "velocity": 3, "attitude": 4}
 
 
 class LocalReference(NamedTuple):
-    """A reference before it is is_absolute to the world.
+    """A reference before it is aligned to the GPS.
 
-    is_absolute: `[3]` whether each component of its position stands in the world's own coordinates;
-    the others are known up to a constant.
+    is_absolute: `[3]` whether each component of its position is in our frame; the others have
+    an unknown constant offset.
     """
 
     stream: Stream
@@ -36,10 +36,10 @@ class LocalReference(NamedTuple):
 
 
 def reference_stream(
-    timed: list[TimedTopic], layout: LogMap, origin: Origin | None
+    timed: list[TimedTopic], log_map: LogMap, origin: Origin | None
 ) -> tuple[LocalReference, Origin | None]:
-    """Return the reference; an origin where it alone says where on the earth the log was."""
-    section = layout.reference
+    """Return the reference and the origin, which it defines if nothing else does."""
+    section = log_map.reference
     assert section is not None
     if section.channels:
         own = StreamMap(section.channels, file=section.file)
@@ -51,17 +51,17 @@ def reference_stream(
     if types.keys() <= {ATTITUDE, LOCAL, GLOBAL}:
         return _from_px4(types, origin)
     if len(timed) == 1 and timed[0].type in (ODOMETRY, *POSES):
-        return _georeference(_from_pose(timed[0], layout), section, origin), origin
+        return _georeference(_from_pose(timed[0], log_map), section, origin), origin
     raise UserError(
-        f"{', '.join(t.name for t in timed)}: no reference can be read of "
+        f"{', '.join(t.name for t in timed)}: no reference can be read from "
         + ", ".join(f"a {t.type}" for t in timed),
-        why=f"it is read of one of {ODOMETRY}, {', '.join(POSES)}, or of PX4's *_groundtruth",
+        why=f"it is read from one of {ODOMETRY}, {', '.join(POSES)}, or from PX4's *_groundtruth",
         cure="name another topic under `reference` in the map",
     )
 
 
 def align_to_gps(found: LocalReference, gps: Stream | None) -> tuple[Stream, list[str]]:
-    """Move a reference by what its own frame leaves open: the middle difference to the GPS."""
+    """Shift the components that are not absolute by the median difference to the GPS."""
     stream = found.stream
     columns = [stream.channels.index(f"position_{i}") for i in range(3)
                if f"position_{i}" in stream.channels]  # fmt: skip
@@ -70,9 +70,7 @@ def align_to_gps(found: LocalReference, gps: Stream | None) -> tuple[Stream, lis
         return stream, []
     inside = (gps.t >= stream.t[0]) & (gps.t <= stream.t[-1])
     if not inside.any():
-        return stream, [
-            "reference: it does not overlap the GPS in time, and is not is_absolute to it"
-        ]
+        return stream, ["reference: it does not overlap the GPS in time, and is not aligned to it"]
     values, moves = stream.values.copy(), []
     for axis, column in free:
         at = np.interp(gps.t[inside], stream.t, values[:, column])
@@ -80,8 +78,8 @@ def align_to_gps(found: LocalReference, gps: Stream | None) -> tuple[Stream, lis
         values[:, column] += move
         moves.append(f"{('east', 'north', 'up')[axis]} {move:.2f} m")
     note = (
-        f"reference: moved by {', '.join(moves)}, its middle difference to the GPS, for its own "
-        "frame is not is_absolute to the earth"
+        f"reference: shifted by {', '.join(moves)}, its median difference to the GPS, because "
+        "its own frame has no known origin"
     )
     return stream._replace(values=values), [note]
 
@@ -95,7 +93,7 @@ def _make_stream(t: np.ndarray, parts: dict[str, np.ndarray]) -> Stream:
 
 
 def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) -> LocalReference:
-    """Take a reference in a local frame into the world, where the map says how."""
+    """Move a reference in a local frame to ours, if the map gives its origin."""
     if not section.origin or origin is None:
         return LocalReference(stream, np.zeros(3, bool))
     names = [f"position_{i}" for i in range(3)]
@@ -108,9 +106,9 @@ def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) 
     if not there or not set(names) <= set(stream.channels):
         raise UserError(
             f"reference.origin: {list(section.origin)} cannot be used",
-            why="it is latitude, longitude [deg] and altitude [m] of the zero of a reference that "
-            f"has {', '.join(names)}",
-            cure="correct `origin` in the map, or leave it out: the GPS ties the reference then",
+            why="it must be latitude, longitude [deg] and altitude [m] of the origin of a "
+            f"reference with {', '.join(names)}",
+            cure="correct `origin` in the map, or remove it to align the reference to the GPS",
         )
     columns = [stream.channels.index(name) for name in names]
     values = stream.values.copy()
@@ -139,11 +137,11 @@ def _from_ecef(
     return LocalReference(_make_stream(timed.t, parts), np.ones(3, bool)), origin
 
 
-def _from_pose(timed: TimedTopic, layout: LogMap) -> Stream:
-    """Read an Odometry or a pose; an Odometry's twist is velocity in its body."""
-    section = layout.reference
+def _from_pose(timed: TimedTopic, log_map: LogMap) -> Stream:
+    """Read an Odometry or a pose; an Odometry's twist is velocity in body axes."""
+    section = log_map.reference
     assert section is not None
-    ned = (section.frame or layout.frame) == "ned"
+    ned = (section.frame or log_map.frame) == "ned"
     turn = (section.axes or (FRD if ned else FLU)).matrix
     position, quaternion, _ = read_pose(timed, ned=ned, turn=turn)
     parts = {"position": position, "attitude": quaternion}
@@ -159,7 +157,7 @@ def _from_pose(timed: TimedTopic, layout: LogMap) -> Stream:
 def _from_px4(
     types: dict[str, TimedTopic], origin: Origin | None
 ) -> tuple[LocalReference, Origin | None]:
-    """Read the simulator's truth: place at the local topic's times, attitude rotate_attitude between."""
+    """Read the simulator's truth: position at its own times, attitude interpolated."""
     is_absolute = np.ones(3, bool)
     parts = {}
     place = types.get(LOCAL) or types.get(GLOBAL)
@@ -188,7 +186,7 @@ def _from_px4(
 
 
 def _px4_attitude(timed: TimedTopic) -> Stream:
-    """Quaternions w, x, y, z from forward-right-down to north, east, down."""
+    """Read quaternions w, x, y, z from forward-right-down to north, east, down."""
     q = timed.columns("q[{}]", "1230")
     return _make_stream(timed.t, {"attitude": rotate_attitude(q, NED, FRD.matrix)})
 

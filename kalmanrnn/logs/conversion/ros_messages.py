@@ -1,4 +1,4 @@
-"""ROS messages as streams in our units and axes: what each type means by its fields."""
+"""Convert ROS messages to streams in SI units and our axes, by message type."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kalmanrnn.logs.recording.recording import CHANNELS, Stream
 # North, east, down to east, north, up; its own inverse.
 NED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
-# Streams, and sentences on what was left out.
+# Streams, and notes on what was dropped.
 Converted = tuple[list[Stream], list[str]]
 
 
 def make_stream(
     role: str, timed: TimedTopic, values: np.ndarray, variance: np.ndarray | None
 ) -> Stream:
-    """Make a stream with the channels of its role, as many as there are columns."""
+    """Make a stream with the first channels of its role, one per column."""
     channels = list(CHANNELS[role].items())[: values.shape[1]]
     names, units = zip(*channels, strict=True)
     return Stream(role, timed.t, values, names, units, variance)
 
 
 def rotated_variance(covariance: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Return variances `[n, 3]` of covariances `[n, 9]` in rotate_attitude axes; NaN where unknown.
+    """Return variances `[n, 3]` of covariances `[n, 9]` in rotated axes; NaN where unknown.
 
-    All zeros mean unknown, and a first element of -1 that the vector itself is absent.
+    All zeros mean unknown, a first element of -1 that the vector itself is absent.
     """
     P = covariance.reshape(-1, 3, 3)
     found = np.einsum("ij,njk,ik->ni", turn, P, turn)
@@ -43,10 +43,10 @@ def covariance_block(covariance: np.ndarray, first: int) -> np.ndarray:
     return part.reshape(-1, 9)
 
 
-def imu(timed: TimedTopic, layout: LogMap) -> Converted:
+def imu(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a sensor_msgs/Imu."""
-    assert layout.imu is not None
-    turn = layout.body(layout.imu.axes).matrix
+    assert log_map.imu is not None
+    turn = log_map.body(log_map.imu.axes).matrix
     parts, variances = [], []
     for field in ("angular_velocity", "linear_acceleration"):
         covariance = timed.fields[f"{field}_covariance"]
@@ -54,7 +54,7 @@ def imu(timed: TimedTopic, layout: LogMap) -> Converted:
         if absent.all():
             raise UserError(
                 f"{timed.name}: its messages have no {field}",
-                why=f"{field}_covariance[0] is -1, which says that it is not measured",
+                why=f"{field}_covariance[0] is -1, which means that it is not measured",
                 cure="name another topic under `imu` in the map",
             )
         vector = timed.columns(field + ".{}", "xyz") @ turn.T
@@ -64,7 +64,7 @@ def imu(timed: TimedTopic, layout: LogMap) -> Converted:
     return [make_stream("imu", timed, values, variance)], []
 
 
-def gps(timed: TimedTopic, layout: LogMap) -> Converted:
+def gps(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a sensor_msgs/NavSatFix; latitude, longitude [deg], altitude [m] stay as they are."""
     timed, notes = drop_no_fix(timed, timed.column("status.status") >= 0)
     values = np.stack([timed.column(f) for f in ("latitude", "longitude", "altitude")], axis=-1)
@@ -75,21 +75,21 @@ def gps(timed: TimedTopic, layout: LogMap) -> Converted:
 
 
 def drop_no_fix(timed: TimedTopic, fixed: np.ndarray) -> tuple[TimedTopic, list[str]]:
-    """Leave out messages in which the receiver says that it has no fix; UserError where all do."""
+    """Drop messages whose status is no fix; UserError if all are."""
     if fixed.all():
         return timed, []
     if not fixed.any():
         raise UserError(
             f"{timed.name}: none of its {len(fixed)} messages has a fix",
-            why="the receiver itself says so in each of them",
+            why="by the status in each of them",
             cure="use a log, or another `window` of it, in which the GPS works",
         )
-    note = f"{timed.name}: {(~fixed).sum()} of {len(fixed)} messages without a fix left out"
-    return timed.where(fixed), [note]
+    note = f"{timed.name}: {(~fixed).sum()} of {len(fixed)} messages without a fix dropped"
+    return timed.select(fixed), [note]
 
 
-def twist(timed: TimedTopic, layout: LogMap, role: str, turn: np.ndarray) -> Converted:
-    """Read linear velocity, and turn rate where the role has it, of a twist or an Odometry."""
+def twist(timed: TimedTopic, log_map: LogMap, role: str, turn: np.ndarray) -> Converted:
+    """Read linear velocity, and turn rate if the role has it, from a twist or an Odometry."""
     within = "twist.twist" if "twist.covariance" in timed.fields else "twist"
     parts = ("linear", "angular")[: len(CHANNELS[role]) // 3]
     vectors = [timed.columns(f"{within}.{part}" + ".{}", "xyz") @ turn.T for part in parts]
@@ -101,23 +101,23 @@ def twist(timed: TimedTopic, layout: LogMap, role: str, turn: np.ndarray) -> Con
     return [make_stream(role, timed, np.concatenate(vectors, axis=1), variance)], []
 
 
-def gps_velocity(timed: TimedTopic, layout: LogMap) -> Converted:
+def gps_velocity(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a twist as velocity in the world."""
-    return twist(timed, layout, "gps_velocity", NED if layout.frame == "ned" else np.eye(3))
+    return twist(timed, log_map, "gps_velocity", NED if log_map.frame == "ned" else np.eye(3))
 
 
-def odometry(timed: TimedTopic, layout: LogMap) -> Converted:
+def odometry(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a twist or an Odometry's as velocity and turn rate in the body."""
-    assert layout.odometry is not None
-    return twist(timed, layout, "odometry", layout.body(layout.odometry.axes).matrix)
+    assert log_map.odometry is not None
+    return twist(timed, log_map, "odometry", log_map.body(log_map.odometry.axes).matrix)
 
 
-def pose(timed: TimedTopic, layout: LogMap) -> Converted:
-    """Read a pose or an Odometry's: metres in its own world, quaternion x, y, z, w."""
-    assert layout.pose is not None
-    ned = layout.frame == "ned"
+def pose(timed: TimedTopic, log_map: LogMap) -> Converted:
+    """Read a pose or an Odometry's: metres in its own frame, quaternion x, y, z, w."""
+    assert log_map.pose is not None
+    ned = log_map.frame == "ned"
     position, quaternion, variance = read_pose(
-        timed, ned=ned, turn=layout.body(layout.pose.axes).matrix
+        timed, ned=ned, turn=log_map.body(log_map.pose.axes).matrix
     )
     values = np.concatenate([position, quaternion], axis=1)
     if variance is not None:
@@ -130,7 +130,7 @@ def read_pose(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return position `[n, 3]`, quaternion `[n, 4]` x, y, z, w and the position's variance.
 
-    turn: takes the logged body axes to ours. Quaternions of length zero become NaN.
+    turn: rotates the logged body axes to ours. Quaternions of norm zero become NaN.
     """
     within = "pose.pose" if "pose.pose.position.x" in timed.fields else "pose"
     world = NED if ned else np.eye(3)
@@ -152,16 +152,16 @@ def rotate_attitude(q: np.ndarray, world: np.ndarray, body: np.ndarray) -> np.nd
     return np.where(unit[:, None], Rotation.from_matrix(matrices).as_quat(), np.nan)
 
 
-def magnetometer(timed: TimedTopic, layout: LogMap) -> Converted:
+def magnetometer(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a sensor_msgs/MagneticField [T]."""
-    assert layout.magnetometer is not None
-    turn = layout.body(layout.magnetometer.axes).matrix
+    assert log_map.magnetometer is not None
+    turn = log_map.body(log_map.magnetometer.axes).matrix
     values = timed.columns("magnetic_field.{}", "xyz") @ turn.T
     variance = rotated_variance(timed.fields["magnetic_field_covariance"], turn)
     return [make_stream("magnetometer", timed, values, variance)], []
 
 
-def barometer(timed: TimedTopic, layout: LogMap) -> Converted:
+def barometer(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a sensor_msgs/FluidPressure [Pa]."""
     variance = timed.column("variance")[:, None]
     values = timed.column("fluid_pressure")[:, None]

@@ -1,1 +1,1 @@
-"""Guess a map from a log's topics, columns and values."""
+"""Guess a log's map from its topics, columns and readings: `guess_map.guess_map`."""

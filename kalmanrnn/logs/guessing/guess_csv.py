@@ -1,4 +1,4 @@
-"""Guess what the columns of CSV files mean by their names, where the names leave no doubt."""
+"""Guess the map of CSV files from their columns' names, where those are unambiguous."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ streams:
 
 
 class FileColumns(NamedTuple):
-    """A file's columns: their names as they are, by the names in plain letters."""
+    """A file's columns: simplified name -> name."""
 
     file: str
     columns: dict[str, str]
 
 
 class Triple(NamedTuple):
-    """Three columns of one find_triple, their axes by name, and the unit that they end in."""
+    """The three columns of one vector, their axes by name, and their unit suffix."""
 
     columns: list[str]
     axes: str
@@ -72,7 +72,7 @@ class Triple(NamedTuple):
 def guess_tables(
     source: Source, progress: Callable[[int, int], None]
 ) -> tuple[str, dict[str, Readings]]:
-    """Guess by the names of columns; what of an IMU they do not say, by what it reads."""
+    """Guess by column names; an IMU's unnamed axes and units by its readings."""
     names = [topic.name for topic in source.topics if topic.count]
     have = dict(zip(names, source.read(names, progress), strict=True))
     headers = [_header(readings) for readings in have.values()]
@@ -82,7 +82,7 @@ def guess_tables(
     _require_unique("gps", fixes)
     if not imus and not fixes:
         raise _no_sensor(source, headers)
-    lines = [f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand"]
+    lines = [f"# Guessed from {Path(source.path).name}; see docs/your-own-logs.md for all keys"]
     axes, used = "", {h.file for h in (*imus, *fixes)}
     for header in imus:
         more, axes = _imu_section(header, have[header.file])
@@ -97,12 +97,12 @@ def guess_tables(
             used.add(header.file)
     spare = [h.file for h in headers if h.file not in used]
     if spare:
-        lines.append(f"# not used: {', '.join(spare)}; `streams` could name what is in it")
+        lines.append(f"# not used: {', '.join(spare)}; `streams` can use it")
     return "\n".join(lines) + "\n", have
 
 
 def find_triple(header: FileColumns, kind: str) -> Triple | None:
-    """Find the three columns of a gyroscope or an accelerometer; None where not just one."""
+    """Find the three columns of a gyroscope or accelerometer; None if there is not just one."""
     found = []
     for axes, names in AXES.items():
         for unit in ("", *UNITS):
@@ -152,17 +152,17 @@ def _reference_section(header: FileColumns, readings: Readings, axes: str) -> li
         if set(names) <= header.columns.keys():
             lines.append(f"  {key}: [{', '.join(_yaml_name(header.columns[n]) for n in names)}]")
     if axes:
-        lines.append(f"  axes: {axes}  # as the IMU's")
-    return [*lines, f"  note: taken from {header.file}, by its name alone"]
+        lines.append(f"  axes: {axes}  # those of the IMU")
+    return [*lines, f"  note: taken from {header.file} because of its name"]
 
 
 def _file_lines(readings: Readings) -> list[str]:
     time = clock_column(readings)
     if time is None and is_row_count(readings):
         raise UserError(
-            f"{readings.topic.name}: no column is named as its time",
+            f"{readings.topic.name}: no column is named as the time",
             why=f"it has {', '.join(readings.fields)}"[:200],
-            cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+            cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
         )
     return [
         f"  file: {_yaml_name(readings.topic.name)}",
@@ -179,12 +179,12 @@ def _header(readings: Readings) -> FileColumns:
 
 
 def _split_camel_case(name: str) -> str:
-    """Part words that only a capital letter parts, such as gyroX."""
+    """Split camel case, such as gyroX."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
 def _yaml_name(text: str) -> str:
-    """Write a name as YAML, in quotes where it needs them."""
+    """Write a name as YAML, in quotes if needed."""
     return text if re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and text.lower() not in (
         "y", "n", "yes", "no", "on", "off", "true", "false", "null",
     ) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'  # fmt: skip
@@ -195,19 +195,19 @@ def _require_unique(role: str, headers: list[FileColumns]) -> None:
         names = [h.file for h in headers]
         raise UserError(
             f"{' and '.join(names)} could each be the {role}",
-            why="the log does not say which one to use",
+            why="nothing in the log decides between them",
             cure="write a map.yaml with one of these lines and the right columns, "
-            "and give it with --map map.yaml:\n"
+            "and use --map map.yaml:\n"
             + "\n".join(f"{role}: {{file: {n}, ...}}" for n in names)
-            + "\nA whole map looks like this:\n"
+            + "\nA complete map looks like this:\n"
             + TEMPLATE,
         )
 
 
 def _no_sensor(source: Source, headers: list[FileColumns]) -> UserError:
-    said = "; ".join(f"{h.file}: {', '.join(h.columns.values())}" for h in headers)
+    columns = "; ".join(f"{h.file}: {', '.join(h.columns.values())}" for h in headers)
     return UserError(
-        f"{source.path}: no column's name says that it is an IMU's or a GPS's",
-        why=f"it has {said}"[:300],
-        cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+        f"{source.path}: no column is named like an IMU's or a GPS's",
+        why=f"it has {columns}"[:300],
+        cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
     )

@@ -1,4 +1,4 @@
-"""Lines of a guessed map on how an IMU hangs and in which units it speaks."""
+"""Lines of a guessed map on an IMU's mounting and units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kalmanrnn.logs.conversion import extrinsics
 
 
 class WheelOdometry(NamedTuple):
-    """What wheels say, on the IMU's clock: times `[n]`, speed [m/s], turn rate [rad/s]."""
+    """Wheel odometry on the IMU's clock: times `[n]`, speed [m/s], turn rate [rad/s]."""
 
     t: np.ndarray
     speed: np.ndarray
@@ -27,53 +27,54 @@ def imu_lines(
     axes: str = "",
     units: tuple[str, str] = ("", ""),
 ) -> list[str]:
-    """Write axes and units of an IMU by what it reads, `[n, 3]`; what is given stays.
+    """Write an IMU's axes and units by its readings `[n, 3]`, unless they are given.
 
-    rate: its turn rate `[n]` [rad/s] as others know it.
+    rate: its turn rate `[n]` [rad/s] from another source.
     """
     force = extrinsics.quiet_specific_force(gyro, accel)
-    said = ", ".join(f"{a:.2f}" for a in force)
+    reading = ", ".join(f"{a:.2f}" for a in force)
     known = bool(np.isfinite(force).all() and np.linalg.norm(force) > 0)
     lines = [f"  axes: {axes}"] if axes else _axes_lines(force, accel, t, wheels) if known else []
     gyro_unit = units[0] or extrinsics.guess_gyro_unit(gyro, rate, t)
     accel_unit = units[1] or extrinsics.guess_accel_unit(force)
     if gyro_unit != "rad/s":
         lines.append(
-            f"  gyro_unit: {gyro_unit}"
-            + "  # in deg/s, by how large its rates are" * (not units[0])
+            f"  gyro_unit: {gyro_unit}" + "  # in deg/s, by the size of its rates" * (not units[0])
         )
     elif rate is None and not units[0] and extrinsics.is_unit_ambiguous(gyro):
         lines.append("  # its rates are large for rad/s: check gyro_unit")
     if accel_unit == "g":
         lines.append(
-            "  accel_unit: g" + f"  # in g, for at rest it reads ({said})" * (not units[1])
+            "  accel_unit: g" + f"  # in g, because at rest it reads ({reading})" * (not units[1])
         )
     if not accel_unit:
-        lines.append(f"  # at rest it reads ({said}), neither 9.8 m/s^2 nor 1 g: check accel_unit")
+        lines.append(
+            f"  # at rest it reads ({reading}), neither 9.8 m/s^2 nor 1 g: check accel_unit"
+        )
     return lines
 
 
 def _axes_lines(
     force: np.ndarray, accel: np.ndarray, t: np.ndarray, wheels: WheelOdometry | None
 ) -> list[str]:
-    """Write how the IMU hangs: up by gravity, forward by the wheels where they tell."""
+    """Write the IMU's axes: up by gravity, forward by the wheels if they are conclusive."""
     R, left = extrinsics.find_mounting(force)
-    quarters, sure = 0, 0.0
+    quarters, correlation = 0, 0.0
     if wheels is not None:
         level = (accel @ R.T)[:, :2] * (extrinsics.GRAVITY / np.linalg.norm(force))
-        quarters, sure = extrinsics.find_forward(t, level, *wheels)
+        quarters, correlation = extrinsics.find_forward(t, level, *wheels)
         R = extrinsics.quarter_turns(quarters) @ R
     lines = []
     if not np.array_equal(R, np.eye(3)):
         up = ", ".join(f"{a:.2f}" for a in force)
         ahead = (
-            f"forward is where the wheels speed up (correlation {sure:.2f})"
-            if sure
-            else "which way is forward is not known"
+            f"forward is where the wheels accelerate (correlation {correlation:.2f})"
+            if correlation
+            else "which way is forward is unknown"
         )
         rows = ", ".join("[" + ", ".join(map(str, row)) + "]" for row in R.tolist())
         lines.append(f"  # at rest it reads ({up}), which must be up; {ahead}")
         lines.append(f"  axes: [{rows}]")
     if left > extrinsics.MAX_TILT_DEG:
-        lines.append(f"  # {left:.0f} deg from level even so: check the axes")
+        lines.append(f"  # {left:.0f} deg from level even then: check the axes")
     return lines

@@ -1,4 +1,4 @@
-"""The map that an engineer would write for a log, where the log leaves no doubt."""
+"""Guess a log's map from its topics and readings, where there is no ambiguity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kalmanrnn.logs.guessing.guess_csv import guess_tables
 from kalmanrnn.logs.guessing.guess_imu import WheelOdometry, imu_lines
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
-# A log with two of these is asked about; of the others, two are left out and said so.
+# Two candidates for one of these are an error; for the others, a comment.
 REQUIRED_ROLES = ("imu", "gps")
 OPTIONAL_ROLES = ("magnetometer", "barometer", "odometry", "pose")
 REFERENCE_NOTE = "ground truth of the simulator"
@@ -29,17 +29,15 @@ Guessed = tuple[str, dict[str, Readings]]
 
 
 def guess_map(source: Source, progress: Callable[[int, int], None]) -> Guessed:
-    """Return a map's text, and what was read to find it; UserError where there is a choice."""
+    """Return a map's text, and what was read for it; UserError if it is ambiguous."""
     guess = guess_tables if source.kind == "csv" else guess_topics
     return guess(source, progress)
 
 
 def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guessed:
-    """Guess by message types; the IMU's mount and units by what it reads."""
+    """Guess by message types; the IMU's mounting and units by its readings."""
     found = candidates(source)
-    lines = [
-        f"# Guessed from {Path(source.path).name}; docs/your-own-logs.md says what may stand here"
-    ]
+    lines = [f"# Guessed from {Path(source.path).name}; see docs/your-own-logs.md for all keys"]
     lines += _empty_topics(source)
     have: dict[str, Readings] = {}
     choices = {
@@ -66,14 +64,14 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
 
 
 def candidates(source: Source) -> dict[str, list[Topic]]:
-    """Return the topics with messages that could be each role, by their types."""
+    """Return the topics that could have each role, by their types; only those with messages."""
     ulog = source.kind == "ulog"
     found: dict[str, list[Topic]] = {}
     for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES):
         kinds = list(CONVERTERS[role])
         topics = [t for t in source.topics if t.count and t.type in kinds]
         if role in ("odometry", "pose"):
-            # A twist may be a command, and an Odometry is taken for wheels, not for a pose.
+            # A twist may be a command; an Odometry is taken as wheel odometry, not as a pose.
             odometry = "nav_msgs/msg/Odometry"
             topics = [t for t in topics if (t.type == odometry) == (role == "odometry")]
             topics = [t for t in topics if "Twist" not in t.type]
@@ -90,14 +88,14 @@ def candidates(source: Source) -> dict[str, list[Topic]]:
 
 
 def _empty_topics(source: Source) -> list[str]:
-    """Name the topics that could have been a sensor, had they any messages."""
+    """Name the topics of a sensor's type that have no messages."""
     kinds = {kind: role for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES) for kind in CONVERTERS[role]}
     empty = [t for t in source.topics if not t.count and t.type in kinds]
     return [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
 
 
 def _reference_lines(source: Source) -> list[str]:
-    """Name PX4's ground truth, which only simulators log."""
+    """Write the reference section for PX4's ground truth, which only simulators log."""
     names = {t.type: t.name for t in source.topics if t.count}
     place = names.get(LOCAL) or names.get(GLOBAL)
     topics = [name for name in (names.get(ATTITUDE), place) if name]
@@ -109,7 +107,7 @@ def _reference_lines(source: Source) -> list[str]:
 def _imu_section(
     source: Source, topic: Topic, odometry: list[Topic], progress: Callable[[int, int], None]
 ) -> tuple[list[str], dict[str, Readings]]:
-    """Write the IMU's section; PX4's units and axes are known, others are looked at."""
+    """Write the IMU's section; PX4's units and axes are known, others are guessed."""
     if topic.type.startswith("px4/"):
         return [f"imu: {{topic: {topic.name}}}"], {}
     names = [topic.name, *(t.name for t in odometry[:1])]
@@ -133,14 +131,14 @@ def _imu_section(
 
 
 def _ambiguous(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
-    said = "; ".join(
+    what = "; ".join(
         f"{' and '.join(t.name for t in topics)} could each be the {role}"
         for role, topics in choices.items()
     )
     return UserError(
-        said,
-        why="the log does not say which one to use",
-        cure="save this as map.yaml with the right lines uncommented, and give --map map.yaml:\n"
+        what,
+        why="nothing in the log decides between them",
+        cure="save this as map.yaml, uncomment the right lines, and use --map map.yaml:\n"
         + "\n".join(lines),
     )
 
@@ -148,7 +146,7 @@ def _ambiguous(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
 def _no_sensor(source: Source) -> UserError:
     types = ", ".join(dict.fromkeys(t.type for t in source.topics)) or "no topic"
     return UserError(
-        f"{source.path}: no topic is of a type that is known as a sensor",
+        f"{source.path}: no topic has a known sensor type",
         why=f"it has {types}"[:200],
-        cure="write a map.yaml such as this, and give it with --map map.yaml:\n" + TEMPLATE,
+        cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
     )

@@ -1,4 +1,4 @@
-"""Read a log's map, a small YAML, and refuse what nothing would read."""
+"""Parse a log's map, a small YAML file, and refuse keys that nothing reads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ COUNTS = {
     "lever_arm_m": 3,
     "origin": 3,
 }
-# What a section needs where it reads a file; with a topic, the message type says it.
+# Required keys of a section that reads a file; for a topic, the message type defines them.
 COLUMNS = {
     ImuMap: ("file", "gyro", "accel"),
     GpsMap: ("file", "latitude", "longitude", "altitude"),
@@ -66,13 +66,8 @@ STREAMS = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry"
 RESERVED = ("imu", "gps", "gps_velocity", "reference")
 
 
-def read_map(path: Path) -> LogMap:
-    """Read and check a map file; UserError says where it is invalid."""
-    return parse_map(path.name, map_text(path))
-
-
 def map_text(path: Path) -> str:
-    """Return a map file's text."""
+    """Read a map file's text."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
@@ -84,7 +79,7 @@ def map_text(path: Path) -> str:
 
 
 def parse_map(name: str, content: str) -> LogMap:
-    """Check a map's text; `name` stands in what is said of it."""
+    """Parse a map's text; errors call it `name`."""
     try:
         _check_duplicates(name, yaml.compose(content, yaml.SafeLoader))
         raw = yaml.safe_load(content)
@@ -94,33 +89,31 @@ def parse_map(name: str, content: str) -> LogMap:
         raise UserError(
             f"{where}: not valid YAML",
             why=str(getattr(e, "problem", None) or e),
-            cure=f"mend {name}; keys and values are written `key: value`",
+            cure=f"fix {name}; keys and values are written `key: value`",
         ) from e
-    layout = _parse_section(name, raw, LogMap)
-    for own in layout.streams:
-        if own in RESERVED or getattr(layout, own, None) is not None:
-            raise invalid(
-                f"{name}: streams", own, "a name that no section has, nor an IMU or a GPS"
-            )
-    if not any(getattr(layout, stream) for stream in STREAMS):
+    log_map = _parse_section(name, raw, LogMap)
+    for own in log_map.streams:
+        if own in RESERVED or getattr(log_map, own, None) is not None:
+            raise invalid(f"{name}: streams", own, "a name other than those of sections")
+    if not any(getattr(log_map, stream) for stream in STREAMS):
         raise UserError(
             f"{name}: it names no sensor",
-            why="a map says where the log's sensors are",
+            why="a map tells which topics or files hold the sensors",
             cure=f"add one of {', '.join(STREAMS)}",
         )
-    return layout
+    return log_map
 
 
 def _check_duplicates(name: str, node: yaml.Node | None) -> None:
-    """Refuse a key that stands twice: YAML would quietly keep the last."""
+    """Refuse a repeated key: YAML would silently keep the last."""
     parts = []
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if key.value in seen:
                 raise UserError(
-                    f"{name} line {key.start_mark.line + 1}: {key.value!r} stands there twice",
-                    why="only one of the two could be read",
+                    f"{name} line {key.start_mark.line + 1}: duplicate key {key.value!r}",
+                    why="only one of the two could be used",
                     cure="remove one of them",
                 )
             seen.add(key.value if isinstance(key.value, str) else None)
@@ -135,7 +128,7 @@ def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[s
     if not isinstance(raw, dict):
         raise UserError(
             f"{where}: expected keys and values, got {raw!r}",
-            why="docs/your-own-logs.md says what a map holds",
+            why="docs/your-own-logs.md describes the map",
             cure=f"write {', '.join(required) or 'them'} as `key: value`",
         )
     known = list(known)
@@ -143,7 +136,7 @@ def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[s
         if key not in known:
             raise UserError(
                 f"{where}: unknown key {key!r}",
-                why="a key that nothing reads would be a setting silently ignored",
+                why="it would be silently ignored",
                 cure=suggest(key, known),
             )
     for key in required:
@@ -160,7 +153,7 @@ def _parse_section(where: str, raw: Any, kind: type) -> Any:
     _check_keys(where, raw, fields, _required_keys(where, raw, kind))
     values = {}
     for name, value in raw.items():
-        # Annotations are strings here, so that a field's type names its reader.
+        # Annotations are strings here, so that a field's type names its parser.
         read = _CHOICES.get(name) or _READERS[str(fields[name].type)]
         at = f"{where}: {name}" if kind is LogMap else f"{where}.{name}"
         values[name] = read(at, value)
@@ -170,14 +163,14 @@ def _parse_section(where: str, raw: Any, kind: type) -> Any:
             )
             raise invalid(at, value, f"{COUNTS[name]} {what}")
     if "channels" in values and not values["channels"]:
-        raise invalid(f"{where}.channels", {}, "one channel or more")
+        raise invalid(f"{where}.channels", {}, "at least one channel")
     if bool(values.get("speed")) != bool(values.get("course")):
         raise invalid(where, "only one of speed and course", "both or neither")
     return kind(**values)
 
 
 def _required_keys(where: str, raw: Any, kind: type) -> list[str]:
-    """Return the keys that a section must have, by whether it reads a topic or a file."""
+    """Return a section's required keys, which differ between topics and files."""
     fields = dataclasses.fields(kind)
     needed = [f.name for f in fields if _MISSING is f.default is f.default_factory]
     if kind not in COLUMNS or not isinstance(raw, dict):
@@ -191,13 +184,13 @@ def _required_keys(where: str, raw: Any, kind: type) -> list[str]:
     return needed
 
 
-def _refuse_keys(where: str, raw: dict[str, Any], refused: set[str], beside: str) -> None:
+def _refuse_keys(where: str, raw: dict[str, Any], refused: set[str], source: str) -> None:
     for key in raw:
         if key in refused:
             raise UserError(
-                f"{where}: {key!r} says nothing of {beside}",
-                why="a topic's message type says what its fields mean; columns belong to files",
-                cure=f"remove `{key}`, or give {'a topic' if beside == 'a file' else 'a file'}",
+                f"{where}: {key!r} does not apply to {source}",
+                why="a topic's message type defines its fields; columns belong to files",
+                cure=f"remove `{key}`, or give {'a topic' if source == 'a file' else 'a file'}",
             )
 
 

@@ -1,4 +1,4 @@
-"""What a map says of a log: topics or files and columns, units, axes and time offsets."""
+"""The map of a log: topics or files and columns, units, axes and time offsets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Names = tuple[str, ...]
 GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 ACCEL_UNITS = {"m/s^2": 1.0, "g": 9.80665}
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-# What is SI already, and what numbers without one are written as.
+# Units that are SI already, and how numbers without a unit are written.
 SI_UNITS = (
     *("", "1", "m", "m/s", "m/s^2", "rad", "rad/s", "rad/s^2", "s", "Hz", "T", "Pa", "K", "N"),
     *("kg", "V", "A", "W"),
 )
-# Units of a user's own channels that are turned into SI; any other is taken as it stands, and said.
+# Units of custom channels that are converted to SI; any other is taken as it is, with a note.
 OTHER_UNITS = {
     "deg": ("rad", np.pi / 180),
     "deg/s": ("rad/s", np.pi / 180),
@@ -42,7 +42,7 @@ FRAMES = ("", "enu", "ned")
 
 
 class Axes(NamedTuple):
-    """Axes in which vectors were logged; `matrix` `[3, 3]` turns them into forward-left-up."""
+    """Axes in which vectors were logged; `matrix` `[3, 3]` rotates them to forward-left-up."""
 
     name: str
     matrix: np.ndarray
@@ -54,7 +54,7 @@ FRD = Axes("forward-right-down", AXES["forward-right-down"])
 
 @dataclass(frozen=True)
 class TopicMap:
-    """A topic whose message type says what its fields mean. Times are moved `delay_s` earlier."""
+    """A topic whose message type defines its fields. Times are shifted `delay_s` earlier."""
 
     topic: str
     delay_s: float = 0.0
@@ -62,7 +62,7 @@ class TopicMap:
 
 @dataclass(frozen=True)
 class VectorMap:
-    """A topic of vectors in a body's `axes`; not given, the map's frame says which."""
+    """A topic of vectors in body `axes`; None: those of the map's frame."""
 
     topic: str
     axes: Axes | None = None
@@ -90,9 +90,9 @@ class GpsMap:
     """Where the GPS is: a topic, or a file and its columns.
 
     Columns are degrees, metres, m/s, course in degrees clockwise from north.
-    delay_s: how long after its moment of validity a fix is stamped, on average.
-    period_s: the receiver's own even interval, onto which jittery stamps are put; 0 for none.
-    lever_arm_m: where the antenna sits, forward, left, up of the IMU.
+    delay_s: mean delay of a fix's stamp after the moment it was valid.
+    period_s: the receiver's own interval, used to regularise jittery stamps; 0: not used.
+    lever_arm_m: the antenna's position, forward, left, up of the IMU.
     """
 
     topic: str = ""
@@ -111,9 +111,9 @@ class GpsMap:
 
 @dataclass(frozen=True)
 class ChannelMap:
-    """One channel of a user's own stream: its column or field, and how to get SI from it.
+    """One channel of a custom stream: its column or field, and its conversion to SI.
 
-    The reading is `scale` times the logged number, in `unit`, then turned into SI.
+    The reading is `scale` times the logged number, in `unit`, converted to SI.
     """
 
     column: str = ""
@@ -128,10 +128,10 @@ class ReferenceMap:
 
     channels: a state's block and component (`position_0`) by column, in our units and axes; or
     ecef_position, ecef_velocity: metres and m/s in earth-centred, earth-fixed axes, and
-    quaternion_wxyz: turns the body's `axes` into earth-fixed axes.
-    frame: of topics, "enu" or "ned"; not given, the map's frame or the log's kind says.
-    origin: latitude, longitude [deg], altitude [m] of a topic's own zero, where it is known.
-    note: a sentence for the report on where the reference comes from.
+    quaternion_wxyz: rotates the body's `axes` to earth-fixed axes.
+    frame: of topics, "enu" or "ned"; "": the map's frame, or that of the log's kind.
+    origin: latitude, longitude [deg], altitude [m] of a topic's own origin, if known.
+    note: a sentence for the report on the reference's source.
     """
 
     topic: Names = ()
@@ -151,7 +151,7 @@ class ReferenceMap:
 
 @dataclass(frozen=True)
 class StreamMap:
-    """A stream of a user's own: a topic's fields, or a file's columns, by channel."""
+    """A custom stream: a topic's fields or a file's columns, by channel."""
 
     channels: dict[str, ChannelMap]
     topic: str = ""
@@ -163,7 +163,7 @@ class StreamMap:
 
 @dataclass(frozen=True)
 class WindowMap:
-    """The part of a log that is used, in seconds from its start; `end_s` 0 is its end."""
+    """The part of a log to use, in seconds from its start; `end_s` 0 is its end."""
 
     start_s: float = 0.0
     end_s: float = 0.0
@@ -171,11 +171,11 @@ class WindowMap:
 
 @dataclass(frozen=True)
 class LogMap:
-    """The whole map; `docs/your-own-logs.md` describes it for its writers.
+    """The whole map, described for users in `docs/your-own-logs.md`.
 
-    clock: "header" or "log", which stamps are used; "" for header where present and sane.
-    max_delay_s: readings recorded later than that after their stamp are dropped; 0 for none.
-    frame: "enu" or "ned", of the log's vectors where a section does not say.
+    clock: "header" or "log", the stamps to use; "": header if present and plausible.
+    max_delay_s: readings recorded later than that after their stamp are dropped; 0: keep all.
+    frame: "enu" or "ned", of the log's vectors unless a section says otherwise.
     """
 
     imu: ImuMap | None = None
@@ -194,5 +194,5 @@ class LogMap:
     first: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def body(self, axes: Axes | None) -> Axes:
-        """Return a section's axes, or those that the frame stands for."""
+        """Return a section's axes, or those that the frame implies."""
         return axes or (FRD if self.frame == "ned" else FLU)

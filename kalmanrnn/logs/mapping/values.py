@@ -1,4 +1,4 @@
-"""Single values of a map: each reader takes where the value stands, and refuses what is invalid."""
+"""Parse single values of a map; each parser is told where the value is, for its error."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from kalmanrnn.logs.mapping.schema import AXES, Axes, Names
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Return the suggest of the choices as a question, or the choices themselves."""
+    """Suggest the closest of the choices, or list them."""
     choices = list(choices)
     close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else "there are: " + ", ".join(choices)
+    return f"did you mean {close[0]!r}?" if close else "choose from: " + ", ".join(choices)
 
 
 def invalid(where: str, got: Any, expected: str) -> UserError:
-    """Say what a value must be."""
+    """Return the error for a value that must be something else."""
     return UserError(f"{where}: got {got!r}", why=f"it must be {expected}", cure=f"change {where}")
 
 
 def text(where: str, value: Any) -> str:
-    """Read text."""
+    """Parse text."""
     if not isinstance(value, str):
         raise invalid(where, value, "text")
     return value
 
 
 def names(where: str, value: Any) -> Names:
-    """Read a name, or a list of them."""
+    """Parse a name or a list of names."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
@@ -41,7 +41,7 @@ def names(where: str, value: Any) -> Names:
 
 
 def number(where: str, value: Any) -> float:
-    """Read a finite number."""
+    """Parse a finite number."""
     try:
         # YAML 1.1 reads 1e-3 as text.
         number = float(value)
@@ -53,15 +53,15 @@ def number(where: str, value: Any) -> float:
 
 
 def seconds(where: str, value: Any) -> float:
-    """Read a shift of a clock; beyond 300 years a clock's own steps are lost in rounding."""
+    """Parse a time shift; beyond 300 years rounding would swallow a clock's steps."""
     shift = number(where, value)
     if abs(shift) > 1e10:
-        raise invalid(where, value, "seconds, 1e10 at most")
+        raise invalid(where, value, "at most 1e10 seconds")
     return shift
 
 
 def choice(choices: Iterable[str]) -> Callable[[str, Any], str]:
-    """Make a reader of one of some words."""
+    """Make a parser of one of several words."""
 
     def read(where: str, value: Any) -> str:
         if value not in list(choices):
@@ -76,7 +76,7 @@ def choice(choices: Iterable[str]) -> Callable[[str, Any], str]:
 
 
 def axes(where: str, value: Any) -> Axes:
-    """Read the name of some axes, or the rotation that takes them to ours."""
+    """Parse the name of axes, or the rotation from them to forward-left-up."""
     if not isinstance(value, list):
         name = choice(AXES)(where, value)
         return Axes(name, AXES[name])
@@ -86,20 +86,20 @@ def axes(where: str, value: Any) -> Axes:
         matrix = np.zeros(0)
     good = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3)
     if not good or np.linalg.det(matrix) < 0:
-        raise invalid(where, value, "a 3 x 3 rotation matrix, right-handed, or a name of axes")
+        raise invalid(where, value, "a right-handed 3 x 3 rotation matrix or the name of axes")
     rows = ", ".join("[" + ", ".join(f"{float(x):g}" for x in row) + "]" for row in value)
     return Axes(f"[{rows}]", matrix)
 
 
 def numbers(where: str, value: Any) -> tuple[float, ...]:
-    """Read a list of finite numbers."""
+    """Parse a list of finite numbers."""
     if not isinstance(value, list):
         raise invalid(where, value, "a list of numbers")
     return tuple(number(where, v) for v in value)
 
 
 def parse_table(read: Callable[[str, Any], Any], where: str, value: Any) -> dict[str, Any]:
-    """Read names, each with a value of one kind."""
+    """Parse names, each with a value of one kind."""
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise invalid(where, value, "names, each with its value")
+        raise invalid(where, value, "names with a value each")
     return {name: read(f"{where}.{name}", v) for name, v in value.items()}

@@ -1,4 +1,4 @@
-"""Cells of a CSV column as numbers, with the repairs that spreadsheets make necessary."""
+"""Cells of a CSV column as numbers, with the repairs that spreadsheets call for."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KINDS = {
     "number": "",
     "blank": "empty cells are read as missing",
     "comma": "a comma is read as the decimal point",
-    "thousands": "commas between thousands are taken out",
-    "clock": "hours, minutes and seconds are turned into seconds",
-    "date": "dates are turned into seconds since 1970, in UTC where no zone is given",
+    "thousands": "thousands separators are removed",
+    "clock": "clock times are converted to seconds",
+    "date": "dates are converted to seconds since 1970, in UTC unless they name a zone",
 }
 
 
@@ -31,9 +31,9 @@ class Column(NamedTuple):
 
 
 def read_cells(cells: Sequence[str], *, comma: bool) -> Column | int:
-    """Return cells as numbers, or the index of the first cell that is none.
+    """Return cells as numbers, or the index of the first cell that is not one.
 
-    `comma`: a lone comma is the decimal point, as where columns are parted by something else.
+    `comma`: a lone comma is the decimal point, as in files with another separator.
     Empty cells become NaN.
     """
     try:
@@ -53,12 +53,12 @@ def read_cells(cells: Sequence[str], *, comma: bool) -> Column | int:
 
 
 def same_family(a: frozenset[str], b: frozenset[str]) -> bool:
-    """Whether two blocks of a column were read alike: both as numbers, clock times or dates."""
+    """Whether two blocks of a column are both numbers, both clock times or both dates."""
     return len({_family(kind) for kind in (a | b) - {"blank"}}) <= 1
 
 
 def is_number(cell: str, *, comma: bool) -> bool:
-    """Whether a cell says a number, a time or a date."""
+    """Whether a cell holds a number, a clock time or a date."""
     found = _read_cell(cell.strip(), comma)
     return found is not None and found[1] != "blank"
 

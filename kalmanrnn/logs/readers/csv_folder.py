@@ -1,4 +1,4 @@
-"""CSV files as readings, one topic each; every repair is stated."""
+"""CSV files as readings, one topic each; every repair is noted."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ from kalmanrnn.logs.readers.csv_text import (
 from kalmanrnn.logs.readers.csv_time import find_time
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
-# Small blocks, because the cells of one live at a time: twice as quick as 20,000 rows.
+# Small blocks keep few cells alive: twice as fast as blocks of 20,000 rows.
 BLOCK = 1_000
 SAMPLE = 64
 
 
 def open_csv(path: Path, files: Sequence[Path]) -> Source:
-    """Read CSV files, and keep their numbers.
+    """Read CSV files and keep their numbers.
 
-    In a folder a damaged file is refused only when it is asked for: another may be all a drive
-    needs.
+    A damaged file in a folder is refused only when it is asked for: a drive may not need it.
     """
     held: dict[str, Readings | UserError] = {}
     notes = []
     for file in files:
         try:
-            held[file.name], said = _read_file(file)
-            notes += [f"{file.name}: {note}" for note in said]
+            held[file.name], more = _read_file(file)
+            notes += [f"{file.name}: {note}" for note in more]
         except UserError as problem:
             held[file.name] = problem
             notes.append(f"{file.name} cannot be read: {problem.what}")
@@ -76,14 +75,14 @@ def _read_file(path: Path) -> tuple[Readings, list[str]]:
         with path.open(encoding=encoding, newline="") as file:
             separator, comma = detect_dialect(file)
             if SEPARATORS[separator]:
-                notes.append(f"columns are parted by {SEPARATORS[separator]}")
+                notes.append(f"columns are separated by {SEPARATORS[separator]}")
             file.seek(0)
             return _read_rows(path.name, read_rows(file, separator), comma, notes)
     except (OSError, UnicodeError, csv.Error) as problem:
         raise UserError(
             f"cannot read {path}",
             why=f"{type(problem).__name__}: {problem}"[:160],
-            cure="save it again as CSV, UTF-8",
+            cure="save it as CSV in UTF-8",
         ) from None
 
 
@@ -109,7 +108,7 @@ def _read_rows(
 def _column(
     name: str, cells: Sequence[str], block: list[Row], comma: bool, text: dict[str, str]
 ) -> Column | None:
-    """Read one column of a block; what is no number is put down in text, with its line."""
+    """Read one column of a block; note in `text` a cell that is not a number, with its line."""
     if name in text:
         return None
     found = read_cells(cells, comma=comma)
@@ -122,7 +121,7 @@ def _column(
 def _check_width(
     name: str, block: list[Row], rows: Iterator[Row], width: int, notes: list[str]
 ) -> list[Row]:
-    """Refuse rows of another length; empty cells at the end, and a last row cut off, are cut."""
+    """Refuse rows of another length; trim empty cells at the end, drop an incomplete last row."""
     for i, (line, cells) in enumerate(block):
         if len(cells) == width:
             continue
@@ -130,12 +129,12 @@ def _check_width(
             block[i] = (line, cells[:width])
             continue
         if len(cells) < width and i == len(block) - 1 and next(rows, None) is None:
-            notes.append(f"line {line}, the last, is cut off and left out")
+            notes.append(f"line {line}, the last, is incomplete and dropped")
             return block[:-1]
         raise UserError(
             f"{name} line {line}: {len(cells)} cells, but the header has {width}",
             why="a row of another length cannot be matched with the columns",
-            cure=f"mend or remove line {line}",
+            cure=f"fix or remove line {line}",
         )
     return block
 
@@ -148,7 +147,7 @@ def _assemble(
     samples: dict[str, Sequence[str]],
     notes: list[str],
 ) -> tuple[Readings, list[str]]:
-    """Put the blocks' columns together, and find the clock."""
+    """Join the blocks' columns and find the time column."""
     columns: dict[str, np.ndarray] = {}
     kinds: dict[str, frozenset[str]] = {}
     for i, column in enumerate(header.names):
@@ -163,15 +162,15 @@ def _assemble(
         kinds[column] = frozenset().union(*(p.kinds for p in read))
     if not columns:
         raise UserError(
-            f"{name} has no column of numbers",
+            f"{name} has no numeric column",
             why="; ".join(f"{c}: {t}" for c, t in text.items())[:160] or "it has no rows",
             cure="check how it was recorded",
         )
-    t, said = find_time(name, columns, header.units, text, samples, kinds)
+    t, more = find_time(name, columns, header.units, text, samples, kinds)
     for kind in KINDS:
         having = [c for c in columns if kind in kinds[c]]
         if KINDS[kind] and having:
             notes.append(f"{KINDS[kind]} ({', '.join(having)})")
-    notes += [f"column {c} is left out: {reason} is no number" for c, reason in text.items()]
+    notes += [f"column {c} is dropped: {reason} is not a number" for c, reason in text.items()]
     topic = Topic(name, "csv", len(t))
-    return Readings(topic, t, None, columns), [*notes, *said]
+    return Readings(topic, t, None, columns, dropped=text), [*notes, *more]

@@ -1,4 +1,4 @@
-"""The text of a CSV file as rows of cells: its encoding, what parts its columns, its header."""
+"""The text of a CSV file as rows of cells: encoding, separator and header."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = tuple[int, list[str]]
 
 
 class Header(NamedTuple):
-    """What the first rows say. names: columns; units: by name; rows: data rows read already."""
+    """The first rows. names: columns; units: by name; rows: data rows already read."""
 
     names: list[str]
     units: dict[str, str]
@@ -30,7 +30,7 @@ class Header(NamedTuple):
 
 
 def detect_encoding(path: Path) -> tuple[str, list[str]]:
-    """Find the encoding from the file's first bytes, and from whether it can be decoded."""
+    """Detect the encoding by the first bytes, else by trying to decode the file."""
     with path.open("rb") as file:
         start = file.read(LONGEST_LINE_BYTES)
         for mark, encoding in BOMS.items():
@@ -38,19 +38,21 @@ def detect_encoding(path: Path) -> tuple[str, list[str]]:
                 return encoding, [] if encoding == "utf-8-sig" else [f"read as {encoding}"]
         if not start.strip():
             raise UserError(
-                f"{path.name} is empty", why="not even a header", cure="check how it was recorded"
+                f"{path.name} is empty",
+                why="it has not even a header",
+                cure="check how it was recorded",
             )
         if b"\0" in start:
             raise UserError(
-                f"{path.name} is no text",
-                why="it holds zero bytes",
-                cure="save it again as CSV, UTF-8",
+                f"{path.name} is not a text file",
+                why="it contains zero bytes",
+                cure="save it as CSV in UTF-8",
             )
         if len(start) == LONGEST_LINE_BYTES and not {b"\n"[0], b"\r"[0]} & set(start):
             raise UserError(
-                f"{path.name} is no table",
-                why="its first line has no end",
-                cure="save it again as CSV, one reading a line",
+                f"{path.name} is not a table",
+                why="its first line never ends",
+                cure="save it as CSV, one reading per line",
             )
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -58,12 +60,12 @@ def detect_encoding(path: Path) -> tuple[str, list[str]]:
             for part in iter(partial(file.read, 1 << 20), b""):
                 decoder.decode(part)
         except UnicodeDecodeError:
-            return "latin-1", ["it is no UTF-8; read as latin-1"]
+            return "latin-1", ["not UTF-8; read as latin-1"]
     return "utf-8", []
 
 
 def detect_dialect(file: TextIO) -> tuple[str, bool]:
-    """Return what parts the columns, and whether a comma may be the decimal point."""
+    """Return the separator, and whether a comma may be the decimal point."""
     lines = [line for line in islice(file, 20) if line.strip()]
     header = lines[0] if lines else ""
     separator = max(";\t,", key=header.count)
@@ -73,7 +75,7 @@ def detect_dialect(file: TextIO) -> tuple[str, bool]:
 
 
 def read_rows(file: Iterable[str], separator: str) -> Iterator[Row]:
-    """Yield line numbers and cells of lines that are not empty."""
+    """Yield the line number and cells of each line that is not empty."""
     if separator == " ":
         yield from ((i, cells) for i, line in enumerate(file, 1) if (cells := line.split()))
         return
@@ -87,18 +89,18 @@ def read_header(name: str, rows: Iterator[Row], comma: bool) -> Header:
     """Read the header, a row of units below it, and the first row of numbers."""
     _, header = next(rows, (0, []))
     if header and header[0].startswith("sep="):
-        # A line that is for Excel alone.
+        # A line only for Excel.
         _, header = next(rows, (0, []))
     if not header:
         raise UserError(
-            f"{name} is empty", why="not even a header", cure="check how it was recorded"
+            f"{name} is empty", why="it has not even a header", cure="check how it was recorded"
         )
     second = next(rows, None)
     numeric = partial(is_number, comma=comma)
     if all(map(numeric, header)):
         names = [f"column_{i + 1}" for i in range(len(header))]
         early = [(1, header), *([second] if second else [])]
-        return Header(names, {}, early, [f"no header: columns are called column_1 to {names[-1]}"])
+        return Header(names, {}, early, [f"no header: columns are named column_1 to {names[-1]}"])
     names = [cell.strip() for cell in header]
     names[0] = names[0].lstrip("#% ") or names[0]
     while names and not names[-1]:
@@ -108,14 +110,14 @@ def read_header(name: str, rows: Iterator[Row], comma: bool) -> Header:
         third = next(rows, None)
         if third and any(map(numeric, third[1])):
             units = {n: c.strip(" []()") for n, c in zip(names, second[1], strict=False)}
-            said = ", ".join(u for u in units.values() if u)[:80]
-            return Header(names, units, [third], [f"line {second[0]} is skipped as units ({said})"])
+            listed = ", ".join(u for u in units.values() if u)[:80]
+            return Header(names, units, [third], [f"line {second[0]} is read as units ({listed})"])
         return Header(names, {}, [second, *([third] if third else [])], notes)
     return Header(names, {}, [second] if second else [], notes)
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Name what has no name, or another's, by its place."""
+    """Add the column number to names that are missing or repeated."""
     seen: set[str] = set()
     found = []
     for i, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Which column of a CSV file is its clock, and what that is in seconds; numpy only."""
+"""Find the time column of a CSV file and convert it to seconds; numpy only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNITS = {
     **dict.fromkeys(("ns", "nsec", "nanos", "nanoseconds"), 1e-9),
 }
 UNIT_NAMES = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
-# Whole numbers: least size of a Unix time in a unit, and least step between readings.
+# Integers: the smallest Unix time in a unit, and the smallest step between readings.
 UNIX = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 STEPS = ((1.1e6, 1e-9), (2e3, 1e-6), (2.0, 1e-3), (0.0, 1.0))
 ROUNDED = re.compile(r"\d(\.\d{0,5})?[eE]\+?\d+")
@@ -32,11 +32,11 @@ def find_time(
     samples: Mapping[str, Sequence[str]],
     kinds: Mapping[str, frozenset[str]],
 ) -> tuple[np.ndarray, list[str]]:
-    """Return seconds `[n]` and notes; the row number where no column is a clock.
+    """Return seconds `[n]` and notes; row numbers if no column is a time.
 
-    units: from a second header row. text: columns left out -> the cell that is no number.
-    samples: first cells as written; kinds: how they were read. UserError where the clock that
-    the names promise cannot be read, or has lost its decimals.
+    units: from a second header row. text: dropped columns -> the cell that is not a number.
+    samples: first cells as written; kinds: how they were read. UserError if the column named as
+    time cannot be read or has lost its decimals.
     """
     count = len(next(iter(columns.values()), ()))
     pair = _sec_nsec(columns)
@@ -44,9 +44,9 @@ def find_time(
         found = _named([*columns, *text], names)
         if found in text:
             raise UserError(
-                f"{file}: {text[found]!r} in column {found!r} is no time",
-                why="the column's name says that it is the clock",
-                cure="write it in seconds, as a number with 6 decimals",
+                f"{file}: {text[found]!r} in column {found!r} is not a time",
+                why="by its name the column is the time",
+                cure="write times in seconds, as numbers with 6 decimals",
             )
         if found:
             _check(file, found, columns[found], samples[found], kinds[found])
@@ -55,7 +55,7 @@ def find_time(
     if pair:
         seconds, nanoseconds = pair
         return columns[seconds] + 1e-9 * columns[nanoseconds], [
-            f"time is {seconds} and {nanoseconds}"
+            f"time is {seconds} plus {nanoseconds}"
         ]
     return np.arange(count, dtype=float), [
         "no column is named as a time (t, time, timestamp): times are row numbers"
@@ -63,7 +63,7 @@ def find_time(
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Part a name from its unit: `Time [ms]`, `t_us`, `timestamp (s)`."""
+    """Split a name from its unit: `Time [ms]`, `t_us`, `timestamp (s)`."""
     low = name.lower().strip()
     bracket = re.fullmatch(r"(.*?)\s*[\[(](.*?)[\])]", low)
     if bracket:
@@ -78,7 +78,7 @@ def _named(columns: Sequence[str], names: Sequence[str]) -> str:
         for column, base in bases.items():
             if base == name:
                 return column
-    # A message's own path, as rostopic echo -p writes it.
+    # The path of a message's field, as rostopic echo -p writes it.
     for name in names:
         for column, base in bases.items():
             if base.rpartition(".")[2] == name:
@@ -103,21 +103,21 @@ def _check(
     if missing.size:
         raise UserError(
             f"{file}: {missing.size} rows have no time, the first is data row {missing[0] + 1}",
-            why=f"column {name!r} is empty or no finite number there",
-            cure="remove these rows, or write their times",
+            why=f"column {name!r} is empty or not finite there",
+            cure="remove these rows or fill in their times",
         )
     mangled = kinds & {"clock", "date"} or any(ROUNDED.fullmatch(c.strip()) for c in sample)
     if len(t) >= 4 and mangled and len(np.unique(t)) <= 0.5 * len(t):
         raise UserError(
             f"{file}: column {name!r} has lost its decimals, {len(t)} rows share "
             f"{len(np.unique(t))} times",
-            why=f"a spreadsheet has shortened it to the like of {sample[0].strip()!r}",
-            cure=f"format {name} as a number with 6 decimals in the original, and save it again",
+            why=f"a spreadsheet has rounded it, as in {sample[0].strip()!r}",
+            cure=f"in the original, format {name} as a number with 6 decimals and save it again",
         )
 
 
 def _unwrap(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
-    """Count on where a clock starts anew: minutes at the hour, hours at midnight."""
+    """Unwrap a clock that restarts: minutes at the hour, hours at midnight."""
     if "clock" not in kinds:
         return t
     turn = 86400.0 if t.max() >= 3600.0 else 3600.0
@@ -127,11 +127,11 @@ def _unwrap(t: np.ndarray, kinds: frozenset[str]) -> np.ndarray:
 def _to_seconds(
     name: str, t: np.ndarray, unit: str, kinds: frozenset[str]
 ) -> tuple[np.ndarray, list[str]]:
-    said = _split(name)[1] or unit.lower().strip()
+    unit = _split(name)[1] or unit.lower().strip()
     if kinds & {"clock", "date"}:
         return t, [f"time is {name}"]
-    if said in UNITS:
-        scale = UNITS[said]
+    if unit in UNITS:
+        scale = UNITS[unit]
         return t * scale, [] if scale == 1 else [f"time is {name}, in {UNIT_NAMES[scale]}"]
     if len(t) < 2 or (t != np.round(t)).any():
         return t, []
@@ -142,6 +142,6 @@ def _to_seconds(
         return t, []
     by = "its size" if by_size else f"its steps of {step:g}"
     return t * scale, [
-        f"time is {name}, whole numbers, {UNIT_NAMES[scale]} by {by}; "
-        f"say the unit in the column's name ({name}_us) if that is wrong"
+        f"time is {name}, integers, taken as {UNIT_NAMES[scale]} by {by}; "
+        f"if that is wrong, put the unit in the column's name ({name}_us)"
     ]

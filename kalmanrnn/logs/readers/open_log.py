@@ -13,7 +13,7 @@ KINDS = (
     "a .csv file or a folder of them"
 )
 TEXTS = (".csv", ".tsv", ".txt")
-# What a file starts with, and the ending that its readers insist on.
+# How a file starts, and the suffix that its reader insists on.
 MAGIC = {
     b"#ROSBAG V": ".bag",
     b"\x89MCAP": ".mcap",
@@ -23,7 +23,7 @@ MAGIC = {
 
 
 def open_log(path: Path) -> Source:
-    """Open a log; what it holds and what had to be repaired stands on the source."""
+    """Open a log; the source lists its topics and what had to be repaired."""
     path = Path(path)
     try:
         source = _open_folder(path) if path.is_dir() else _open_file(path, _kind_of(path))
@@ -50,19 +50,19 @@ def _open_folder(folder: Path) -> Source:
     if logs:
         raise UserError(
             f"{folder} holds {len(logs)} logs",
-            why=f"{', '.join(f.name for f in logs[:6])}; a drive comes from one",
-            cure=f"give one of them: {logs[0]}",
+            why=f"{', '.join(f.name for f in logs[:6])}; a drive is made from one",
+            cure=f"choose one: {logs[0]}",
         )
     tables = [f for f in files if f.suffix.lower() in (".csv", ".tsv")]
     if not tables:
         raise UserError(
-            f"{folder} holds no log", why=f"what can be read is {KINDS}", cure="give a log"
+            f"{folder} holds no log", why=f"readable logs are {KINDS}", cure="give one of these"
         )
     return open_csv(folder, tables)
 
 
 def _kind_of(path: Path) -> str:
-    """Return the ending that a file's content asks for, "" where the content does not tell."""
+    """Return the suffix that matches a file's content, "" if that is unknown."""
     with path.open("rb") as file:
         start = file.read(16)
     if not start:
@@ -82,8 +82,8 @@ def _open_file(path: Path, kind: str) -> Source:
         return open_ulog(path)
     if kind and path.suffix != kind:
         raise UserError(
-            f"{path} is a {kind} file under another name",
-            why=f"its content says so, and its readers go by the ending {kind}",
+            f"{path} is a {kind} file with another suffix",
+            why=f"its content is that of a {kind}, and readers insist on the suffix",
             cure=f"mv {path} {path.with_suffix(kind)}",
         )
     if kind:
@@ -92,23 +92,23 @@ def _open_file(path: Path, kind: str) -> Source:
         return open_csv(path, [path])
     if ending in MAGIC.values():
         raise UserError(
-            f"{path} is no {ending} file",
-            why="it does not start as one: it is damaged, or something else",
-            cure="copy the log from the robot again, whole",
+            f"{path} is not a {ending} file",
+            why="it does not start like one: it is damaged or something else",
+            cure="copy the whole log from the robot again",
         )
     if ending == ".npz":
         raise UserError(
-            f"{path} is no log",
-            why="an .npz is what an import has made of one already",
+            f"{path} is not a log",
+            why="an .npz is already imported",
             cure="give the log, or use the drive file as it is",
         )
     raise UserError(
-        f"{path} is of no known kind", why=f"what can be read is {KINDS}", cure="give such a log"
+        f"{path} is of an unknown kind", why=f"readable logs are {KINDS}", cure="give one of these"
     )
 
 
 def _checked(source: Source) -> Source:
-    """Let the source refuse a topic that it does not have."""
+    """Make the source refuse topics that it does not have."""
     names = [topic.name for topic in source.topics]
 
     def read(asked: Sequence[str], progress: Callable[[int, int], None]) -> list[Readings]:

@@ -1,7 +1,6 @@
-"""What a log's topic says, as arrays, before any mapping: numpy only.
+"""A log's topics as arrays, before any mapping; numpy only.
 
-The common ground of the readers (rosbag, ulog, CSV) and of what looks at a log (import,
-inspect, allan).
+What every reader (rosbag, ULog, CSV) returns, and import, inspect and allan start from.
 """
 
 from __future__ import annotations
@@ -23,10 +22,11 @@ class Topic(NamedTuple):
 class Readings(NamedTuple):
     """All messages of one topic.
 
-    log_t: `[n]` seconds at which each was recorded. stamp_t: `[n]` seconds in its header, or
-    None for a type without one; both in the order of the file, as they were.
+    log_t: `[n]` seconds, when each was recorded. stamp_t: `[n]` seconds from its header, None
+    for a type without one; both in file order, as logged.
     fields: number fields by flat name (`angular_velocity.x`, `gyro_rad[0]`, a CSV's column)
     `[n]`, or `[n, k]` for arrays (`position_covariance`). frame: the first header's frame id.
+    dropped: columns of a CSV that are not numeric -> why.
     """
 
     topic: Topic
@@ -34,15 +34,16 @@ class Readings(NamedTuple):
     stamp_t: np.ndarray | None
     fields: dict[str, np.ndarray]
     frame: str = ""
+    dropped: dict[str, str] = {}  # noqa: RUF012
 
 
 class Source(NamedTuple):
     """An opened log.
 
-    kind: "ros1", "ros2", "mcap", "ulog", "csv". notes: stated repairs ("no type definitions in
-    the bag: ...").
-    read: names of topics -> their readings, in that order; `progress(done, total)` is called
-    now and then with messages. Bounded memory: only the topics asked for, as arrays.
+    kind: "ros1", "ros2", "mcap", "ulog", "csv". notes: repairs ("no type definitions in the
+    bag: ...").
+    read: names of topics -> their readings, in that order; calls `progress(done, total)` with
+    counts of messages. Memory holds only the topics asked for, as arrays.
     """
 
     path: str
@@ -53,4 +54,4 @@ class Source(NamedTuple):
 
 
 def no_progress(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""

@@ -1,6 +1,6 @@
-"""Definitions of ROS message types: from the bag, or those that everybody knows.
+"""Definitions of ROS message types: the bag's own, else those of ROS 2 Humble.
 
-Each topic has a typestore of its own, so that a definition nobody can read costs one topic.
+Each topic has its own typestore, so that an unreadable definition costs one topic only.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ IDL_SEPARATOR = "=" * 80 + "\n"
 
 
 class Definition(NamedTuple):
-    """What is known of a connection's type.
+    """The definition of a connection's type.
 
-    typestore: rosbags', None where nothing is known. is_fallback: it is not the bag's own.
-    why: what is wrong where there is no typestore.
+    typestore: rosbags', or None. is_fallback: not the bag's own. why: the reason for None.
     """
 
     typestore: Any
@@ -32,13 +31,13 @@ def find_definition(path: Path, connection: Any) -> Definition:
         store = typesys.get_typestore(typesys.Stores.EMPTY)
         try:
             store.register(_parse_types(typesys, connection))
-        # rosbags' parsers meet a damaged definition as anything, RecursionError among it.
+        # rosbags' parsers raise anything on a damaged definition, RecursionError included.
         except Exception as problem:
             return Definition(None, why=f"its definition cannot be read ({type(problem).__name__})")
     else:
         store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
     if connection.msgtype not in store.fielddefs:
-        return Definition(None, why="the bag does not find_definition it")
+        return Definition(None, why="the bag does not define it")
     return Definition(store, not connection.msgdef.format.value)
 
 
@@ -50,6 +49,6 @@ def _parse_types(typesys: Any, connection: Any) -> dict[str, Any]:
         return typesys.get_types_from_idl(text)
     found: dict[str, Any] = {}
     for part in text.split(IDL_SEPARATOR)[1:]:
-        # Its first line names the file that it came from.
+        # The first line names the file it came from.
         found |= typesys.get_types_from_idl(part.partition("\n")[2])
     return found

@@ -1,7 +1,7 @@
-"""Number fields of ROS messages, many at once: equal list lengths mean an equal layout.
+"""Decode the number fields of many ROS messages at once.
 
-Definitions come from a rosbags typestore. rosbags reads the first message of each layout, and
-some more that must come out the same; what has no layout of its own it reads one by one.
+Messages with equal list lengths share a layout. rosbags decodes the first of each layout and
+two more, which must agree; messages of no known layout it decodes one by one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_LAYOUTS = 8
 
 
 def decode(encoding: Encoding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
-    """Return number fields `[n]` and `[n, k]` by flat name; those that all messages have."""
+    """Return number fields `[n]` and `[n, k]` by flat name, those that all messages have."""
     lengths = np.fromiter(map(len, raws), int, len(raws))
     parts = []
     for length in np.unique(lengths):
@@ -44,7 +44,7 @@ def decode(encoding: Encoding, raws: Sequence[bytes]) -> dict[str, np.ndarray]:
 def _decode_alike(
     encoding: Encoding, raws: Sequence[bytes], rows: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Decode those of the rows `[m]` that are laid out as the first is; return which, and what."""
+    """Decode the rows `[m]` that share the first one's layout; return them and their fields."""
     first = _decode_one(encoding, raws[rows[0]])
     layout = layout_of(encoding, raws[rows[0]])
     if layout is None:
@@ -64,7 +64,7 @@ def _decode_alike(
 
 
 def _decode_one(encoding: Encoding, raw: bytes) -> dict[str, np.ndarray]:
-    """Return the fields of one message, `[1]` and `[1, k]`, as rosbags reads it."""
+    """Return the fields of one message, `[1]` and `[1, k]`, as rosbags decodes it."""
     fields: dict[str, np.ndarray] = {}
     store = encoding.typestore
 
@@ -85,7 +85,7 @@ def _decode_one(encoding: Encoding, raw: bytes) -> dict[str, np.ndarray]:
 def _join(
     parts: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], count: int
 ) -> dict[str, np.ndarray]:
-    """Put parts in the order of the file, and keep what all of them have in one shape."""
+    """Put parts in file order; keep the fields that all have in one shape."""
     names = [
         name
         for name, a in parts[0][1].items()

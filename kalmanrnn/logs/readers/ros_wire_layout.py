@@ -1,4 +1,4 @@
-"""Where the numbers of a ROS message lie, from its definition and one message."""
+"""Byte offsets of the numbers in a ROS message, from its definition and one message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Longer lists (pictures, clouds, scans) are no sensor's reading here, and cost memory.
+# Longer lists (images, point clouds, scans) are not used here, and cost memory.
 MAX_LIST = 256
 NUMBERS = {
     **{f"int{8 * n}": f"<i{n}" for n in (1, 2, 4, 8)},
@@ -23,10 +23,10 @@ BASE, NAME, ARRAY, SEQUENCE = 1, 2, 3, 4
 
 
 class Encoding(NamedTuple):
-    """How one type of message is written.
+    """How one type of message is serialised.
 
-    typestore: rosbags'. cdr: ROS 2's encoding, numbers aligned to their size behind a header of
-    four bytes; without it ROS 1's, which is packed.
+    typestore: rosbags'. cdr: ROS 2's encoding, numbers aligned to their size after a header of
+    four bytes; else ROS 1's, which is packed.
     """
 
     typestore: Any
@@ -40,10 +40,10 @@ class Encoding(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where numbers lie in messages of one length.
+    """Offsets of the numbers in messages of one length.
 
-    numbers: a dtype over the whole message. words: a dtype over the same bytes, of what must
-    repeat for the layout to hold: byte order, lengths of lists and strings. same: their values.
+    numbers: a dtype over the whole message. words: a dtype over the same bytes, of what must be
+    equal for the layout to hold: byte order, lengths of lists and strings. same: their values.
     """
 
     numbers: np.dtype
@@ -52,14 +52,14 @@ class Layout(NamedTuple):
 
 
 class FieldOffsets(NamedTuple):
-    """What a walk through a message has offsets: numbers by name, words that fix what follows."""
+    """Offsets found so far: numbers by name, and the words that fix the rest of the layout."""
 
     numbers: dict[str, tuple[Any, int]]
     words: dict[str, tuple[Any, int]]
 
 
 def layout_of(encoding: Encoding, raw: bytes) -> Layout | None:
-    """Learn the layout from a message that rosbags could read; None where it is unknown to us."""
+    """Learn the layout from a message that rosbags could decode; None if it has an unknown type."""
     if encoding.cdr and (len(raw) < 4 or raw[1] != 1):
         return None
     offsets = FieldOffsets({}, {"order": ("<u2", 0)} if encoding.cdr else {})
@@ -75,7 +75,7 @@ def layout_of(encoding: Encoding, raw: bytes) -> Layout | None:
 
 
 def is_number(desc: Any) -> bool:
-    """Whether a field's description is that of a plain number."""
+    """Whether a field is a plain number."""
     return desc[0] == BASE and desc[1][0] in NUMBERS
 
 
@@ -89,9 +89,9 @@ def _make_dtype(fields: dict[str, tuple[Any, int]], size: int) -> np.dtype:
 def _walk(
     encoding: Encoding, raw: bytes, desc: Any, at: int, name: str | None, offsets: FieldOffsets
 ) -> int:
-    """Go past one field that starts at a place; return the next place.
+    """Walk past one field that starts at `at`; return where the next one starts.
 
-    name: the field's, with its dots; None inside lists of messages, which have none.
+    name: the field's, with dots; None inside lists of messages.
     """
     kind, detail = desc
     if kind == NAME:
@@ -105,7 +105,7 @@ def _walk(
         size, at = _length(encoding, raw, at, offsets)
         return at + size
     if kind == BASE:
-        raise ValueError(f"numbers of type {detail[0]} are unknown")
+        raise ValueError(f"unknown number type {detail[0]}")
     inner, count = detail
     if kind == SEQUENCE:
         count, at = _length(encoding, raw, at, offsets)
@@ -119,7 +119,7 @@ def _walk(
 def _record_numbers(
     encoding: Encoding, form: str, count: int, at: int, name: str | None, offsets: FieldOffsets
 ) -> int:
-    """Put down a number (count 0) or a list of them."""
+    """Record the offset of a number (count 0) or of a list of them."""
     size = np.dtype(form).itemsize
     at = _aligned(encoding, at, size)
     if name is not None and count <= MAX_LIST:
@@ -128,12 +128,12 @@ def _record_numbers(
 
 
 def _length(encoding: Encoding, raw: bytes, at: int, offsets: FieldOffsets) -> tuple[int, int]:
-    """Read the length of a string or list, and put down that it must repeat."""
+    """Read the length of a string or list, and record that it must be equal."""
     at = _aligned(encoding, at, 4)
     offsets.words[str(at)] = ("<u4", at)
     return int.from_bytes(raw[at : at + 4], "little"), at + 4
 
 
 def _aligned(encoding: Encoding, at: int, size: int) -> int:
-    # CDR counts from behind its header of four bytes.
+    # CDR aligns relative to the end of its header of four bytes.
     return at + (4 - at) % size if encoding.cdr else at

@@ -1,4 +1,4 @@
-"""ROS bags as readings: ROS 1 `.bag`, ROS 2 sqlite3 and MCAP; rosbags does the reading."""
+"""ROS bags as readings: ROS 1 `.bag`, ROS 2 sqlite3 and MCAP; by rosbags."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MAX_CHUNK_BYTES = 1 << 29
 
 
 class TopicBuffer(NamedTuple):
-    """What was read of one topic so far; the lists fill while a bag is read.
+    """One topic's messages so far; the lists fill while a bag is read.
 
-    times [ns] and raws: messages not decoded yet. blocks: decoded ones. frame: the first's.
+    times [ns] and raws: not decoded yet. blocks: decoded. frame: of the first message.
     """
 
     topic: Topic
@@ -38,7 +38,7 @@ class TopicBuffer(NamedTuple):
 
 
 def open_bag(path: Path) -> Source:
-    """Open a bag: a file, or the folder that has its metadata.yaml."""
+    """Open a bag: a file, or the folder with its metadata.yaml."""
     with _open_reader(path) as reader:
         kind = _kind(path, reader)
         chosen, notes = _select_topics(path, reader)
@@ -48,7 +48,7 @@ def open_bag(path: Path) -> Source:
         raise UserError(
             f"no topic of {path} can be read",
             why="; ".join(notes) or "it has none",
-            cure="record it again with the topics of an IMU and of what corrects it",
+            cure="record it again with an IMU's topic and those of the sensors that correct it",
         )
     return Source(str(path), kind, topics, partial(_read, path), tuple(notes))
 
@@ -78,14 +78,14 @@ def _read(path: Path, names: Sequence[str], progress: Callable[[int, int], None]
 
 
 def _messages(path: Path, reader: Any, wanted: list[Any]) -> Iterator[tuple[Any, int, bytes]]:
-    # rosbags reads all topics where none is asked for.
+    # rosbags reads all topics if none is asked for.
     if wanted:
         with guard(path, _cure(path)):
             yield from reader.messages(wanted)
 
 
 def _flush(path: Path, buffer: TopicBuffer) -> int:
-    """Decode what waits; return how many messages that were."""
+    """Decode the pending messages; return how many there were."""
     count = len(buffer.raws)
     if count:
         with guard(path, _cure(path), part=buffer.topic.name):
@@ -100,13 +100,13 @@ def _flush(path: Path, buffer: TopicBuffer) -> int:
 
 
 def _readings(buffer: TopicBuffer) -> Readings:
-    """Put a topic's blocks together; keep the fields that all of its messages have."""
+    """Join a topic's blocks; keep the fields that all of its messages have."""
     if not buffer.blocks:
         return Readings(buffer.topic._replace(count=0), np.zeros(0), None, {})
     times = np.concatenate([t for t, _ in buffer.blocks])
     fields = {}
     for name, a in list(buffer.blocks[0][1].items()):
-        # Blocks give up what is joined, so that no more than one field is held twice.
+        # Blocks give up what is joined, so that only one field is in memory twice.
         parts = [f.pop(name, None) for _, f in buffer.blocks]
         if all(part is not None and part.shape[1:] == a.shape[1:] for part in parts):
             fields[name] = np.concatenate([part for part in parts if part is not None])
@@ -134,7 +134,7 @@ def _select_topics(
         same = [c for c in every if c.msgtype == kind]
         known = find_definition(path, every[0])
         if known.typestore is None:
-            notes.append(f"{name} is left out, of type {kind}: {known.why}")
+            notes.append(f"{name} is skipped, of type {kind}: {known.why}")
             continue
         if known.is_fallback:
             is_fallback.add(kind)
@@ -146,17 +146,17 @@ def _select_topics(
     if is_fallback:
         notes.append(
             f"no type definitions in the bag for {', '.join(sorted(is_fallback))}: "
-            "read with those of ROS 2 Humble"
+            "those of ROS 2 Humble are used"
         )
     return found, notes
 
 
 @contextmanager
 def _open_reader(path: Path) -> Iterator[Any]:
-    """Open a bag with rosbags' reader of its kind.
+    """Open a bag with rosbags' reader for its format.
 
-    Not with AnyReader, which refuses all topics where one has a definition that it cannot read
-    or whose hash it computes differently.
+    Not with AnyReader, which refuses a whole bag for one definition that it cannot read or
+    whose hash it computes differently.
     """
     module = require(
         "rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", "logs", f"read {path}"
@@ -178,7 +178,7 @@ def _is_ros1(path: Path) -> bool:
 
 @contextmanager
 def _explain_profile(path: Path) -> Iterator[None]:
-    """Say what an MCAP file is where it is whole, but not of ROS 2."""
+    """Say so if an MCAP file is intact but not of ROS 2."""
     try:
         yield
     except UserError as problem:
@@ -186,13 +186,13 @@ def _explain_profile(path: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{path} holds no ROS 2 messages",
-            why="an MCAP file may carry others too (ROS 1, protobuf, JSON); this one does",
-            cure="give the bag that it was made from, or record it with ros2 bag record -s mcap",
+            why="an MCAP file may hold other kinds (ROS 1, protobuf, JSON), and this one does",
+            cure="give the bag it was made from, or record with ros2 bag record -s mcap",
         ) from None
 
 
 def _storages(reader: Any) -> list[Any]:
-    """Return what holds the messages: the files of a ROS 2 bag, or a ROS 1 bag itself."""
+    """Return the message stores: the files of a ROS 2 bag, or a ROS 1 bag itself."""
     top = getattr(reader, "storage", reader)
     return getattr(top, "storages", [top])
 
@@ -205,32 +205,32 @@ def _kind(path: Path, reader: Any) -> str:
 
 
 def _wal_notes(reader: Any) -> list[str]:
-    """Say where a recorder that died has left messages beside a database; they are not read."""
+    """Note messages that a crashed recorder left in a write-ahead log; they are not read."""
     beside = [Path(f"{s.path}-wal") for s in _storages(reader) if hasattr(s, "dbconn")]
     return [
         f"{wal.name} holds messages that are not read: sqlite3 {wal.name.removesuffix('-wal')} "
-        "'PRAGMA wal_checkpoint(TRUNCATE)' brings them in"
+        "'PRAGMA wal_checkpoint(TRUNCATE)' recovers them"
         for wal in beside
         if wal.exists() and wal.stat().st_size
     ]
 
 
 def _check_chunks(path: Path, storage: Any) -> None:
-    """Refuse a file whose chunks do not fit into memory; rosbags holds one at a time."""
+    """Refuse a file with a chunk too large for memory; rosbags loads one at a time."""
     sizes = [getattr(c, "uncompressed_size", 0) for c in getattr(storage, "chunks", [])]
     if max(sizes, default=0) > MAX_CHUNK_BYTES:
         raise UserError(
             f"{path} holds a chunk of {max(sizes) / 1e9:.1f} GB",
-            why="a chunk is read into memory whole; recorders write some megabytes each",
+            why="a chunk is loaded into memory whole; recorders write a few megabytes each",
             cure=f"mcap compress {path} -o smaller.mcap  (writes chunks of 4 MB)",
         )
 
 
 def _cure(path: Path) -> str:
     if path.suffix == ".bag":
-        return f"rosbag reindex {path}  (in ROS 1), or copy the log from the robot again"
+        return f"rosbag reindex {path}  (with ROS 1), or copy the log from the robot again"
     if path.suffix == ".mcap":
-        return f"mcap recover {path} -o mended.mcap  (the mcap tool of foxglove)"
+        return f"mcap recover {path} -o recovered.mcap  (Foxglove's mcap tool)"
     if path.suffix == ".db3":
-        return f"sqlite3 {path} .recover | sqlite3 mended.db3"
-    return f"ros2 bag reindex {path}, or give the .mcap or .db3 file inside it"
+        return f"sqlite3 {path} .recover | sqlite3 recovered.db3"
+    return f"ros2 bag reindex {path}, or give the .mcap or .db3 file in it"

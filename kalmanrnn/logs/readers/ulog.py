@@ -1,4 +1,4 @@
-"""PX4's ULog as readings; pyulog does the reading."""
+"""PX4's ULog as readings; by pyulog."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kalmanrnn.core.extras import require
 from kalmanrnn.logs.readers.guard import guard
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
-CURE = "download the log from the vehicle again, or give another one"
+CURE = "download the log from the vehicle again, or use another"
 HEADER_BYTES, MAX_STUCK = 3, 100
 CLOCKS = ("timestamp", "timestamp_sample")
 
 
 def open_ulog(path: Path) -> Source:
-    """Open a ULog; pyulog reads all of it at once, so it stays in memory (about its own size)."""
+    """Open a ULog; pyulog reads it whole, so it stays in memory (about its own size)."""
     core = require("pyulog.core", "logs", f"read {path}")
-    # pyulog says what it finds wrong on stdout, which is kept for results.
+    # pyulog prints its complaints on stdout, which is kept for results.
     with guard(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
         tracked, last = _track_reads(file)
         log = core.ULog(tracked)
@@ -34,7 +34,7 @@ def open_ulog(path: Path) -> Source:
         raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
     notes = _notes(path, log)
     if (last["asked"], last["got"]) != (HEADER_BYTES, 0):
-        notes.append(f"{path.name} ends in the middle of a message: what is there is used")
+        notes.append(f"{path.name} ends in the middle of a message: what there is is used")
     topics = tuple(
         Topic(name, f"px4/{d.name}", len(d.data["timestamp"])) for name, d in held.items()
     )
@@ -42,11 +42,11 @@ def open_ulog(path: Path) -> Source:
 
 
 def _track_reads(file: BinaryIO) -> tuple[Any, dict[str, int]]:
-    """Return the file as pyulog uses one, and what its last read asked for and got.
+    """Return the file as pyulog uses it, and what its last read asked for and got.
 
-    pyulog stops in silence where a file is cut; one that is whole ends between messages, so the
-    last thing it reads is a message's header that is not there. And in some damaged files it goes
-    back and forth for ever: RuntimeError (which it does not swallow) where it gets no further.
+    pyulog stops silently where a file is cut; an intact one ends between messages, so that the
+    last read asks for a header and gets nothing. In some damaged files it seeks back and forth
+    for ever: RuntimeError (which it does not swallow) ends that.
     """
     last = {"asked": 0, "got": 0, "furthest": -1, "stuck": 0}
 
@@ -73,10 +73,10 @@ def _notes(path: Path, log: Any) -> list[str]:
     lost_s = sum(d.duration for d in log.dropouts) / 1e3
     if log.dropouts:
         notes.append(
-            f"the logger dropped messages {len(log.dropouts)} times, for {lost_s:.3f} s in all"
+            f"the logger dropped messages {len(log.dropouts)} times, {lost_s:.3f} s in total"
         )
     if log.file_corruption:
-        notes.append(f"{path.name} is damaged in places: what could be read is used")
+        notes.append(f"{path.name} is damaged in places: what can be read is used")
     return notes
 
 
@@ -92,7 +92,7 @@ def _read(
 
 
 def _readings(name: str, data: Any) -> Readings:
-    """Take the numbers of one topic; text is left out, the two clocks become log_t and stamp_t."""
+    """Take the numbers of one topic, not its text; its two clocks become log_t and stamp_t."""
     log_t = data.data["timestamp"] * 1e-6
     stamp_t = None
     if "timestamp_sample" in data.data:

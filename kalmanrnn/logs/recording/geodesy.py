@@ -11,7 +11,7 @@ from kalmanrnn.core.extras import require
 
 
 class Origin(NamedTuple):
-    """Where a local world is tied to the earth: degrees, degrees, metres above the ellipsoid."""
+    """Origin of the local frame: degrees, degrees, metres above the ellipsoid."""
 
     latitude: float
     longitude: float
@@ -19,27 +19,27 @@ class Origin(NamedTuple):
 
 
 def geodetic_to_enu(origin: Origin, geodetic: np.ndarray) -> np.ndarray:
-    """Turn `[n, 3]` latitude, longitude [deg], altitude [m] into east, north, up [m]."""
+    """Convert `[n, 3]` latitude, longitude [deg], altitude [m] to east, north, up [m]."""
     return np.stack(_pymap3d().geodetic2enu(*geodetic.T, *origin), axis=-1)
 
 
 def enu_to_geodetic(origin: Origin, enu: np.ndarray) -> np.ndarray:
-    """Turn `[n, 3]` east, north, up [m] into latitude, longitude [deg], altitude [m]."""
+    """Convert `[n, 3]` east, north, up [m] to latitude, longitude [deg], altitude [m]."""
     return np.stack(_pymap3d().enu2geodetic(*enu.T, *origin), axis=-1)
 
 
 def ecef_to_enu(origin: Origin, ecef: np.ndarray) -> np.ndarray:
-    """Turn `[n, 3]` earth-centred earth-fixed positions [m] into east, north, up [m]."""
+    """Convert `[n, 3]` earth-centred earth-fixed positions [m] to east, north, up [m]."""
     return np.stack(_pymap3d().ecef2enu(*ecef.T, *origin), axis=-1)
 
 
-def ecef_to_geodetic(place: np.ndarray) -> Origin:
-    """Turn one earth-centred earth-fixed place `[3]` [m] into latitude, longitude, altitude."""
-    return Origin(*map(float, _pymap3d().ecef2geodetic(*place)))
+def ecef_to_geodetic(position: np.ndarray) -> Origin:
+    """Convert one earth-centred earth-fixed position `[3]` [m] to latitude, longitude, altitude."""
+    return Origin(*map(float, _pymap3d().ecef2geodetic(*position)))
 
 
 def enu_axes(origin: Origin) -> np.ndarray:
-    """Return the `[3, 3]` matrix that turns earth-fixed directions into east, north, up."""
+    """Return the `[3, 3]` matrix that rotates earth-fixed vectors to east, north, up."""
     return np.stack(_pymap3d().ecef2enuv(*np.eye(3), origin.latitude, origin.longitude))
 
 

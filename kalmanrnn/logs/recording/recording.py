@@ -1,8 +1,8 @@
-"""A recording: one log in our units, frames and clock, whatever it was read from.
+"""A recording: one log in SI units, our axes and one clock, whatever its format was.
 
-What `kalmanrnn import` writes and everything after it reads; it knows nothing of scenarios.
-Columns are found by name, so a scenario's channels name what they need (`CHANNELS`). As a
-file it is a `.npz` of plain arrays and one JSON text, described in docs/drive-file.md.
+`kalmanrnn import` writes it and everything after reads it; it is independent of scenarios,
+which find columns by the names of their channels (`CHANNELS`). As a file it is a `.npz` of
+plain arrays and one JSON text, described in docs/drive-file.md.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ from kalmanrnn.logs.recording.geodesy import Origin
 
 FORMAT, VERSION = "kalmanrnn drive", 1
 
-# Streams that importers make, and their channels: body axes are forward, left, up; the world is
-# east, north, up. A user's own streams may have any others.
+# Streams of the importer and their channels; body axes are forward, left, up, the world is
+# east, north, up. Custom streams may have any others.
 CHANNELS = {
-    "imu": {
-        **{f"gyro_{a}": "rad/s" for a in "xyz"},
-        **{f"accel_{a}": "m/s^2" for a in "xyz"},
-    },
+    "imu": {**{f"gyro_{a}": "rad/s" for a in "xyz"}, **{f"accel_{a}": "m/s^2" for a in "xyz"}},
     "gps": {f"gps_{a}": "m" for a in ("east", "north", "up")},
     "gps_velocity": {f"gps_velocity_{a}": "m/s" for a in ("east", "north", "up")},
     "magnetometer": {f"mag_{a}": "T" for a in "xyz"},
@@ -34,10 +31,7 @@ CHANNELS = {
         **{f"odometry_velocity_{a}": "m/s" for a in "xyz"},
         **{f"odometry_turn_{a}": "rad/s" for a in "xyz"},
     },
-    "pose": {
-        **{f"pose_{a}": "m" for a in "xyz"},
-        **{f"pose_q{a}": "" for a in "xyzw"},
-    },
+    "pose": {**{f"pose_{a}": "m" for a in "xyz"}, **{f"pose_q{a}": "" for a in "xyzw"}},
 }
 
 
@@ -46,7 +40,7 @@ class Stream(NamedTuple):
 
     t: `[n]` seconds since `Recording.start`, strictly increasing: when each reading was valid.
     values: `[n, c]` SI. channels: their names; units: SI, radians.
-    variance: `[n, c]` as the log itself gave them, NaN where it did not; or None.
+    variance: `[n, c]` as logged, NaN where unknown; or None.
     """
 
     name: str
@@ -61,13 +55,13 @@ class Recording(NamedTuple):
     """One log.
 
     start: seconds on the log's own clock (Unix or since boot) at t = 0.
-    reference: what is compared with; its channels are a state block's name and a component,
+    reference: the trajectory to compare with; a channel is a state block's name and a component,
         `position_0` (east), `velocity_2` (up), `attitude_0` to `_3` (quaternion x, y, z, w).
-    origin: where the local world is tied to the earth; None where nothing says so.
-    notes: sentences on what was converted, moved, dropped. reference_note: on the reference.
-    lever_arm_m: where the GPS antenna sits, forward, left, up of the IMU.
-    first: mean of the first belief by block, where the log's owner knows it.
-    map: the YAML that this was imported with.
+    origin: of the local frame; None if unknown.
+    notes: sentences on what was converted, shifted or dropped. reference_note: on the reference.
+    lever_arm_m: the GPS antenna's position, forward, left, up of the IMU.
+    first: mean of the initial belief by block, where the map gives it.
+    map: the YAML it was imported with.
     """
 
     start: float
@@ -81,18 +75,18 @@ class Recording(NamedTuple):
     map: str = ""
 
     def stream(self, name: str) -> Stream | None:
-        """Return a stream by name, None where there is none."""
+        """Return a stream by name, or None."""
         return next((s for s in self.streams if s.name == name), None)
 
     def columns(self, channels: Sequence[str]) -> tuple[Stream, list[int]] | None:
-        """Return the stream that has all of these channels, and where; None where none has."""
+        """Return the stream that has all of these channels and their columns, or None."""
         for stream in self.streams:
             if set(channels) <= set(stream.channels):
                 return stream, [stream.channels.index(channel) for channel in channels]
         return None
 
     def column(self, channel: str) -> tuple[Stream, int] | None:
-        """Return the stream that has a channel, and where in it; None where none has."""
+        """Return the stream that has a channel and its column, or None."""
         for stream in self.streams:
             if channel in stream.channels:
                 return stream, stream.channels.index(channel)
@@ -119,18 +113,22 @@ def save_recording(path: Path, recording: Recording) -> None:
 
 
 def load_recording(path: Path) -> Recording:
-    """Read a drive file; UserError where it is damaged, or something else."""
+    """Read a drive file; UserError if it is damaged or something else."""
     cure = "import the log again: kalmanrnn import LOG --out drive.npz"
     missing = UserError(
-        f"there is no {path}", why=f"no such file, seen from {Path.cwd()}", cure="check the path"
+        f"there is no {path}",
+        why=f"no such file; the current folder is {Path.cwd()}",
+        cure="check the path",
     )
     arrays, facts = read_npz(path, missing=missing, cure=cure)
     if facts.get("format") != FORMAT:
-        raise UserError(f"{path} is no drive file", why="it does not say that it is one", cure=cure)
+        raise UserError(
+            f"{path} is not a drive file", why="its format is not marked as one", cure=cure
+        )
     if facts.get("version") != VERSION:
         raise UserError(
             f"{path} is a drive file of version {facts.get('version')}",
-            why=f"this program reads version {VERSION}",
+            why=f"this version of kalmanrnn reads version {VERSION}",
             cure=cure,
         )
     try:
@@ -171,7 +169,7 @@ def _recording(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> Recordin
 
 
 def check_stream(s: Stream) -> None:
-    """Refuse a stream that later code could not read: ValueError."""
+    """Check shapes, finite values and increasing times; ValueError otherwise."""
     if s.t.ndim != 1 or s.values.shape != (len(s.t), len(s.channels)):
         raise ValueError(f"{s.name}: t is {s.t.shape}, values {s.values.shape}")
     if len(s.units) != len(s.channels):
@@ -181,6 +179,6 @@ def check_stream(s: Stream) -> None:
     if not len(s.t):
         raise ValueError(f"{s.name} is empty")
     if not (np.isfinite(s.t).all() and np.isfinite(s.values).all()):
-        raise ValueError(f"{s.name}: every time and reading must be finite")
+        raise ValueError(f"{s.name}: times and readings must be finite")
     if not (np.diff(s.t) > 0).all():
         raise ValueError(f"{s.name}: times must increase")

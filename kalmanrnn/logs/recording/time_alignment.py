@@ -1,4 +1,4 @@
-"""From sensors on clocks of their own to events and the ticks between them; numpy only."""
+"""From sensors with their own rates to events and the ticks between them; numpy only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def thin(t: np.ndarray, min_interval_s: float) -> np.ndarray:
-    """Return indices of times at least that far apart, the first included."""
+    """Return indices of times at least `min_interval_s` apart, the first included."""
     kept = [0]
     for i in range(1, len(t)):
         # Stamps in decimals: 0.30 - 0.15 must not fall short of 0.15.
@@ -16,10 +16,10 @@ def thin(t: np.ndarray, min_interval_s: float) -> np.ndarray:
 
 
 def regularise_stamps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Put jittery stamps onto the even clock that fits them best; return times and epochs.
+    """Fit an even clock to jittery stamps; return times on it, and epochs.
 
-    A receiver measures at even moments; what wanders is when its messages were logged. The
-    clock's own rate and phase are fitted (least squares), so the mean delay stays as it was.
+    A receiver measures at even intervals; only the logging of its messages jitters. Rate and
+    phase are fitted by least squares, so the mean delay does not change.
     """
     epoch, clock = np.zeros(len(t)), t[0]
     for i in range(1, len(t)):
@@ -40,11 +40,11 @@ GAP_SLACK = 0.1
 
 
 def fill_gaps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Put unseen events into gaps of two periods or more, a period apart, looking at no later one.
+    """Insert unseen events a period apart into gaps of two periods or more; causal.
 
     Return event times `[E]` and whether each is one of `t`. Ticks per event then stay bounded,
     and a student meets a gap as it does in simulated drives: as events at which nothing is seen.
-    The last stretch of a gap is left between about one and two periods long.
+    The last interval in a gap is about one to two periods long.
     """
     extra = np.maximum(0, (np.diff(t) / period_s + GAP_SLACK).astype(int) - 1)
     inner = [start + period_s * np.arange(n + 1) for start, n in zip(t[:-1], extra, strict=True)]
@@ -55,10 +55,10 @@ def fill_gaps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def merge_times(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Merge sensors' times: return event times `[E]`, and the event of each sensor's readings.
+    """Merge sensors' times; return event times `[E]` and the event of each sensor's readings.
 
-    A reading belongs to the event that began at most `tolerance_s` before it, else it begins
-    one; of two readings of one sensor the later begins its own.
+    A reading joins the event that began at most `tolerance_s` before it, else it begins one;
+    of two readings of one sensor the later begins its own.
     """
     every = np.concatenate(times)
     sensor = np.repeat(np.arange(len(times)), [len(t) for t in times])
@@ -77,7 +77,7 @@ def merge_times(times: list[np.ndarray], tolerance_s: float) -> tuple[np.ndarray
 def split_into_ticks(
     events: np.ndarray, t: np.ndarray, readings: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut readings `[n, U]` at times t into ticks; return inputs `[E, K, U]` and dt `[E, K]`.
+    """Split readings `[n, U]` at times t into ticks; return inputs `[E, K, U]` and dt `[E, K]`.
 
     A tick runs from one reading to the next; one that an event falls into is split there, so
     that the ticks after an event add up to the time to the next. A tick's input is the mean of

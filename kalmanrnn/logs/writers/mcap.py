@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.core.extras import require
+from kalmanrnn.logs.writers.poses import rotation_matrices
 
 TOPIC, FRAME, CHILD_FRAME = "/kalmanrnn/odometry", "map", "base_link"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -27,13 +28,13 @@ def write_mcap(
 ) -> None:
     """Write one Odometry topic with its definition into a bare MCAP file.
 
-    As nav_msgs says, the pose is in the frame `map` and the twist in the body's own axes, so
-    the velocity `[n, 3]`, given in world axes, is turned. A covariance that is not known has
-    -1 in its first place (sensor_msgs/Imu's convention).
+    As nav_msgs defines, the pose is in the frame `map` and the twist in body axes, so the
+    velocity `[n, 3]`, given in world axes, is rotated. An unknown covariance has -1 as its
+    first element (the convention of sensor_msgs/Imu).
     """
     storage, writer, types, odometry = _rosbags()
     if velocity is not None:
-        velocity = np.einsum("nji,nj->ni", matrices(quaternion), velocity)
+        velocity = np.einsum("nji,nj->ni", rotation_matrices(quaternion), velocity)
     folder = Path(tempfile.mkdtemp(prefix=".kalmanrnn-", dir=path.parent))
     try:
         with writer(folder / "bag", version=9, storage_plugin=storage) as bag:
@@ -53,19 +54,8 @@ def write_mcap(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def matrices(quaternion: np.ndarray) -> np.ndarray:
-    """Return rotation matrices `[n, 3, 3]` of unit quaternions `[n, 4]` x, y, z, w."""
-    x, y, z, w = np.asarray(quaternion, float).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
 def _rosbags() -> tuple[Any, Any, Any, Any]:
-    """Return the MCAP storage, the bag writer, ROS 2's types, and what makes a message."""
+    """Return the MCAP storage, the bag writer, ROS 2's types, and a factory of messages."""
     rosbag2, typesys = (require(f"rosbags.{m}", "logs", "write MCAP") for m in MODULES)
     types = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
     kind = types.types

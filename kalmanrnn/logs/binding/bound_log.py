@@ -1,6 +1,6 @@
-"""A recording becomes a drive of a scenario: events at the sensors' times, ticks between them.
+"""Bind a recording to a scenario: a drive with events at the sensors' times, ticks between.
 
-Columns are found by name: every channel of the scenario's inputs must be there, sensors may be
+Columns are found by name: every channel of the scenario's inputs must exist; sensors may be
 missing and are then never seen.
 """
 
@@ -28,7 +28,7 @@ from kalmanrnn.logs.recording.time_alignment import (
 from kalmanrnn.scenarios.scenario import Scenario
 
 MIN_EVENTS = 10
-# Readings closer than this share of the sensor's interval are left out: a student was trained
+# Readings closer than this share of the sensor's interval are dropped: a student was trained
 # at the scenario's rate.
 MIN_INTERVAL_SHARE = 0.75
 MAX_INPUT_GAP_S = 1.0
@@ -36,12 +36,12 @@ MAX_GAP_S = 600.0
 
 
 class BoundLog(NamedTuple):
-    """A real drive and what a report must say about it.
+    """A real drive, and what a report needs to know about it.
 
-    scenario: the scenario, with the noise that the log itself states for its sensors.
-    drive: batch axis 1; its truth is the reference, NaN where that says nothing, or None.
+    scenario: the scenario, with the sensor noise that the log itself states.
+    drive: batch axis 1; its truth is the reference, NaN where that is silent, or None.
     start: seconds on the log's own clock (Unix or since boot) at the drive's t = 0.
-    notes: sentences on what was converted, moved and left out.
+    notes: sentences on what was converted, shifted and dropped.
     """
 
     scenario: Scenario
@@ -58,8 +58,19 @@ class SensorReadings(NamedTuple):
     z: np.ndarray
 
 
-def bind(scenario: Scenario, recording: Recording) -> BoundLog:
-    """Make a drive of a recording; its clock starts at its first event."""
+def bind(scenario: Scenario, recording: Recording) -> Drive:
+    """Turn a recording into a batch of one drive of a scenario, with its initial belief.
+
+    Truth is NaN where the recording has none. `bind_log` gives the notes and the log's own noise
+    besides. Raises UserError where the scenario's inputs or sensors are not in the recording.
+
+        drive = kr.bind(kr.load_scenario("imu_gps"), kr.read_log("husky.bag"))
+    """
+    return bind_log(scenario, recording).drive
+
+
+def bind_log(scenario: Scenario, recording: Recording) -> BoundLog:
+    """Make a drive of a recording; its clock starts at its first event. UserError if it cannot."""
     u_t, u, notes = read_inputs(scenario, recording)
     scenario, more = with_logged_noise(scenario, recording)
     notes += more
@@ -80,7 +91,7 @@ def bind(scenario: Scenario, recording: Recording) -> BoundLog:
     if recording.reference is not None:
         truth = truth_at(scenario.space, recording.reference, t)
         if truth is None:
-            notes.append(f"the reference says nothing of {scenario.name}'s state at these times")
+            notes.append(f"the reference has nothing on {scenario.name}'s state at these times")
     drive = Drive(t - t[0], packets, belief, truth)
     drive = jax.tree.map(lambda a: np.asarray(a)[None], drive)
     notes = [*recording.notes, *notes]
@@ -90,15 +101,15 @@ def bind(scenario: Scenario, recording: Recording) -> BoundLog:
 def read_inputs(
     scenario: Scenario, recording: Recording
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return times `[n]` and inputs `[n, U]`, on the clock of the fastest stream they come from."""
+    """Return times `[n]` and inputs `[n, U]` at the times of the fastest of their streams."""
     names = [channel.name for channel in scenario.inputs]
     places = {name: recording.column(name) for name in names}
     missing = [name for name, place in places.items() if place is None]
     if missing:
         raise UserError(
-            f"the log has no {', '.join(missing)}, which {scenario.name} needs as inputs",
+            f"the log has no {', '.join(missing)}, inputs of {scenario.name}",
             why="it has " + ", ".join(c for s in recording.streams for c in s.channels),
-            cure=f"name them in the map, or use a scenario whose inputs the log has "
+            cure=f"name them in the map, or use a scenario with inputs that the log has "
             f"(inputs of {scenario.name}: {', '.join(names)})",
         )
     found = [place for place in places.values() if place is not None]
@@ -113,19 +124,19 @@ def read_inputs(
         raise UserError(
             "the inputs' streams do not overlap in time: " + ", ".join(streams),
             why="they must be stamped by one clock",
-            cure="kalmanrnn inspect LOG; then set delay_s or `clock:` in the map",
+            cure="see kalmanrnn inspect LOG; set `delay_s` or `clock` in the map",
         )
     columns = [interpolate(clock, s.t, s.values[:, i : i + 1])[:, 0] for s, i in found]
     notes = []
     steps = np.diff(clock)
     long = int((steps > MAX_INPUT_GAP_S).sum())
     if long:
-        notes.append(f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, bridged")
+        notes.append(f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, interpolated")
     return clock, np.stack(columns, axis=-1), notes
 
 
 def with_logged_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, list[str]]:
-    """Give each sensor the standard deviations that the log's own messages state (medians)."""
+    """Use the standard deviations that the log's messages state (medians) for each sensor."""
     sensors, notes = [], []
     for sensor in scenario.sensors:
         place = recording.columns([c.name for c in sensor.channels])
@@ -145,7 +156,7 @@ def with_logged_noise(scenario: Scenario, recording: Recording) -> tuple[Scenari
         unit = sensor.channels[0].unit
         notes.append(
             f"{sensor.name}: standard deviations {', '.join(f'{s:.3g}' for s in sigma)} {unit} "
-            f"as the log's messages state (median), not the scenario's "
+            f"from the log's messages (median), not the scenario's "
             + ", ".join(f"{s:.3g}" for s in sensor.sigma)
         )
     if not notes:
@@ -161,7 +172,7 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 
 def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> SensorReadings:
-    """Return one sensor's readings, none where the log has not all of its channels."""
+    """Return one sensor's readings, none if the log lacks one of its channels."""
     sensor = scenario.sensors[index]
     found = recording.columns([channel.name for channel in sensor.channels])
     if found is None:
@@ -173,7 +184,7 @@ def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> Sen
 def _events(
     scenario: Scenario, found: list[SensorReadings], span: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and what was left out."""
+    """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and notes."""
     notes, used = [], []
     for sensor, (t, z) in zip(scenario.sensors, found, strict=True):
         inside = (t >= span[0]) & (t <= span[1])
@@ -181,7 +192,7 @@ def _events(
         keep = thin(t, MIN_INTERVAL_SHARE / sensor.rate_hz) if len(t) else np.zeros(0, int)
         used.append(SensorReadings(t[keep], z[keep]))
         if not len(t):
-            notes.append(f"{sensor.name}: not in this log's span; never seen")
+            notes.append(f"{sensor.name}: no readings within the log's span; never seen")
         elif len(keep) < len(t):
             notes.append(
                 f"{sensor.name}: {len(keep)} of {len(t)} readings used, at least "
@@ -194,13 +205,13 @@ def _events(
         counts = ", ".join(f"{s.name} {len(f.t)}" for s, f in both)
         raise UserError(
             f"too few readings for {scenario.name}: {len(times)} events, {MIN_EVENTS} are needed",
-            why=f"only those count that lie within the inputs' time, after the start: {counts}",
-            cure="use a longer log; kalmanrnn inspect LOG shows rates and clocks",
+            why=f"only readings after the start and within the inputs' time count: {counts}",
+            cure="use a longer log; see kalmanrnn inspect LOG for rates and clocks",
         )
     _check_gaps(times)
     filled, known = fill_gaps(times, 1 / scenario.event_hz)
     if not known.all():
-        notes.append(f"{(~known).sum()} events without a reading put into gaps")
+        notes.append(f"{(~known).sum()} events without a reading inserted into gaps")
     place = np.flatnonzero(known)
     seen = np.zeros((len(filled), len(scenario.sensors)), bool)
     z = np.zeros((len(filled), scenario.sigma.size))
@@ -211,14 +222,14 @@ def _events(
 
 
 def _check_gaps(times: np.ndarray) -> None:
-    """Refuse a gap that no filter is carried through: a clock that was set, or two drives."""
+    """Refuse a gap too long for any filter: a clock that was reset, or two drives."""
     gaps = np.diff(times)
     worst = int(gaps.argmax())
     if gaps[worst] > MAX_GAP_S:
         start, end = times[worst], times[worst + 1]
         raise UserError(
-            f"nothing was read for {gaps[worst]:.0f} s, from {start:.1f} s to {end:.1f} s",
-            why="the clock was set, or the log holds two drives",
+            f"no readings for {gaps[worst]:.0f} s, from {start:.1f} s to {end:.1f} s",
+            why="the clock was reset, or the log holds two drives",
             cure=f"use one part: `window: {{end_s: {start + 0.1:.1f}}}` or "
             f"`window: {{start_s: {end - 0.1:.1f}}}` in the map",
         )
@@ -227,7 +238,7 @@ def _check_gaps(times: np.ndarray) -> None:
 def _ticks(
     scenario: Scenario, events: np.ndarray, t: np.ndarray, u: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs `[E, K, U]` and dt `[E, K]`; without inputs, even ticks."""
+    """Return inputs `[E, K, U]` and dt `[E, K]`; even ticks if there are no inputs."""
     if scenario.inputs:
         return split_into_ticks(events, t, u)
     gaps = np.append(np.diff(events), 0.0)
