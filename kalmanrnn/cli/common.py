@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 
 import tyro
 
+from kalmanrnn.core.renamed import refuse_old_flags
+
 Flags = TypeVar("Flags")
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 
@@ -18,17 +20,18 @@ def parse(
     kind: type[Flags], args: Sequence[str], *, prog: str, default: Flags | None = None
 ) -> Flags:
     """Read flags as a dataclass says; tyro prints help and usage errors (exit code 2)."""
+    refuse_old_flags(args)
     flat: Any = tyro.conf.OmitArgPrefixes[kind]
     extra: dict[str, Any] = {} if default is None else {"default": default}
     return tyro.cli(flat, prog=prog, args=list(args), **extra)
 
 
-def value_of(args: Sequence[str], flag: str) -> str | None:
+def flag_value(args: Sequence[str], flag: str) -> str | None:
     """Return what a flag is given, before the flags are parsed."""
-    return next(iter(values_of(args, flag)), None)
+    return next(iter(flag_values(args, flag)), None)
 
 
-def values_of(args: Sequence[str], flag: str) -> list[str]:
+def flag_values(args: Sequence[str], flag: str) -> list[str]:
     """Return all that a flag is given, before the flags are parsed."""
     found: list[str] = []
     for i, text in enumerate(args):
@@ -50,12 +53,12 @@ def choose_device(device: Device) -> None:
 
 def choose_device_of(args: Sequence[str]) -> None:
     """Tell JAX where to run before a file of the user's imports it."""
-    device = value_of(args, "--device")
+    device = flag_value(args, "--device")
     if device in ("cpu", "gpu", "tpu"):
         choose_device(device)
 
 
-def show(found: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+def print_report(found: dict[str, Any], folder: Path, *, as_json: bool) -> None:
     """Print a report on stdout, and where it lies."""
     if as_json:
         print(json.dumps(found))

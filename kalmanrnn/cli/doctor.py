@@ -26,31 +26,32 @@ from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
 
 if TYPE_CHECKING:
-    from kalmanrnn.diagnostics.training.diagnose import Diagnosis
+    from kalmanrnn.diagnostics.training.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
 class DoctorFlags:
-    """Find out why a network does not learn: of arrays, of a sim, or of a trained run."""
+    """Find out why a network does not learn, from arrays, a sim or a trained run."""
 
     run: tyro.conf.Positional[Path | None] = None
     """Folder of a trained run."""
     arrays: Path | None = None
-    """An .npz with inputs [N, T, F] and targets [N, T, D] or [N, D]; held_inputs, held_targets."""
+    """An .npz with inputs [N, T, F] and targets [N, T, D] or [N, D]; if there is a validation set,
+    validation_inputs and validation_targets too."""
     sim: str | None = None
     """Name of a shipped sim, or a path to a .py file that exports SCENARIO or TASK."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
-    carried: bool = False
-    """With --arrays: the state is carried from each sequence into the next (stateful)."""
+    stateful: bool = False
+    """With --arrays: the state is carried from each sequence into the next."""
     learning_rate: float | None = None
-    """With --arrays: the learning rate that you use with Adam."""
+    """With --arrays: your learning rate with Adam."""
     output_range: tuple[float, float] | None = None
-    """With --arrays: what your output can be, such as -1 1 behind a tanh."""
+    """With --arrays: lowest and highest possible output, such as -1 1 after a tanh."""
     learn: bool = True
-    """Train small networks for a while as well; without, the data alone are looked at."""
+    """Also train small networks, for about a minute; otherwise only the data are checked."""
     out: Path | None = None
-    """Folder for the picture, doctor.png."""
+    """Folder for the figure, doctor.png."""
     json: bool = False
     """Print findings and curves as JSON instead."""
     quiet: bool = False
@@ -70,9 +71,9 @@ class TaskFlags:
     set: tuple[str, ...] = ()
     """Parameters of the task's make(), as name=value; defaults below follow from them."""
     learn: bool = True
-    """Train small networks for a while as well; without, the data alone are looked at."""
+    """Also train small networks, for about a minute; otherwise only the data are checked."""
     out: Path | None = None
-    """Folder for the picture, doctor.png."""
+    """Folder for the figure, doctor.png."""
     json: bool = False
     """Print findings and curves as JSON instead."""
     quiet: bool = False
@@ -84,79 +85,79 @@ class TaskFlags:
 
 
 def doctor(args: Sequence[str]) -> int:
-    """Examine arrays, a sim or a run; exit code 3 where something keeps it from learning."""
+    """Diagnose arrays, a sim or a run; exit code 3 if something keeps the network from learning."""
     choose_device_of(args)
     sim = flag_value(args, "--sim")
     if sim is not None and exports_task(sim):
-        return _task(args, sim)
+        return _diagnose_task(args, sim)
     flags = parse(DoctorFlags, args, prog="kalmanrnn doctor")
     asked = [flags.run, flags.arrays, flags.sim]
     if sum(a is not None for a in asked) != 1:
         raise UserError(
-            "doctor looks at one thing at a time",
-            why="it wants a run's folder, or --arrays FILE.npz, or --sim NAME",
+            "doctor diagnoses one thing at a time",
+            why="give a run's folder, or --arrays FILE.npz, or --sim NAME",
             cure="kalmanrnn doctor --sim imu_gps",
             code=USAGE,
         )
-    _used(flags)
-    tell = _tell(flags.quiet)
+    _check_flags(flags)
+    log = _logger(flags.quiet)
     if flags.arrays is not None:
-        seen = _arrays(flags, flags.arrays, tell)
+        seen = _diagnose_arrays(flags, flags.arrays, log)
     elif flags.run is not None:
         from kalmanrnn.diagnostics.training.from_run import from_run
 
-        seen = from_run(flags.run, tell)
+        seen = from_run(flags.run, log)
     else:
         from kalmanrnn.diagnostics.training.from_sim import from_sim
 
         config = RunConfig(str(flags.sim), flags.set, flags.student, train=flags.train)
         check_config(config)
-        seen = from_sim(config, tell, learn=flags.learn)
+        seen = from_sim(config, log, learn=flags.learn)
     return _show(seen, flags.out, as_json=flags.json)
 
 
-def _used(flags: DoctorFlags) -> None:
-    """Refuse flags that this look would not use: UserError."""
-    own = {"carried": "arrays", "learning_rate": "arrays", "output_range": "arrays"}
+def _check_flags(flags: DoctorFlags) -> None:
+    """Refuse flags that would have no effect: UserError."""
+    own = {"stateful": "arrays", "learning_rate": "arrays", "output_range": "arrays"}
     own |= {"set": "sim", "student": "sim", "train": "sim"}
     blank = DoctorFlags()
     for name, place in own.items():
         if getattr(flags, place) is None and getattr(flags, name) != getattr(blank, name):
-            told = f"flags of {name}" if name in ("student", "train") else f"--{name}"
+            which = f"flags of {name}" if name in ("student", "train") else f"--{name}"
             raise UserError(
-                f"{told.replace('_', '-')} would not be used here",
+                f"{which.replace('_', '-')} have no effect here",
                 why=f"they go with --{place}",
                 cure="leave them out",
                 code=USAGE,
             )
 
 
-def _arrays(flags: DoctorFlags, path: Path, tell: Any) -> Diagnosis:
-    """Read the file and examine it."""
+def _diagnose_arrays(flags: DoctorFlags, path: Path, log: Any) -> Diagnosis:
+    """Read the file and diagnose it."""
     from kalmanrnn.diagnostics.training.arrays import read_arrays
-    from kalmanrnn.diagnostics.training.diagnose import examine
-    from kalmanrnn.diagnostics.training.settings import Settings
+    from kalmanrnn.diagnostics.training.diagnosis import run_checks
+    from kalmanrnn.diagnostics.training.settings import DiagnosisConfig
 
     rate = flags.learning_rate
     if rate is not None and not rate > 0:
         raise UserError(
-            f"--learning-rate {rate} cannot be",
-            why="it must be more than 0",
+            f"--learning-rate must be positive, got {rate}",
+            why="it scales every update",
             cure="--learning-rate 1e-3",
             code=USAGE,
         )
     found = read_arrays(path)
-    settings = Settings(
-        carried=flags.carried,
+    settings = DiagnosisConfig(
+        stateful=flags.carried,
         learning_rate=rate,
         output_range=flags.output_range,
         learn=flags.learn,
     )
-    return examine(found.train, found.held, None, settings, tell)
+    return run_checks(found.train, found.validation, None, settings, log)
 
 
-def _task(args: Sequence[str], sim: str) -> int:
-    """Examine a sequence task."""
+def _diagnose_task(args: Sequence[str], sim: str) -> int:
+    """Diagnose a sequence task."""
     from kalmanrnn.diagnostics.training.from_task import from_task
     from kalmanrnn.tasks.task import load_task
 
@@ -166,18 +167,18 @@ def _task(args: Sequence[str], sim: str) -> int:
     flags = parse(TaskFlags, args, prog="kalmanrnn doctor", default=default)
     config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
     check_task_config(config)
-    seen = from_task(config, _tell(flags.quiet), learn=flags.learn)
+    seen = from_task(config, _logger(flags.quiet), learn=flags.learn)
     return _show(seen, flags.out, as_json=flags.json)
 
 
-def _tell(quiet: bool) -> Any:
+def _logger(quiet: bool) -> Any:
     return lambda line: None if quiet else print(f"doctor: {line}", file=sys.stderr, flush=True)
 
 
 def _show(seen: Diagnosis, out: Path | None, *, as_json: bool) -> int:
-    """Print what was found, draw the picture, give the exit code."""
+    """Print the findings, draw the figure, return the exit code."""
     from kalmanrnn.diagnostics.finding import exit_code
-    from kalmanrnn.diagnostics.training.text import plain, sheet
+    from kalmanrnn.diagnostics.training.text import diagnosis_to_json, format_diagnosis
 
     drawn = None
     if out is not None:
@@ -186,9 +187,9 @@ def _show(seen: Diagnosis, out: Path | None, *, as_json: bool) -> int:
         out.mkdir(parents=True, exist_ok=True)
         drawn = out / "doctor.png" if draw(seen, out / "doctor.png") else None
     if as_json:
-        print(json.dumps(plain(seen)))
+        print(json.dumps(diagnosis_to_json(seen)))
     else:
-        print(sheet(seen))
+        print(format_diagnosis(seen))
         if drawn is not None:
-            print(f"\npicture: {drawn}")
+            print(f"\nfigure: {drawn}")
     return exit_code(seen.findings)

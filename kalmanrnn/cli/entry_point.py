@@ -13,27 +13,27 @@ from kalmanrnn.core.errors import BUG, DATA, INTERRUPTED, OK, USAGE, UserError
 HELP = """\
 usage: kalmanrnn COMMAND [options]        (kalmanrnn COMMAND --help lists them)
 
-Train a recurrent network to do your Kalman filter's job, and see honestly how well it does.
+Train a recurrent network to do your Kalman filter's job, and see how well it does.
 
 commands:
   train    simulate drives, run the filter, train a student, report   --sim imu_gps
-  eval     judge a trained run again: fresh drives, or logs           runs/latest
+  eval     evaluate a trained run on fresh drives or on logs          runs/latest
   predict  run a trained student over a log, write its estimates      runs/latest LOG
   report   print a run's report                                       runs/latest
-  sims     list the robots that come along; copy one; check yours     copy imu_gps mine.py
+  sims     list the bundled robots; copy one; check yours             copy imu_gps mine.py
   sweep    train a grid of settings: does error fall with width?      --grid hidden=8,32
-  export   turn it into C99, ONNX, StableHLO, numpy; proved equal     runs/latest --out DIR
-  verify   prove an export again on this machine                      DIR
+  export   write it as C99, ONNX, StableHLO, numpy; proved equal      runs/latest --out DIR
+  verify   check an export again on this machine                      DIR
   doctor   find out why a network does not learn                      --sim NAME
-  inspect  say what is in a log, and what is odd about it             LOG
+  inspect  show what is in a log, and what is wrong with it           LOG
   import   turn a log into a drive file                               LOG --out drive.npz
-  allan    measure an IMU's noise from a standing log                 LOG --out imu.yaml
+  allan    measure an IMU's noise from a log at rest                  LOG --out imu.yaml
 
 LOG is a ROS 1 or ROS 2 bag, an .mcap, a PX4 .ulg, a folder of CSV files, or a drive file.
 
 first steps:
   kalmanrnn train --sim imu_gps              about six minutes on two CPU cores
-  kalmanrnn sims copy rover my_robot.py      your own robot: describe it in a copy
+  kalmanrnn sims copy rover my_robot.py      your own robot: edit a copy
   kalmanrnn train --sim ./my_robot.py
   kalmanrnn eval runs/latest --log LOG
 

@@ -18,30 +18,30 @@ from kalmanrnn.training.run_directory import open_run
 
 @dataclass(frozen=True)
 class EvalFlags:
-    """Judge a trained run again: on fresh simulated drives, or on logs with --log."""
+    """Evaluate a trained run on fresh simulated drives, or on logs with --log."""
 
     run: tyro.conf.Positional[Path]
     """Folder of a trained run, such as runs/latest."""
     log: tuple[Path, ...] = ()
-    """Logs to judge on instead of simulated drives: drive files, bags, ULogs, CSV folders."""
+    """Logs to evaluate on instead of simulated drives: drive files, bags, ULogs, CSV folders."""
     map: Path | None = None
     """YAML that says what the log's topics and columns mean; guessed if not given."""
     sim: str | None = None
-    """Another sim to judge on; the run's own if not given."""
+    """Another sim to evaluate on; default: the run's own."""
     drives: int | None = None
-    """Simulated drives; as many as in training's report if not given."""
+    """Simulated drives; default: as many as in training's report."""
     seconds: float | None = None
-    """Length of each simulated drive [s]; as in training if not given."""
+    """Length of each simulated drive [s]; default: as in training."""
     seed: int | None = None
-    """Seed of the simulated drives; the run's own if not given."""
+    """Seed of the simulated drives; default: the run's own."""
     outage_s: tuple[float, ...] = (5.0, 10.0, 30.0)
     """Lengths of the outages tried on a log [s]."""
     outage_at: tuple[float, ...] = ()
-    """When they begin, in seconds after the log's first event; at each quarter if not given."""
+    """When outages start, in seconds after the first event; default: at each quarter."""
     skip_s: float | None = None
-    """Start of each drive that no figure counts [s]; 5 for a log, as in training else."""
+    """Burn-in excluded from metrics [s]; default: 5 for a log, else as in training."""
     out: Path | None = None
-    """Folder of the report; a new one inside the run if not given."""
+    """Folder of the report; default: a new one inside the run."""
     device: Device = "auto"
     """Where JAX runs."""
     json: bool = False
@@ -49,7 +49,7 @@ class EvalFlags:
 
 
 def evaluate(args: Sequence[str]) -> int:
-    """Judge a trained run again."""
+    """Evaluate a trained run."""
     flags = parse(EvalFlags, args, prog="kalmanrnn eval")
     if flags.map is not None and not flags.log:
         raise UserError(
@@ -73,7 +73,7 @@ def evaluate(args: Sequence[str]) -> int:
         )
         return OK
     if not flags.log:
-        from kalmanrnn.experiments.train_and_evaluate import evaluate_simulated
+        from kalmanrnn.experiments.run_evaluation import evaluate_simulated
 
         found = evaluate_simulated(
             folder,
@@ -81,7 +81,7 @@ def evaluate(args: Sequence[str]) -> int:
             line,
             sim=flags.sim,
             seed=flags.seed,
-            held_out=flags.drives,
+            test=flags.drives,
             seconds=flags.seconds,
             skip_s=flags.skip_s,
         )

@@ -12,12 +12,12 @@ import tyro
 
 from kalmanrnn.cli.common import choose_device, parse
 from kalmanrnn.core.errors import DATA, OK
-from kalmanrnn.training.run_directory import open_run
+from kalmanrnn.deploy.options import FORMATS, INT8_LIMIT, Target, Weights
 
 
 @dataclass(frozen=True)
 class ExportFlags:
-    """Turn a run's student, or a filter of its robot, into code for the robot; prove it equal."""
+    """Turn a run's student, or a filter of its scenario, into code for a robot; verify it."""
 
     run: tyro.conf.Positional[Path]
     """Folder of a trained run, such as runs/latest."""
@@ -25,46 +25,43 @@ class ExportFlags:
     """The new folder."""
     estimator: Literal["student", "ekf", "ukf"] = "student"
     """What to export; a filter is that of the run's scenario."""
-    format: tuple[str, ...] = ("numpy", "c", "onnx", "stablehlo")
-    """Forms to write. The weights, the spec and the numpy runtime are always there."""
+    format: tuple[str, ...] = FORMATS
+    """Formats to write. Weights, spec and the numpy runtime are always written."""
     max_ticks: int | None = None
     """Most ticks between two events; as in simulation if not given."""
-    weights: Literal["float32", "int8"] = "float32"
-    """int8 rounds the network's matrices, one scale for each output unit: a quarter of the flash
-    for them. All forms are then of the rounded network; the C holds it in bytes."""
-    int8_limit: float = 1.02
-    """Most that int8 weights may multiply the error of any state group with, on 64 held-out
-    simulated drives; above it nothing is exported."""
-    target: Literal["portable", "cortex-m"] = "portable"
-    """Whose C loops: vectors of large processors, or the registers of a Cortex-M."""
+    weights: Weights = "float32"
+    """int8 rounds the network's matrices, with one scale per output unit: a quarter of their
+    flash. Every format then holds the rounded network; the C stores it as bytes."""
+    int8_limit: float = INT8_LIMIT
+    """Largest ratio of int8 to float32 error allowed in any state group, on 64 simulated test
+    drives; above it nothing is exported."""
+    target: Target = "portable"
+    """Processor the C loops are written for: with vector units, or a Cortex-M."""
 
 
 def export(args: Sequence[str]) -> int:
     """Export and verify."""
     flags = parse(ExportFlags, args, prog="kalmanrnn export")
     choose_device("cpu")
-    from kalmanrnn.deploy.export_folder import check_options, subject_of, write_export
-    from kalmanrnn.deploy.int8.quantise import check_options
+    from kalmanrnn.deploy import export_folder
     from kalmanrnn.deploy.verification.checks import format_checks
-    from kalmanrnn.scenarios.scenario import load_scenario
-    from kalmanrnn.training.trained import load_trained
+    from kalmanrnn.training.run_directory import open_run
+    from kalmanrnn.training.trained import load_student, scenario_of
 
-    check_options(flags.out, flags.format)
-    check_options(flags.weights, flags.estimator, flags.int8_limit)
-    folder = open_run(flags.run)
-    config = folder.config()
-    scenario = load_scenario(config.sim, config.set)
-    trained = load_trained(folder, scenario, config) if flags.estimator == "student" else None
-    judged = None
-    if trained and flags.weights == "int8":
-        from kalmanrnn.deploy.int8.evaluate import DRIVES, quantise_within
-
-        print(f"rounding weights and judging them on {DRIVES} drives", file=sys.stderr)
-        judged = quantise_within(trained, config.data, config.train.seed, flags.int8_limit)
-    ways = {"target": flags.target, "judged": judged}
-    subject = subject_of(scenario, trained, flags.estimator, flags.max_ticks, **ways)
-    print(f"writing {subject.machine.name} and proving it equal", file=sys.stderr)
-    checks = write_export(subject, flags.out, flags.format)
+    estimator, scenario = flags.estimator, scenario_of(open_run(flags.run).config(), flags.run)
+    if estimator == "student":
+        estimator = load_student(flags.run, scenario)
+    print(f"exporting the {flags.estimator} and verifying it", file=sys.stderr)
+    checks = export_folder.export(
+        estimator,
+        flags.out,
+        scenario=scenario,
+        formats=flags.format,
+        max_ticks=flags.max_ticks,
+        weights=flags.weights,
+        int8_limit=flags.int8_limit,
+        target=flags.target,
+    )
     print(format_checks(checks))
     print(f"\nexport: {flags.out}")
     return OK
@@ -72,19 +69,18 @@ def export(args: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class VerifyFlags:
-    """Run every form of an export that this machine can, and compare with what was recorded."""
+    """Run every format of an export that this machine can, and compare with recorded events."""
 
     folder: tyro.conf.Positional[Path]
     """Folder that `kalmanrnn export` wrote."""
 
 
 def verify(args: Sequence[str]) -> int:
-    """Verify an export; exit code 3 where a form differs."""
+    """Verify an export; exit code 3 where a format differs."""
     flags = parse(VerifyFlags, args, prog="kalmanrnn verify")
     choose_device("cpu")
-    from kalmanrnn.deploy.verification.checks import format_checks
-    from kalmanrnn.deploy.verification.checks import verify as run_all
+    from kalmanrnn.deploy.verification import checks
 
-    checks = run_all(flags.folder)
-    print(format_checks(checks))
-    return DATA if any(c.passed is False for c in checks) else OK
+    found = checks.verify(flags.folder)
+    print(checks.format_checks(found))
+    return DATA if any(c.passed is False for c in found) else OK

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from kalmanrnn.cli.common import parse, show
+from kalmanrnn.cli.common import parse, print_report
 from kalmanrnn.core.errors import OK, UserError
 from kalmanrnn.training.run_directory import open_run
 
@@ -35,5 +35,5 @@ def report(args: Sequence[str]) -> int:
             why="the run was stopped before its end",
             cure=f"kalmanrnn train --resume {flags.run}",
         )
-    show(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+    print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
     return OK

@@ -20,8 +20,8 @@ from kalmanrnn.core.errors import OK, USAGE, UserError
 if TYPE_CHECKING:
     from kalmanrnn.experiments.sweep.folder import Sweep
 
-LOGS = ("log", "map", "mix", "held-share", "held-gap-s")
-NOT_PASSED = ("sim", "set", "out", "resume", "device", "json", "quiet", *LOGS)
+LOG_FLAGS = ("log", "map", "mix", "held-share", "held-gap-s")
+NOT_PASSED = ("sim", "set", "out", "resume", "device", "json", "quiet", *LOG_FLAGS)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def sweep(args: Sequence[str]) -> int:
     own, passed = list(args[:cut]), list(args[cut + 1 :])
     flags = parse(SweepFlags, own, prog="kalmanrnn sweep")
     choose_device(flags.device)
-    with compiled_kept():
-        made = _taken_up(flags, own, passed) if flags.resume else _laid_out(flags, args, passed)
+    with compilation_cache():
+        made = _resume(flags, own, passed) if flags.resume else _create(flags, args, passed)
         from kalmanrnn.experiments.sweep.run import run_sweep
 
         found = run_sweep(made, stop=stop_on_signal(), quiet=flags.quiet)
@@ -66,7 +66,7 @@ def sweep(args: Sequence[str]) -> int:
     return OK
 
 
-def _taken_up(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Sweep:
+def _resume(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Sweep:
     """Open a sweep to go on with; its settings are kept, so none may be given."""
     given = [flag for flag in ("--sim", "--set", "--grid", "--out") if flag_values(own, flag)]
     if given or passed:
@@ -82,9 +82,9 @@ def _taken_up(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> S
     return open_sweep(flags.resume)
 
 
-def _laid_out(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sweep:
+def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sweep:
     """Make a new sweep's folder, after everything has been checked."""
-    from kalmanrnn.experiments.sweep.folder import make_sweep
+    from kalmanrnn.experiments.sweep.folder import create_sweep
     from kalmanrnn.experiments.sweep.grid import read_grid
 
     for text in passed:
@@ -93,9 +93,9 @@ def _laid_out(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> 
             raise UserError(
                 f"--{name} cannot follow the --",
                 why="a sweep learns from simulated drives alone"
-                if name in LOGS
+                if name in LOG_FLAGS
                 else "behind it come flags of kalmanrnn train that all runs share",
-                cure=f"leave --{name} out" if name in LOGS else f"put --{name} before the --",
+                cure=f"leave --{name} out" if name in LOG_FLAGS else f"put --{name} before the --",
                 code=USAGE,
             )
     shared = ["--sim", flags.sim, *(["--set", *flags.set] if flags.set else []), *passed]
@@ -111,7 +111,7 @@ def _laid_out(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> 
                 code=USAGE,
             )
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(flags.sim).stem}"
-    return make_sweep(
+    return create_sweep(
         flags.out or Path("sweeps") / stamp,
         base,
         grid,
@@ -139,7 +139,7 @@ def settings(args: Sequence[str]) -> RunConfig | TaskConfig:
 
 
 @contextmanager
-def compiled_kept() -> Iterator[None]:
+def compilation_cache() -> Iterator[None]:
     """Keep compiled programs on disk: every run starts a process that needs most of them again."""
     with TemporaryDirectory(prefix="kalmanrnn-sweep-", ignore_cleanup_errors=True) as place:
         kept = {

@@ -20,6 +20,7 @@ from kalmanrnn.core.config import (
     check_config,
     is_external,
 )
+from kalmanrnn.core.config_file import section
 from kalmanrnn.core.errors import OK, USAGE, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
 from kalmanrnn.training.run_directory import create_run, open_run
@@ -27,18 +28,18 @@ from kalmanrnn.training.run_directory import create_run, open_run
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """Simulate drives, run the filter, train a student on it, and report side by side."""
+    """Simulate drives, run the filter, train a student on it, report both side by side."""
 
     sim: str = "imu_gps"
     """Name of a shipped sim, or a path to a .py file that exports SCENARIO (or TASK)."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
     out: Path | None = None
-    """Folder of the run; runs/<time>-<sim>-<student> if not given."""
+    """Folder of the run; default: runs/<time>-<sim>-<student>."""
     resume: Path | None = None
-    """Go on with a run that was stopped; its settings are kept."""
+    """Resume an interrupted run with its own settings."""
     config: Path | None = None
-    """A config.json of another run, or YAML of the same form; flags go over it."""
+    """The config.json of a run, or YAML of the same form; flags override it."""
     device: Device = "auto"
     """Where JAX runs."""
     json: bool = False
@@ -73,9 +74,11 @@ def train(args: Sequence[str]) -> int:
         folder = create_run(flags.out, config, ["kalmanrnn", "train", *args])
     stop = stop_on_signal()
     if not config.logs.log:
-        from kalmanrnn.experiments.train_and_evaluate import train_and_report
+        from kalmanrnn.experiments.run_training import train_and_report
+        from kalmanrnn.scenarios.scenario import load_scenario
 
-        found = train_and_report(config, folder, stop=stop, quiet=flags.quiet)
+        scenario = load_scenario(config.sim, config.set)
+        _, found = train_and_report(scenario, config, folder, stop=stop, quiet=flags.quiet)
         print_report(found, folder.report, as_json=flags.json)
         return OK
     from kalmanrnn.experiments.on_logs import train_on_logs
@@ -86,7 +89,7 @@ def train(args: Sequence[str]) -> int:
 
 
 def is_task(args: Sequence[str]) -> bool:
-    """Whether the command names a sequence task, or a run of one to go on with."""
+    """Whether the command names a sequence task, or a run of one to resume."""
     run = flag_value(args, "--resume")
     if run is not None:
         return Path(run).is_dir() and open_run(Path(run)).is_task
@@ -95,7 +98,7 @@ def is_task(args: Sequence[str]) -> bool:
 
 
 def read_logs(config: RunConfig) -> list[Any]:
-    """Read the logs and find the teacher before a run's folder is made for nothing."""
+    """Read the logs and find the teacher before a run's folder is made."""
     if is_external(config.data.teacher):
         from kalmanrnn.filters.external.loading import split_spec
 
@@ -118,7 +121,7 @@ def read_logs(config: RunConfig) -> list[Any]:
 
 
 def defaults(args: Sequence[str]) -> TrainFlags:
-    """Return what holds where no flag says otherwise: what `--config` and `--init` bring."""
+    """Return the defaults under the flags: from `--config` and `--init`."""
     flags = _from_file(args)
     run = flag_value(args, "--init")
     if run is None:
@@ -138,11 +141,9 @@ def _from_file(args: Sequence[str]) -> TrainFlags:
     try:
         raw = yaml.safe_load(Path(path).read_text()) or {}
         parts = {
-            name: replace(getattr(flags, name), **raw.pop(name, {}))
-            for name in ("student", "data", "train", "logs")
+            name: section(name, raw.pop(name, {})) for name in ("student", "data", "train", "logs")
         }
         raw["set"] = tuple(raw.get("set", ()))
-        parts["logs"] = replace(parts["logs"], log=tuple(parts["logs"].log))
         return replace(flags, **raw, **parts)
     except (OSError, yaml.YAMLError, TypeError, ValueError, AttributeError) as problem:
         raise UserError(

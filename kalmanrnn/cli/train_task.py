@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kalmanrnn.cli.common import Device, choose_device_of, parse, show, value_of, values_of
+from kalmanrnn.cli.common import (
+    Device,
+    choose_device_of,
+    flag_value,
+    flag_values,
+    parse,
+    print_report,
+)
 from kalmanrnn.cli.stopping import stop_on_signal
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig, check_task_config
 from kalmanrnn.core.errors import OK
-from kalmanrnn.training.run_directory import create, open_run
+from kalmanrnn.training.run_directory import create_run, open_run
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class TaskFlags:
 def train_task(args: Sequence[str]) -> int:
     """Train on a task and report."""
     choose_device_of(args)
-    resumed = value_of(args, "--resume")
+    resumed = flag_value(args, "--resume")
     if resumed is not None:
         folder = open_run(Path(resumed))
         config = folder.task_config()
@@ -47,14 +54,14 @@ def train_task(args: Sequence[str]) -> int:
         flags = parse(TaskFlags, args, prog="kalmanrnn train", default=defaults(args))
         config = TaskConfig(flags.sim, flags.set, flags.network, flags.budget)
         check_task_config(config)
-        from kalmanrnn.tasks.run import configured
+        from kalmanrnn.tasks.run import load_configured_task
 
-        configured(config)
-        folder = create(flags.out, config, ["kalmanrnn", "train", *args])
+        load_configured_task(config)
+        folder = create_run(flags.out, config, ["kalmanrnn", "train", *args])
     from kalmanrnn.tasks.run import train_task as train
 
     found = train(config, folder, stop=stop_on_signal(), quiet=flags.quiet)
-    show(found, folder.report, as_json=flags.json)
+    print_report(found, folder.report, as_json=flags.json)
     return OK
 
 
@@ -67,7 +74,7 @@ def defaults(args: Sequence[str]) -> TaskFlags:
     """Return what holds where no flag says otherwise: what the task's file writes."""
     from kalmanrnn.tasks.task import load_task
 
-    sim, settings = value_of(args, "--sim"), tuple(values_of(args, "--set"))
+    sim, settings = flag_value(args, "--sim"), tuple(flag_values(args, "--set"))
     assert sim is not None
     task = load_task(sim, settings)
     return TaskFlags(sim, settings, network=task.network, budget=task.budget)

@@ -9,9 +9,9 @@ from kalmanrnn.core.errors import USAGE, UserError
 
 FILTER_NAMES = ("ukf", "ekf")
 MAY_BE_ZERO = {
-    *("seed", "distil_steps", "free_steps", "warmup_steps", "last_rate"),
-    *("skip_s", "outage_share", "longest_outage_s", "check_stretches"),
-    *("mix", "held_gap_s", "teacher_workers"),
+    *("seed", "distil_steps", "rollout_steps", "warmup_steps", "final_fraction"),
+    *("skip_s", "outage_share", "max_outage_s", "check_segments"),
+    *("mix", "test_gap_s", "teacher_workers"),
     *("head", "chrono_steps", "sequences", "window", "warmup"),
 }
 
@@ -57,14 +57,14 @@ class NetworkConfig:
     chrono_steps: int = 0
     """Longest memory [steps] that forget gates start with; 0 for a forget bias of 1."""
     recurrent_output: bool = False
-    """Give the answer by a recurrent layer with one unit per output, as people do by mistake."""
+    """Output through a recurrent layer, one unit each (a common mistake; for demonstration)."""
     zero_init_output: bool = False
-    """Start with an output of exactly zero."""
+    """Initialise the output to exactly zero."""
 
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """How much a sequence task learns from, and how."""
+    """How much data a sequence task learns from, and how."""
 
     seed: int = 0
     """Everything random follows from it."""
@@ -77,67 +77,67 @@ class BudgetConfig:
     window: int = 0
     """Steps that a gradient flows back through; 0 for the whole sequence."""
     stateful: bool = False
-    """Carry the memory from one sequence into the next: what a stateful network does wrong."""
+    """Carry the hidden state from one sequence into the next (a common mistake)."""
     optimiser: Literal["muon", "adam"] = "adam"
-    """Rule of descent: Adam, or Muon for the matrices."""
+    """Optimizer: Adam, or Muon for the matrices."""
     learning_rate: float = 5e-3
     """Highest learning rate."""
     warmup: int = 100
-    """Updates over which the rate rises."""
+    """Updates of linear warm-up."""
     final_fraction: float = 0.002
-    """Rate at the end, as a share of the highest."""
+    """Learning rate at the end, as a fraction of the highest."""
     clip: float = 1.0
     """Largest gradient norm."""
     validation: int = 256
-    """Sequences that choose the best network."""
+    """Validation sequences, which choose the best network."""
     test: int = 1000
-    """Sequences of the final report, never seen."""
+    """Test sequences of the final report, never seen before."""
     num_validations: int = 10
-    """Times the network is judged on the watched sequences, evenly over the updates."""
+    """Validations, evenly over the updates."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which drives a student learns from, and which judge it."""
+    """Which drives a student learns from, and which evaluate it."""
 
     teacher: str = "ukf"
-    """The filter to imitate: ukf, ekf, or your own as my_filter.py:make_filter."""
+    """Filter to imitate: ukf, ekf, or your own as my_filter.py:make_filter."""
     teacher_workers: int = 0
     """Processes that run a filter of your own; 0 for one per core."""
     drives: int = 256
-    """Drives in one training set; sets are made anew as learning goes on."""
+    """Drives in one training set; fresh sets are simulated as training goes on."""
     seconds: float = 60.0
     """Length of every drive [s]."""
     validation: int = 64
-    """Drives that choose the best checkpoint."""
+    """Validation drives, which choose the best checkpoint."""
     test: int = 128
-    """Drives of the final report, seen by neither teacher's tuning nor student."""
+    """Test drives of the final report, never seen before."""
     skip_s: float = 10.0
-    """Seconds at each drive's start that no error figure counts."""
+    """Burn-in at each drive's start that metrics exclude [s]."""
     outage_share: float = 0.2
-    """Share of the training drives in which a sensor falls silent for a while."""
+    """Share of the training drives with an outage of one sensor."""
     max_outage_s: float = 15.0
-    """Longest such silence [s]."""
+    """Longest such outage [s]."""
     check_segments: int = 2
-    """Stretches of each training set that filterpy computes again."""
+    """Segments of each training set that are recomputed with filterpy."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a student learns."""
+    """How a student is trained."""
 
     target: Literal["teacher", "truth", "both"] = "teacher"
-    """What free run is compared with."""
+    """Target of the rollout loss."""
     seed: int = 0
     """Everything random follows from it."""
     distil_steps: int = 14400
-    """Updates along the teacher's own run."""
+    """Updates along the teacher's run."""
     distil_batch: int = 32
     """Drives in one such update."""
     distil_window: int = 60
     """Events in one such update."""
     distil_epochs: int = 30
-    """Times a training set is used before it is made anew."""
+    """Epochs over a training set before a fresh one."""
     distil_learning_rate: float = 1e-2
     """Highest learning rate."""
     rollout_steps: int = 1600
@@ -147,21 +147,21 @@ class TrainConfig:
     rollout_window: int = 30
     """Events that a gradient flows back through."""
     rollout_epochs: int = 4
-    """Times a training set is used before it is made anew."""
+    """Epochs over a training set before a fresh one."""
     rollout_learning_rate: float = 1e-3
     """Highest learning rate."""
     warmup_steps: int = 50
-    """Updates over which each part's rate rises."""
+    """Updates of linear warm-up in each phase."""
     final_fraction: float = 0.02
-    """Rate at each part's end, as a share of its highest."""
+    """Learning rate at each phase's end, as a fraction of its highest."""
     clip: float = 1.0
     """Largest gradient norm."""
     reset_sigma: float = 30.0
-    """Teacher's standard deviations beyond which a drive goes on from the teacher's state."""
+    """Error, in the teacher's standard deviations, beyond which a drive is reset to its state."""
     num_validations: int = 12
-    """Times the student is judged on the watched drives, evenly over the updates."""
+    """Validations, evenly over the updates."""
     patience: int = 6
-    """Checks without a better student after which free run stops early."""
+    """Validations without improvement after which rollout stops early."""
 
 
 # What `--init` changes: short and gentle, so that what a student knows is not lost.
@@ -172,25 +172,25 @@ FINE_TUNING = TrainConfig(
 
 @dataclass(frozen=True)
 class LogsConfig:
-    """Which logs a student learns from beside simulated drives, and which judge it then."""
+    """Which logs a student learns from beside simulated drives, and which test it."""
 
     log: tuple[str, ...] = ()
-    """Logs to learn from; several: the last quarter of them is held out; one: its last part."""
+    """Logs to learn from; of several the last quarter is the test set, of one its last part."""
     map: str = ""
     """YAML that says what the logs' topics and columns mean; guessed if not given."""
     mix: float = 0.5
     """Share of simulated drives in each training set; 0 for logs alone."""
     test_share: float = 0.25
-    """Share of the logs, or of a single log, that is held out and judged on."""
+    """Share of the logs, or of a single log, kept for validation and test."""
     test_gap_s: float = 10.0
-    """Gap between what is learnt from and what is held out of a single log [s]."""
+    """Gap between the training and test parts of a single log [s]."""
     init: str = ""
     """Folder of a run whose student to start from."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides what a run gives."""
+    """All settings that determine a run."""
 
     sim: str
     """Name of a shipped sim, or a path to a .py file that exports SCENARIO."""
@@ -204,7 +204,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """All that decides what a run of a sequence task gives."""
+    """All settings that determine a run of a sequence task."""
 
     sim: str
     """Name of a shipped task, or a path to a .py file that exports TASK."""
@@ -220,7 +220,7 @@ def is_external(teacher: str) -> bool:
 
 
 def check_config(config: RunConfig) -> None:
-    """Refuse figures that no run can have: UserError."""
+    """Refuse settings that cannot work: UserError."""
     if is_external(config.data.teacher) and ".py" not in config.data.teacher:
         raise UserError(
             f"there is no teacher {config.data.teacher!r}",
@@ -229,11 +229,11 @@ def check_config(config: RunConfig) -> None:
             code=USAGE,
         )
     _check_numbers(config.student, config.data, config.train, config.logs)
-    for name, share in (("mix", config.logs.mix), ("held-share", config.logs.test_share)):
+    for name, share in (("mix", config.logs.mix), ("test-share", config.logs.test_share)):
         if not share < 1:
             raise UserError(
-                f"--{name} {share} cannot be",
-                why="it is a share, below 1",
+                f"--{name} must be in [0, 1), got {share}",
+                why="it is a share",
                 cure=f"leave --{name} out: its default is "
                 f"{getattr(LogsConfig(), name.replace('-', '_'))}",
                 code=USAGE,
@@ -241,14 +241,14 @@ def check_config(config: RunConfig) -> None:
     if not config.train.distil_steps + config.train.rollout_steps:
         raise UserError(
             "there is nothing to do",
-            why="--distil-steps and --free-steps are both 0",
+            why="--distil-steps and --rollout-steps are both 0",
             cure="leave one of them out",
             code=USAGE,
         )
 
 
 def check_task_config(config: TaskConfig) -> None:
-    """Refuse figures that no run of a task can have: UserError."""
+    """Refuse settings of a task that cannot work: UserError."""
     _check_numbers(config.network, config.budget)
 
 
@@ -263,8 +263,8 @@ def _check_numbers(*parts: Any) -> None:
             least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
             flag = "--" + name.replace("_", "-")
             raise UserError(
-                f"{flag} {value} cannot be",
-                why=f"it must be {least}",
+                f"{flag} must be {least}, got {value}",
+                why="a run cannot use such a number",
                 cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
                 code=USAGE,
             )

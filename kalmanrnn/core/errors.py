@@ -1,4 +1,4 @@
-"""Failures that a user can mend, told in three lines; and the exit codes."""
+"""Errors that a user can fix, in three lines; and the exit codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OK, BUG, USAGE, DATA, MISSING, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
 class UserError(Exception):
-    """An expected failure: what happened, why, and a command or change that cures it."""
+    """An expected failure: what happened, why, and a command or change that fixes it."""
 
     def __init__(self, what: str, *, why: str, cure: str, code: int = DATA):
         super().__init__(what)

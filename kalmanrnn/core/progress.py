@@ -1,4 +1,4 @@
-"""How a long job says how far it is: a bar on a terminal, plain lines elsewhere, on stderr."""
+"""Progress of long jobs on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_EVERY_S = 10.0
 
 
 class ProgressBar:
-    """Tell a person about the steps of one job; use as a context."""
+    """Shows the steps of one job; use as a context."""
 
     def __init__(self, total: int, done: int = 0, *, what: str = "train", quiet: bool = False):
         self.total, self.quiet = total, quiet
@@ -52,7 +52,7 @@ class ProgressBar:
         self.bar.stop()
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Print one line."""
         self.console.print(text, soft_wrap=True)
 
     def step(self, done: int, name: str, figures: str) -> None:
@@ -70,14 +70,14 @@ class ProgressBar:
         )
 
     def count(self, done: int, total: int) -> None:
-        """Show how far a job is whose length is only known on the way."""
+        """Show a job's progress where its length is found on the way."""
         self.total = total
         self.bar.update(self.task, total=total)
         self.step(done, self.what, "")
 
 
 def plain_progress(what: str, unit: str, *, quiet: bool = False) -> Callable[[int, int], None]:
-    """Return a `progress(done, total)` that says a plain line at most every ten seconds.
+    """Return a `progress(done, total)` that prints a line at most every ten seconds.
 
     For work beside a job that has a bar of its own.
     """

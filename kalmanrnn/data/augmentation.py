@@ -21,7 +21,7 @@ from kalmanrnn.scenarios.scenario import Scenario
 def rotate_yaw(
     scenario: Scenario, drives: Drive, run: FilterEstimate, angles: jax.Array
 ) -> tuple[Drive, FilterEstimate]:
-    """Turn a batch of drives and runs, each by its own angle `[B]` [rad]."""
+    """Rotate a batch of drives and runs about the vertical, each by its own angle `[B]` [rad]."""
     return jax.vmap(partial(_rotate_one, scenario))(drives, run, angles)
 
 
@@ -55,7 +55,7 @@ def _rotate_one(
 
 
 def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
-    """Hide one sensor for a while in a share of the drives, so that a student has met outages."""
+    """Cut an outage of one sensor into a share of the drives."""
     rng = np.random.default_rng(seed)
     seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
     count, _, sensors = seen.shape

@@ -1,7 +1,7 @@
-"""What a student would see and should answer along its teacher's own run.
+"""What a student would see, and should output, along its teacher's run.
 
 Distilling the mechanism (a student regresses its teacher's gain, event by event) needs no
-feedback through time and cannot diverge; free run comes after it.
+feedback through time and cannot diverge; rollout comes after it.
 """
 
 from __future__ import annotations

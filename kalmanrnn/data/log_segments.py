@@ -1,7 +1,7 @@
-"""Stretches of real logs as drives to learn from, and others, never the same, to judge on.
+"""Segments of real logs as drives: for training, validation and test, none overlapping.
 
-A log is bound to the scenario and filtered as a whole; a stretch of it then starts as a
-simulated drive does: from what the filter believed there, set off by a draw from `initial_std`.
+A log is bound to the scenario and filtered as a whole; a segment of it then starts as a
+simulated drive does: from what the filter believed there, offset by a draw from `initial_std`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _beliefs(scenario: Scenario, kind: str, drive: Drive) -> Belief:
 
 
 class Split(NamedTuple):
-    """Stretches to learn from, to choose the best checkpoint on, and to judge on; none overlap."""
+    """Segments for training, for validation and for test; none overlap."""
 
     train: tuple[Segment, ...]
     validation: tuple[Segment, ...]
@@ -73,35 +73,35 @@ class Split(NamedTuple):
 
 
 def split_logs(whole: Sequence[Segment], logs: LogsConfig) -> Split:
-    """Divide logs: whole ones where there are several, else a single one after gaps.
+    """Split logs: whole ones where there are several, else a single one at gaps.
 
-    Several: the last quarter of them, at least one, is held out. A single log: its last
-    `held_share`. Of what is held out, the first log chooses the checkpoint and the others judge;
-    or, of a single one, its first third and the rest. Gaps of `held_gap_s` belong to nothing.
+    Of several, the last quarter, at least one, is kept apart; of a single log its last
+    `test_share`. Of what is kept apart, the first log is for validation and the others for test;
+    or, of a single one, its first third and the rest. Gaps of `test_gap_s` are left out.
     """
     if len(whole) == 1:
-        learnt, held = split_segment(whole[0], 1 - logs.test_share, logs.test_gap_s)
-        watched, judged = split_segment(held, VALIDATION_SHARE, logs.test_gap_s)
-        return Split((learnt,), (watched,), (judged,))
+        train, held = split_segment(whole[0], 1 - logs.test_share, logs.test_gap_s)
+        validation, test = split_segment(held, VALIDATION_SHARE, logs.test_gap_s)
+        return Split((train,), (validation,), (test,))
     count = max(1, round(logs.test_share * len(whole)))
     held = whole[-count:]
     if count > 1:
         return Split(tuple(whole[:-count]), tuple(held[:1]), tuple(held[1:]))
-    watched, judged = split_segment(held[0], VALIDATION_SHARE, logs.test_gap_s)
-    return Split(tuple(whole[:-1]), (watched,), (judged,))
+    validation, test = split_segment(held[0], VALIDATION_SHARE, logs.test_gap_s)
+    return Split(tuple(whole[:-1]), (validation,), (test,))
 
 
 def split_segment(one: Segment, share: float, gap_s: float) -> tuple[Segment, Segment]:
-    """Cut a stretch in two, the first that share of its time less the gap between them."""
+    """Split a segment at a share of its time, less the gap before that."""
     t = one.drive.t
     second = int(np.searchsorted(t, t[-1] * share))
     first = int(np.searchsorted(t, t[min(second, len(t) - 1)] - gap_s))
     if first < MIN_EVENTS or len(t) - second < MIN_EVENTS:
         raise UserError(
-            f"{one.name} is too short to be divided",
-            why=f"{t[-1]:.0f} s of it must give two parts of at least {MIN_EVENTS} events and "
+            f"{one.name} is too short to be split",
+            why=f"{t[-1]:.0f} s of it must give two segments of at least {MIN_EVENTS} events and "
             f"a gap of {gap_s:g} s",
-            cure="use more or longer logs, a smaller --held-gap-s, or a larger --held-share",
+            cure="use more or longer logs, a smaller --test-gap-s, or a larger --test-share",
         )
     return one.slice(0, first), one.slice(second, len(t))
 
@@ -109,7 +109,7 @@ def split_segment(one: Segment, share: float, gap_s: float) -> tuple[Segment, Se
 def sample_segments(
     scenario: Scenario, parts: Sequence[Segment], events: int, count: int, rng: np.random.Generator
 ) -> Drive:
-    """Draw stretches of that many events anywhere in the parts, as a batch of drives."""
+    """Sample segments of that many events anywhere in the parts, as a batch of drives."""
     starts = np.array([len(p.drive.t) - events + 1 for p in parts])
     _check_length(scenario, parts, events, starts)
     starts = np.maximum(starts, 0)
@@ -122,7 +122,7 @@ def sample_segments(
 def consecutive_segments(
     scenario: Scenario, parts: Sequence[Segment], events: int, most: int, rng: np.random.Generator
 ) -> Drive:
-    """Cut the parts one after another into stretches of that many events, at most `most`."""
+    """Cut the parts one after another into segments of that many events, at most `most`."""
     cuts = [
         p.slice(e, e + events) for p in parts for e in range(0, len(p.drive.t) - events + 1, events)
     ]
@@ -131,7 +131,7 @@ def consecutive_segments(
 
 
 def as_batch(scenario: Scenario, cuts: Sequence[Segment], rng: np.random.Generator) -> Drive:
-    """Stack stretches of equal length, ticks padded, each with a first belief drawn anew."""
+    """Stack segments of equal length, ticks padded, each with a fresh first belief."""
     ticks = max(c.drive.packets.dt.shape[1] for c in cuts)
     std = np.asarray(scenario.initial_std)
     offsets = rng.standard_normal((len(cuts), std.size)) * std
@@ -154,7 +154,7 @@ def _offset(scenario: Scenario, x: jax.Array, d: jax.Array) -> jax.Array:
 
 
 def pad_ticks(packets: Packet, ticks: int) -> Packet:
-    """Fill ticks `[..., K, U]` up with such of no length."""
+    """Pad ticks `[..., K, U]` with ticks of no length."""
     more = ticks - packets.dt.shape[-1]
     ahead = [(0, 0)] * (packets.dt.ndim - 1)
     return packets._replace(
@@ -163,7 +163,7 @@ def pad_ticks(packets: Packet, ticks: int) -> Packet:
 
 
 def concatenate(first: Drive, second: Drive) -> Drive:
-    """Put two batches of drives of as many events behind one another."""
+    """Concatenate two batches of drives with equally many events."""
     ticks = max(first.packets.dt.shape[-1], second.packets.dt.shape[-1])
     both = [d._replace(packets=pad_ticks(d.packets, ticks)) for d in (first, second)]
     return jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), *both)
@@ -177,7 +177,7 @@ def _check_length(
     longest = max(p.drive.t[-1] for p in parts)
     raise UserError(
         f"the logs are too short for drives of {events / scenario.event_hz:g} s",
-        why=f"the longest stretch of {', '.join(sorted({p.name for p in parts}))} is "
-        f"{longest:.0f} s, after what is held out",
+        why=f"the longest segment of {', '.join(sorted({p.name for p in parts}))} is "
+        f"{longest:.0f} s, without the test part",
         cure=f"--seconds {max(5, int(longest / 2))}, or longer logs",
     )

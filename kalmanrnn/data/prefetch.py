@@ -1,14 +1,12 @@
 """Training sets made ahead of time by a second process; which set is which follows the seed.
 
 A process and not a thread: filters run in float64, training in float32, and jax's switch
-between them does not bear two threads that trace at the same time. loky and not multiprocessing:
-its workers do not import the caller's main module, so scripts need no `if __name__` guard, and
-scenarios made in a notebook travel to them.
+between them does not bear two threads that trace at the same time. A scenario travels to it by
+cloudpickle, so that one made in a notebook does too.
 """
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import cloudpickle
-from loky import ProcessPoolExecutor
 
 from kalmanrnn.core.config import RunConfig
+from kalmanrnn.core.worker_process import worker_pool
 from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.scenarios.scenario import Scenario
@@ -31,10 +29,7 @@ def prefetch(
     """Give a function that returns a set by number and starts on the next one."""
     started: dict[int, Future[TeacherRun]] = {}
     packed = cloudpickle.dumps(scenario)
-    # Filters are float64 on the CPU: an accelerator is left to the parent.
-    pool = ProcessPoolExecutor(
-        1, timeout=None, initializer=_init_worker, env={"JAX_PLATFORMS": "cpu"}
-    )
+    pool = worker_pool(1)
 
     def fetch(index: int) -> TeacherRun:
         for wanted in (index, index + 1):
@@ -48,11 +43,6 @@ def prefetch(
         yield fetch
     finally:
         pool.shutdown(wait=False, kill_workers=True)
-
-
-def _init_worker() -> None:
-    """Leave Ctrl-C to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _build(packed: bytes, config: RunConfig, index: int, folder: Path, quiet: bool) -> TeacherRun:

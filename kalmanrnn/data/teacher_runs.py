@@ -17,17 +17,17 @@ from kalmanrnn.filters.filterpy_reference import largest_difference
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import map_batches, rollout
 from kalmanrnn.scenarios.scenario import Scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 AGREEMENT = 1e-6
 CHUNK = 128
 
 
 class TeacherRun(NamedTuple):
-    """Drives and what their teacher said, in each drive's own origin, float32.
+    """Drives and their teacher's estimates, in each drive's own origin, float32.
 
-    difference: the largest relative difference from filterpy, over the stretches checked.
-    lost: drives on which a filter of the user's own failed; others stand in their place.
+    difference: the largest relative difference from filterpy, over the segments checked.
+    lost: drives on which a filter of the user's own failed; others replace them.
     """
 
     drives: Drive
@@ -49,15 +49,15 @@ def teacher_estimates(scenario: Scenario, kind: str, drives: Drive) -> FilterEst
 
 
 def make_drives(scenario: Scenario, data: DataConfig, seed: int, purpose: int, count: int) -> Drive:
-    """Make drives for one purpose (a set's number, or a negative one for judging)."""
+    """Simulate drives for one purpose: a set's number, or VALIDATION or TEST."""
     key = jax.random.fold_in(jax.random.key(seed), purpose + 1_000_000)
-    return simulate(scenario, key, count, data.seconds)
+    return simulate_batch(scenario, key, count, data.seconds)
 
 
 def run_teacher(
     scenario: Scenario, data: DataConfig, drives: Drive, *, every: str, seed: int
 ) -> TeacherRun:
-    """Run one of our filters over drives and compare a few stretches with filterpy.
+    """Run one of our filters over drives and compare a few segments with filterpy.
 
     every: "event", or "tick" to cut the drives so that each tick is one.
     """
@@ -75,7 +75,7 @@ def run_teacher(
 def localise_run(
     scenario: Scenario, drives: Drive, run: FilterEstimate, difference: float
 ) -> TeacherRun:
-    """Take drives and the run beside them to each drive's own origin, in float32."""
+    """Move drives and their run to each drive's own origin, in float32."""
     origin = origins(scenario, drives)[:, None]
     run = run._replace(
         mean=shift_states(scenario, run.mean, -origin),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -27,19 +27,11 @@ from kalmanrnn.training.loop import Progress, StepInfo, TrainingSpec
 from kalmanrnn.training.optimizer import TrainState
 from kalmanrnn.training.run_directory import RunDirectory, open_run
 from kalmanrnn.training.schedule import Phase, batch_indices, locate, phases
+from kalmanrnn.training.trained import TrainedStudent
 from kalmanrnn.training.update import init_state, make_update
 from kalmanrnn.training.validation import describe, make_validator
 
 Fetch = Callable[[int], TeacherRun]
-
-
-class Trained(NamedTuple):
-    """What training gives: the best student and the run's progress."""
-
-    student: Student
-    params: Any
-    norm: Normaliser
-    progress: Progress
 
 
 def fit(
@@ -49,7 +41,7 @@ def fit(
     *,
     stop: Callable[[int], bool] = lambda step: False,
     quiet: bool = False,
-) -> Trained:
+) -> TrainedStudent:
     """Train a student of a scenario, resuming from the run's last checkpoint if there is one.
 
     `stop(steps done)` true ends the run there as an interruption does: UserError with exit code
@@ -86,7 +78,7 @@ def fit(
         )
         _, progress = loop.train_loop(spec, state, progress, run, bar, stop)
     (params, norm), _ = checkpoint.load(run.best, (params, norm))
-    return Trained(student, params, norm, progress)
+    return TrainedStudent(student, params, norm, progress, config)
 
 
 def make_step(
@@ -119,7 +111,7 @@ def make_step(
             progress = progress._replace(difference=difference)
             layout = (position.set_index, layout_index(position))
         drives = batch_indices(config.train.seed, position, config.data.drives)
-        first = position.window * phase.window
+        first = position.window * position.phase.window
         state, loss = update(state, data, drives, first, position.window == 0)
         return state, progress, loss
 
@@ -227,7 +219,7 @@ def log_failures(bar: ProgressBar, dataset: TeacherRun) -> None:
         )
 
 
-def check_improved(trained: Trained, run: RunDirectory) -> None:
+def check_improved(trained: TrainedStudent, run: RunDirectory) -> None:
     """Refuse a student that is no better than before its first update: UserError, DIVERGED.
 
     One that began as another run's best may stay that.

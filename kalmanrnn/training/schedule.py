@@ -1,6 +1,6 @@
 """Where a training step falls: which phase, which set of drives, which window.
 
-Everything follows from the step's number, so that a run can be taken up at any step.
+Everything follows from the step's number, so that a run can be resumed at any step.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ def phases(config: TrainConfig, data: DataConfig, events: int) -> list[Phase]:
     return found
 
 
-def locate(found: list[Phase], step: int) -> Position:
+def locate(plan: list[Phase], step: int) -> Position:
     """Find where a step falls."""
-    part = next(p for p in reversed(found) if step >= p.first_step and p.steps)
-    window_count, inside = divmod(step - part.first_step, part.windows)
-    pass_count, batch = divmod(window_count, part.batches)
-    set_count, pass_index = divmod(pass_count, part.epochs)
-    return Position(part, part.first_set + set_count, pass_index, batch, inside)
+    phase = next(p for p in reversed(plan) if step >= p.first_step and p.steps)
+    window_count, inside = divmod(step - phase.first_step, phase.windows)
+    epoch_count, batch = divmod(window_count, phase.batches)
+    set_count, epoch = divmod(epoch_count, phase.epochs)
+    return Position(phase, phase.first_set + set_count, epoch, batch, inside)
 
 
 def batch_indices(seed: int, position: Position, drives: int) -> np.ndarray:
-    """Return the drives `[batch]` of a step's batch; a pass sees each drive once."""
+    """Return the drives `[batch]` of a step's batch; an epoch sees each drive once."""
     rng = np.random.default_rng([seed, position.set_index, position.epoch])
     size = position.phase.batch
     return rng.permutation(drives)[position.batch * size : (position.batch + 1) * size]

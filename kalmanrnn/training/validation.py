@@ -24,7 +24,7 @@ class ValidationResult(NamedTuple):
 
     score: mean log ratio over state groups, the lower the better; inf when any group is not
     finite. name, error, unit: RMSE of the group people ask for first. ratios: by group.
-    blind: whether nobody knows the truth, so that all is said of differences from the teacher.
+    without_truth: whether errors are differences from the teacher, for want of a truth.
     """
 
     score: float
@@ -36,22 +36,22 @@ class ValidationResult(NamedTuple):
 
 
 def make_validator(
-    student: Student, dataset: TeacherRun, skip: int
+    student: Student, dataset: TeacherRun, burn_in: int
 ) -> Callable[[Any, Normaliser], ValidationResult]:
-    """Return a function that judges parameters on the watched drives."""
+    """Return a function that validates parameters on the validation drives."""
     space = student.scenario.space
     difference = jax.jit(jax.vmap(jax.vmap(space.difference)))
     groups = metrics.state_groups(space)
-    goal, truth = dataset.run.mean, dataset.drives.truth
-    blind = truth is None or not np.isfinite(truth).all()
-    if not blind:
-        goal = truth
-    assert goal is not None
-    stride = dataset.run.mean.shape[1] // goal.shape[1]
+    target, truth = dataset.run.mean, dataset.drives.truth
+    without_truth = truth is None or not np.isfinite(truth).all()
+    if not without_truth:
+        target = truth
+    assert target is not None
+    stride = dataset.run.mean.shape[1] // target.shape[1]
 
     def errors(mean: Any) -> np.ndarray:
-        late = np.asarray(mean)[:, ::stride]
-        return np.asarray(difference(late, goal))[:, skip:]
+        at_events = np.asarray(mean)[:, ::stride]
+        return np.asarray(difference(at_events, target))[:, burn_in:]
 
     @jax.jit
     def run(params: Any, norm: Normaliser) -> jax.Array:
@@ -61,21 +61,23 @@ def make_validator(
         known = np.ones(e.shape, bool)
         return {g.name: metrics.rmse(metrics.error_norms(g, e, known)) for g in groups}
 
-    if blind:
-        stated = np.sqrt(np.diagonal(dataset.run.cov, axis1=-2, axis2=-1))[:, skip:]
+    if without_truth:
+        stated = np.sqrt(np.diagonal(dataset.run.cov, axis1=-2, axis2=-1))[:, burn_in:]
         teacher = sizes(stated)
     else:
         teacher = sizes(errors(dataset.run.mean))
     shown = next((g for g in groups if g.name == student.scenario.origin), groups[0])
 
-    def one(params: Any, norm: Normaliser) -> ValidationResult:
+    def validate(params: Any, norm: Normaliser) -> ValidationResult:
         own = sizes(errors(run(params, norm)))
         ratios = {name: own[name] / teacher[name] for name in teacher}
         logs = np.log(np.maximum(list(ratios.values()), 1e-9))
         score = float(np.mean(logs)) if np.all(np.isfinite(logs)) else float("inf")
-        return ValidationResult(score, shown.name, own[shown.name], shown.unit, ratios, blind)
+        return ValidationResult(
+            score, shown.name, own[shown.name], shown.unit, ratios, without_truth
+        )
 
-    return one
+    return validate
 
 
 def describe(result: ValidationResult) -> Validation:

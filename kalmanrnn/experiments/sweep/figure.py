@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kalmanrnn.core.config import RunConfig
-from kalmanrnn.experiments.sweep.text import Found, only_names, subject
+from kalmanrnn.experiments.sweep.text import SweepResult, is_categorical, subject
 from kalmanrnn.experiments.sweep.trend import Curve
 from kalmanrnn.report.style import STYLE, frame, grid, legend, logarithmic
 from kalmanrnn.report.svg import ReportFigure, to_svg
@@ -16,15 +16,15 @@ from kalmanrnn.report.text import group_label
 from kalmanrnn.report.training_curve import PALETTE
 
 # Lines are shifted by this share of the axis, so that points of equal error stay apart.
-APART = 0.012
+LINE_SHIFT = 0.012
 
 
-def pictures(found: Found) -> list[ReportFigure]:
+def sweep_figures(found: SweepResult) -> list[ReportFigure]:
     """Draw what there is; nothing before the first run is over."""
     if not found.curves:
         return []
     title = f"Error {subject(found)}"
-    mark = "Bar" if only_names(found) else "Line"
+    mark = "Bar" if is_categorical(found) else "Line"
     text = (
         f"Points: one run each. {mark}: their mean; shaded: one standard deviation between seeds."
     )
@@ -36,45 +36,45 @@ def pictures(found: Found) -> list[ReportFigure]:
         return [ReportFigure(title, text, to_svg(draw(found), title))]
 
 
-def draw(found: Found) -> Figure:
+def draw(found: SweepResult) -> Figure:
     """Draw a panel for each figure, a line for each setting of the other axes."""
-    figures = list(dict.fromkeys(c.figure for c in found.curves))
+    figures = list(dict.fromkeys(c.metric for c in found.curves))
     names = list(dict.fromkeys(c.line for c in found.curves))
     figure, axes = grid(len(figures), height=3.0)
     for ax, name in zip(axes, figures, strict=True):
-        shown = [c for c in found.curves if c.figure == name]
+        shown = [c for c in found.curves if c.metric == name]
         if isinstance(found.config, RunConfig):
             ax.axhline(1.0, color="#888888", lw=0.9, ls=":")
-        if only_names(found):
-            by_name(ax, shown)
+        if is_categorical(found):
+            draw_categorical(ax, shown)
         else:
-            by_number(ax, shown, names)
+            draw_numeric(ax, shown, names)
         if len(figures) > 1:
             ax.set_title(group_label(name))
-        y = found.what if len(figures) > 1 else f"{group_label(name)} {found.what}".strip()
-        frame(ax, x="" if only_names(found) else found.x.replace("_", " "), y=y)
-    if len(names) > 1 and not only_names(found):
+        y = found.unit if len(figures) > 1 else f"{group_label(name)} {found.unit}".strip()
+        frame(ax, x="" if is_categorical(found) else found.axis.replace("_", " "), y=y)
+    if len(names) > 1 and not is_categorical(found):
         legend(figure, axes)
     return figure
 
 
-def by_number(ax: Axes, shown: list[Curve], names: list[str]) -> None:
+def draw_numeric(ax: Axes, shown: list[Curve], names: list[str]) -> None:
     """Draw figures along an axis of numbers, a line for each setting of the others."""
-    scale(ax, shown)
+    set_axes(ax, shown)
     for curve in shown:
         at = names.index(curve.line)
-        one(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
+        draw_curve(ax, curve, paint=PALETTE[at % len(PALETTE)], shift=at - (len(names) - 1) / 2)
 
 
-def by_name(ax: Axes, shown: list[Curve]) -> None:
+def draw_categorical(ax: Axes, shown: list[Curve]) -> None:
     """Draw figures by name: a place on the axis for each, its seeds, a bar at their mean."""
     for place, curve in enumerate(shown):
         paint = PALETTE[place % len(PALETTE)]
         values = np.array(curve.values[0])
         finite = values[np.isfinite(values)]
-        seeds(ax, place, values, paint)
+        draw_seeds(ax, place, values, paint)
         if finite.size:
-            mean, spread = finite.mean(), np.nan_to_num(curve.spread[0])
+            mean, spread = finite.mean(), np.nan_to_num(curve.std[0])
             ax.plot([place - 0.25, place + 0.25], [mean, mean], color=paint, lw=1.6, zorder=3)
             ax.fill_between(
                 [place - 0.25, place + 0.25], mean - spread, mean + spread, color=paint, alpha=0.15
@@ -83,23 +83,23 @@ def by_name(ax: Axes, shown: list[Curve]) -> None:
     ax.set_xticks(range(len(shown)), [curve.line for curve in shown])
 
 
-def one(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
+def draw_curve(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
     """Draw one line with its seeds and their spread."""
     x = np.array(curve.x)
     low, high = ax.get_xlim()
     width = np.log(high / low) if ax.get_xscale() == "log" else high - low
-    moved = shift * APART * width
+    moved = shift * LINE_SHIFT * width
     x = x * np.exp(moved) if ax.get_xscale() == "log" else x + moved
     finite = [np.array([v for v in at if np.isfinite(v)]) for at in curve.values]
     mean = np.array([v.mean() if v.size else np.nan for v in finite])
-    spread = np.nan_to_num(curve.spread)
+    spread = np.nan_to_num(curve.std)
     ax.fill_between(x, mean - spread, mean + spread, color=paint, alpha=0.15, lw=0)
     ax.plot(x, mean, color=paint, lw=1.6, label=curve.line or None, zorder=3)
     for place, values in zip(x, curve.values, strict=True):
-        seeds(ax, place, np.array(values), paint)
+        draw_seeds(ax, place, np.array(values), paint)
 
 
-def seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
+def draw_seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
     """Draw the runs of one place: points, and a cross at the top if one has no figure."""
     finite = values[np.isfinite(values)]
     ax.plot([place] * len(finite), finite, "o", color=paint, ms=4, alpha=0.8, zorder=4)
@@ -108,7 +108,7 @@ def seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
         ax.plot([place], [0.98], "x", color=paint, ms=7, mew=2, transform=up, clip_on=False)
 
 
-def scale(ax: Axes, shown: list[Curve]) -> None:
+def set_axes(ax: Axes, shown: list[Curve]) -> None:
     """Lay out both axes: widths double, so they are logarithmic, with the values on them."""
     x = np.array(sorted({v for c in shown for v in c.x}))
     if x[0] > 0 and x[-1] >= 4 * x[0]:

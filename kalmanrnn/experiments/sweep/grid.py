@@ -15,34 +15,36 @@ from kalmanrnn.scenarios.catalogue import nearest
 SEED, WIDTH = "seed", "hidden"
 # Settings in which more means a network that can do all that a smaller one can.
 CAPACITY = ("hidden", "layers", "head")
-PARTS = {RunConfig: ("student", "data", "train"), TaskConfig: ("network", "budget")}
+SECTIONS = {RunConfig: ("student", "data", "train"), TaskConfig: ("network", "budget")}
 
 Grid = dict[str, tuple[Any, ...]]
-Point = dict[str, Any]
+Setting = dict[str, Any]
 Config = RunConfig | TaskConfig
 
 
 def read_grid(texts: Sequence[str], base: Config) -> Grid:
     """Read `key=value,value` texts against the settings of `base`; UserError."""
     if not texts:
-        raise _refusal("the grid is empty", "no --grid was given", "--grid hidden=8,16,32 seed=0,1")
-    known = settings_of(base)
+        raise _usage_error(
+            "the grid is empty", "no --grid was given", "--grid hidden=8,16,32 seed=0,1"
+        )
+    known = sweepable_fields(base)
     grid: Grid = {}
     for text in texts:
         name, sign, values = text.partition("=")
         key = name.lstrip("-").replace("-", "_")
         if not sign or not values:
             why = "an axis is a name, an equals sign, and values with commas between them"
-            raise _refusal(f"cannot read {text!r} in the grid", why, "--grid hidden=8,16,32")
+            raise _usage_error(f"cannot read {text!r} in the grid", why, "--grid hidden=8,16,32")
         if key not in known:
             near = nearest(key, list(known)) or WIDTH
-            raise _refusal(
+            raise _usage_error(
                 f"the grid cannot go over {key!r}",
                 f"kalmanrnn train --sim {base.sim} has no flag of that name for it",
                 f"--grid {near}={values}   (kalmanrnn train --sim {base.sim} --help lists them)",
             )
         if key in grid:
-            raise _refusal(
+            raise _usage_error(
                 f"{key} is in the grid twice",
                 "an axis has all its values in one place",
                 f"--grid {key}={','.join(map(str, grid[key]))},{values}",
@@ -55,14 +57,16 @@ def _values(key: str, text: str, hint: Any) -> tuple[Any, ...]:
     try:
         values = tuple(_value(part.strip(), hint) for part in text.split(","))
     except ValueError as problem:
-        raise _refusal(
+        raise _usage_error(
             f"cannot read {key}={text} in the grid",
             str(problem),
             f"--grid {key}=...   (kalmanrnn train --help says what it can be)",
         ) from None
     if len(set(values)) < len(values):
         only = ",".join(dict.fromkeys(map(str, values)))
-        raise _refusal(f"{key} has a value twice", "each run is made once", f"--grid {key}={only}")
+        raise _usage_error(
+            f"{key} has a value twice", "each run is made once", f"--grid {key}={only}"
+        )
     return values
 
 
@@ -87,15 +91,15 @@ def _value(text: str, hint: Any) -> Any:
     raise ValueError("its values cannot be told apart by commas")
 
 
-def settings_of(base: Config) -> dict[str, Any]:
+def sweepable_fields(base: Config) -> dict[str, Any]:
     """Return the settings a grid may go over, with their types."""
     known: dict[str, Any] = {}
-    for part in PARTS[type(base)]:
+    for part in SECTIONS[type(base)]:
         known |= get_type_hints(type(getattr(base, part)))
     return known
 
 
-def points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
+def grid_settings(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
     """Lay out the runs: all of the first seed, then of the next, so that curves come early."""
     order = sorted(grid, key=lambda key: key != SEED)
     axes = [grid[key] for key in order]
@@ -103,10 +107,10 @@ def points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
     return [{key: point[key] for key in grid} for point in laid]
 
 
-def at(base: Config, point: Point) -> Config:
+def apply_setting(base: Config, point: Setting) -> Config:
     """Return the settings of one run; UserError where no run can have them."""
     made = base
-    for part in PARTS[type(base)]:
+    for part in SECTIONS[type(base)]:
         inside = getattr(base, part)
         names = {f.name for f in fields(inside)}
         changed = replace(inside, **{k: v for k, v in point.items() if k in names})
@@ -118,13 +122,13 @@ def at(base: Config, point: Point) -> Config:
     return made
 
 
-def name_of(point: Point) -> str:
+def run_name(point: Setting) -> str:
     """Name a run's folder by where it lies in the grid."""
     said = ",".join(f"{key}={value}" for key, value in point.items())
     return re.sub(r"[^\w.,=+-]", "_", said)
 
 
-def flags_of(point: Point) -> list[str]:
+def setting_flags(point: Setting) -> list[str]:
     """Say a point of the grid as flags of `kalmanrnn train`."""
     made: list[str] = []
     for key, value in point.items():
@@ -136,7 +140,7 @@ def flags_of(point: Point) -> list[str]:
     return made
 
 
-def across(grid: Mapping[str, Sequence[Any]]) -> str:
+def sweep_axis(grid: Mapping[str, Sequence[Any]]) -> str:
     """Choose the axis that errors are drawn against: the first with several numbers."""
     for key, values in grid.items():
         numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
@@ -145,5 +149,5 @@ def across(grid: Mapping[str, Sequence[Any]]) -> str:
     return WIDTH
 
 
-def _refusal(what: str, why: str, cure: str) -> UserError:
+def _usage_error(what: str, why: str, cure: str) -> UserError:
     return UserError(what, why=why, cure=cure, code=USAGE)

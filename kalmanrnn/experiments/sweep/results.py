@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from kalmanrnn.core.errors import DIVERGED, UserError
 from kalmanrnn.core.npz import read_npz
 from kalmanrnn.experiments.sweep.folder import Run
-from kalmanrnn.experiments.sweep.grid import Point
+from kalmanrnn.experiments.sweep.grid import Setting
 
 
-class Result(NamedTuple):
+class RunResult(NamedTuple):
     """What came of one run.
 
     figures: error by state group (student / teacher), or a task's figure of merit by its name;
@@ -23,35 +23,35 @@ class Result(NamedTuple):
     """
 
     name: str
-    point: Point
+    setting: Setting
     state: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
     why: str = ""
     weights: int | None = None
     seconds: float | None = None
 
 
-def collect(runs: Sequence[Run]) -> list[Result]:
+def read_results(runs: Sequence[Run]) -> list[RunResult]:
     """Read all runs; each result has the same figures in the same order."""
     found = [read_result(run) for run in runs]
-    names = dict.fromkeys(name for result in found for name in result.figures)
+    names = dict.fromkeys(name for result in found for name in result.metrics)
     lost = [(run.failure or {}).get("code") == DIVERGED for run in runs]
     return [
-        r._replace(figures={n: r.figures.get(n, math.inf if diverged else math.nan) for n in names})
+        r._replace(metrics={n: r.metrics.get(n, math.inf if diverged else math.nan) for n in names})
         for r, diverged in zip(found, lost, strict=True)
     ]
 
 
-def read_result(run: Run) -> Result:
+def read_result(run: Run) -> RunResult:
     """Read one run: its report, its failure, or how far it is."""
     failure, path = run.failure, run.folder.report / "report.json"
-    figures = figures_of(json.loads(path.read_text())) if path.exists() else {}
+    figures = report_metrics(json.loads(path.read_text())) if path.exists() else {}
     state = "failed" if failure else "done" if figures else "waiting"
     why = f"{failure['what']}: {failure['why']}" if failure else ""
     spent = [line["seconds"] for line in run.folder.history() if "seconds" in line]
-    return Result(
+    return RunResult(
         run.name,
-        run.point,
+        run.setting,
         state,
         figures,
         why,
@@ -60,7 +60,7 @@ def read_result(run: Run) -> Result:
     )
 
 
-def figures_of(report: dict[str, Any]) -> dict[str, float]:
+def report_metrics(report: dict[str, Any]) -> dict[str, float]:
     """Return what a run's report says of its error; what was not finite there is infinite."""
     if "task" in report:
         raw = {report["merit"]: report["value"]}

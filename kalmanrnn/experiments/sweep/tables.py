@@ -5,46 +5,57 @@ from __future__ import annotations
 import math
 
 from kalmanrnn.core.config import RunConfig
-from kalmanrnn.experiments.sweep.text import Found, ends, headed, named, only_names, subject
+from kalmanrnn.experiments.sweep.text import (
+    SweepResult,
+    curve_label,
+    format_trend,
+    is_categorical,
+    metric_label,
+    subject,
+)
 from kalmanrnn.experiments.sweep.trend import Curve
 from kalmanrnn.report.tables import Table
 from kalmanrnn.report.text import NOTHING, number
 
 
-def tables(found: Found) -> list[Table]:
+def tables(found: SweepResult) -> list[Table]:
     """Return the report's tables: trends, means along the axis (where there are any), all runs."""
-    made = [] if only_names(found) or not found.curves else [trends(found)]
-    return [*made, *([along(found)] if found.curves else []), runs(found)]
+    made = [] if is_categorical(found) or not found.curves else [trend_table(found)]
+    return [*made, *([mean_table(found)] if found.curves else []), run_table(found)]
 
 
-def trends(found: Found) -> Table:
+def trend_table(found: SweepResult) -> Table:
     """Tabulate how each curve goes."""
-    worse = "WORSE" if found.higher else "RISES"
+    worse = "WORSE" if found.higher_is_better else "RISES"
     rows = tuple(
-        (named(c), worse if t.word == "RISES" else t.word, ends(found, c, t))
+        (
+            curve_label(c),
+            worse if t.direction == "RISES" else t.direction,
+            format_trend(found, c, t),
+        )
         for c, t in zip(found.curves, found.trends, strict=True)
     )
     note = (
-        f"{worse}: a mean is worse than at a smaller value of {found.x}, by more than chance "
+        f"{worse}: a mean is worse than at a smaller value of {found.axis}, by more than chance "
         "makes of the spread over seeds in one sweep of twenty (studentised range), and by at "
         "least 1 %; by 5 % where there is one seed and nobody knows the spread."
     )
-    header = ("figure", f"with {found.x}", "from and to")
+    header = ("figure", f"with {found.axis}", "from and to")
     return Table("Trend", note, header, rows, ("",) * len(rows), text_columns=len(header))
 
 
-def along(found: Found) -> Table:
+def mean_table(found: SweepResult) -> Table:
     """Tabulate mean and spread over seeds along the axis, with the number of weights."""
-    figures = list(dict.fromkeys(c.figure for c in found.curves))
+    figures = list(dict.fromkeys(c.metric for c in found.curves))
     rows = []
     for line in dict.fromkeys(c.line for c in found.curves):
-        of_line = {c.figure: c for c in found.curves if c.line == line}
+        of_line = {c.metric: c for c in found.curves if c.line == line}
         places = sorted({x for c in of_line.values() for x in c.x})
         for i, x in enumerate(places):
             cells = [_mean(of_line.get(figure), x) for figure in figures]
             seeds = max(len(c.values[c.x.index(x)]) for c in of_line.values() if x in c.x)
             rows.append((line if i == 0 else "", f"{x:g}", *cells, str(seeds)))
-    header = ("line", found.x, *(headed(found, f) for f in figures), "seeds")
+    header = ("line", found.axis, *(metric_label(found, f) for f in figures), "seeds")
     note = "Mean ± standard deviation between seeds."
     if isinstance(found.config, RunConfig):
         note += " Errors are accuracy ratios: student / teacher, 1 is parity."
@@ -61,25 +72,25 @@ def _mean(curve: Curve | None, x: float) -> str:
     if curve is None or x not in curve.x:
         return NOTHING
     at = curve.x.index(x)
-    mean, spread = float(curve.mean[at]), float(curve.spread[at])
+    mean, spread = float(curve.mean[at]), float(curve.std[at])
     if not math.isfinite(mean):
         return f"{sum(not math.isfinite(v) for v in curve.values[at])} diverged"
     return number(mean, 4) + ("" if math.isnan(spread) else f" ± {number(spread, 2)}")
 
 
-def runs(found: Found) -> Table:
+def run_table(found: SweepResult) -> Table:
     """Tabulate every run."""
-    figures = list(found.results[0].figures)
+    figures = list(found.results[0].metrics)
     rows = tuple(
         (
             r.name,
-            *(number(r.figures[f], 4) for f in figures),
+            *(number(r.metrics[f], 4) for f in figures),
             NOTHING if r.weights is None else f"{r.weights:,}",
             number(r.seconds),
             r.state,
         )
         for r in found.results
     )
-    header = ("run", *(headed(found, f) for f in figures), "weights", "learning [s]", "state")
+    header = ("run", *(metric_label(found, f) for f in figures), "weights", "learning [s]", "state")
     note = f"Each in a folder of that name in {found.sweep.path}."
     return Table("All runs", note, header, rows, ("",) * len(rows))

@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from kalmanrnn.experiments.sweep.grid import SEED, Grid, Point
-from kalmanrnn.experiments.sweep.results import Result
+from kalmanrnn.experiments.sweep.grid import SEED, Grid, Setting
+from kalmanrnn.experiments.sweep.results import RunResult
 
 # Smaller shares of a figure are no difference; with one seed, whose spread nobody knows, more.
-MATTERS, MATTERS_ALONE = 0.01, 0.05
+MIN_DIFFERENCE, MIN_DIFFERENCE_ONE_SEED = 0.01, 0.05
 
-Word = Literal["falls", "flat", "RISES", "unknown"]
+Direction = Literal["falls", "flat", "RISES", "unknown"]
 
 
 class Curve(NamedTuple):
@@ -29,7 +29,7 @@ class Curve(NamedTuple):
     seed at each x, infinite where a run diverged.
     """
 
-    figure: str
+    metric: str
     line: str
     x: tuple[float, ...]
     values: tuple[tuple[float, ...], ...]
@@ -40,9 +40,9 @@ class Curve(NamedTuple):
         return np.array([np.mean(v) for v in self.values])
 
     @property
-    def spread(self) -> np.ndarray:
+    def std(self) -> np.ndarray:
         """Standard deviation between seeds `[P]`; not a number with fewer than two."""
-        return np.array([_deviation(v) for v in self.values])
+        return np.array([_std(v) for v in self.values])
 
 
 class Trend(NamedTuple):
@@ -51,33 +51,33 @@ class Trend(NamedTuple):
     relative: whether spread is a share of the figure, and not in its own unit.
     """
 
-    word: Word
+    direction: Direction
     better: int
     worse: int
-    spread: float
+    std: float
     relative: bool
 
 
-def curves(results: Sequence[Result], grid: Grid, x: str, alone: float) -> list[Curve]:
+def make_curves(results: Sequence[RunResult], grid: Grid, x: str, alone: float) -> list[Curve]:
     """Sort results into curves: by figure, then by the axes that are neither x nor seed.
 
     alone: where everything lies on an x axis that is not in the grid.
     """
     others = [key for key, values in grid.items() if key not in (x, SEED) and len(values) > 1]
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for figure in dict.fromkeys(name for r in results for name in r.figures):
+    for figure in dict.fromkeys(name for r in results for name in r.metrics):
         for result in results:
-            value = result.figures[figure]
+            value = result.metrics[figure]
             if not math.isnan(value):
-                line = found.setdefault((figure, _said(result.point, others)), {})
-                line.setdefault(float(result.point.get(x, alone)), []).append(value)
+                line = found.setdefault((figure, _line_name(result.setting, others)), {})
+                line.setdefault(float(result.setting.get(x, alone)), []).append(value)
     return [
         Curve(figure, line, tuple(sorted(by_x)), tuple(tuple(by_x[at]) for at in sorted(by_x)))
         for (figure, line), by_x in found.items()
     ]
 
 
-def trend(curve: Curve, *, higher: bool = False) -> Trend:
+def judge_trend(curve: Curve, *, higher: bool = False) -> Trend:
     """Judge a curve; `higher` says that more is better.
 
     Errors that are all positive are compared as shares of each other, others as they are. The
@@ -88,13 +88,13 @@ def trend(curve: Curve, *, higher: bool = False) -> Trend:
     costs = [[_cost(v, higher=higher, relative=relative) for v in at] for at in curve.values]
     mean = np.array([np.mean(at) for at in costs])
     count = np.array([len(at) for at in costs])
-    spread, free = pooled(costs)
+    spread, free = pooled_std(costs)
     if len(mean) < 2:
         return Trend("unknown", 0, 0, spread, relative)
-    least = (MATTERS if free else MATTERS_ALONE) * (
+    least = (MIN_DIFFERENCE if free else MIN_DIFFERENCE_ONE_SEED) * (
         1.0 if relative else max(map(abs, finite), default=0.0)
     )
-    chance = by_chance(spread, free, len(mean))
+    chance = chance_difference(spread, free, len(mean))
 
     def beyond(worse: int, better: int) -> float:
         """By how much a difference is larger than one that says nothing."""
@@ -110,7 +110,7 @@ def trend(curve: Curve, *, higher: bool = False) -> Trend:
     return Trend("falls" if beyond(0, better) > 0 else "flat", better, 0, spread, relative)
 
 
-def by_chance(spread: float, free: int, places: int) -> float:
+def chance_difference(spread: float, free: int, places: int) -> float:
     """Return what the largest of all differences along a curve reaches by chance alone.
 
     For means of one value each: times sqrt(1/n + 1/m) for means of n and m. The studentised range
@@ -118,17 +118,17 @@ def by_chance(spread: float, free: int, places: int) -> float:
     spread alone would not do: over five widths with three seeds the best of the narrower is
     lucky, and in more than half of all sweeps over pure noise a wider one is worse by that much.
     """
-    return spread * _range_by_chance(places, free) / math.sqrt(2) if free else 0.0
+    return spread * _studentised_range(places, free) / math.sqrt(2) if free else 0.0
 
 
 @lru_cache
-def _range_by_chance(places: int, free: int) -> float:
+def _studentised_range(places: int, free: int) -> float:
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(0.9, places, free))
 
 
-def pooled(costs: Sequence[Sequence[float]]) -> tuple[float, int]:
+def pooled_std(costs: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the standard deviation between seeds, of all places together, and its freedom.
 
     Not a number and 0 where no place has two seeds.
@@ -148,10 +148,10 @@ def _cost(value: float, *, higher: bool, relative: bool) -> float:
     return math.log(value) if relative else -value if higher else value
 
 
-def _deviation(values: Sequence[float]) -> float:
+def _std(values: Sequence[float]) -> float:
     good = [v for v in values if math.isfinite(v)]
     return float(np.std(good, ddof=1)) if len(good) > 1 else math.nan
 
 
-def _said(point: Point, others: Sequence[str]) -> str:
+def _line_name(point: Setting, others: Sequence[str]) -> str:
     return ", ".join(f"{key}={point[key]}" for key in others)

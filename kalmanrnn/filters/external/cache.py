@@ -1,4 +1,7 @@
-"""Keep a drive's estimates under a hash of all they depend on."""
+"""Cache a drive's estimates under a hash of what they depend on.
+
+Not joblib: it hashes arguments, but a teacher depends on the contents of two files.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ from kalmanrnn.scenarios.scenario import Scenario
 VERSION = "1"
 
 
-def cache_key(scenario: Scenario, order: FilterSpec, drive: Drive) -> str:
-    """Hash all that a drive's estimates depend on, but for what the teacher's file imports."""
-    parts = [VERSION, scenario.name, order.function, order.sim, *order.settings]
+def cache_key(scenario: Scenario, spec: FilterSpec, drive: Drive) -> str:
+    """Hash what a drive's estimates depend on, except for what the teacher's file imports."""
+    parts = [VERSION, scenario.name, spec.function, spec.sim, *spec.settings]
     digest = hashlib.sha256("\0".join(parts).encode())
-    files = [Path(order.path)] + ([find_sim(order.sim)] if order.sim else [])
+    files = [Path(spec.path)] + ([find_sim(spec.sim)] if spec.sim else [])
     arrays = jax.tree.leaves((drive.t, drive.packets, drive.belief))
     for blob in [f.read_bytes() for f in files]:
         digest.update(hashlib.sha256(blob).digest())
@@ -36,12 +39,12 @@ def cache_key(scenario: Scenario, order: FilterSpec, drive: Drive) -> str:
 def read_cache(
     cache: Path | None, key: str, scenario: Scenario, drive: Drive
 ) -> FilterOutput | None:
-    """Read a drive's estimates; None where there are none, or damaged ones."""
+    """Read a drive's estimates; None if they are missing or damaged."""
     if cache is None:
         return None
-    absent = UserError("not labelled yet", why="there is no file", cure="label it")
+    missing = UserError("not labelled yet", why="there is no file", cure="label it")
     try:
-        arrays, _ = read_npz(cache / f"{key}.npz", missing=absent, cure="label it again")
+        arrays, _ = read_npz(cache / f"{key}.npz", missing=missing, cure="label it again")
     except UserError:
         return None
     events, d = len(drive.t), scenario.space.tangent_dim
@@ -53,8 +56,8 @@ def read_cache(
     return FilterOutput(mean, cov, "")
 
 
-def write_cache(cache: Path, key: str, said: FilterOutput) -> None:
+def write_cache(cache: Path, key: str, output: FilterOutput) -> None:
     """Write a drive's estimates."""
     cache.mkdir(parents=True, exist_ok=True)
-    arrays = {"mean": said.mean, "cov": said.cov}
+    arrays = {"mean": output.mean, "cov": output.cov}
     write_npz(cache / f"{key}.npz", {n: a for n, a in arrays.items() if a is not None}, {})

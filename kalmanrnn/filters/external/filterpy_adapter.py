@@ -1,4 +1,4 @@
-"""Make a filterpy filter that a user has already a teacher; filterpy itself is not imported."""
+"""Use an existing filterpy filter as a teacher; filterpy itself is not imported."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kalmanrnn.core.datatypes import Belief, Estimate, Packet
 class FilterpyTeacher:
     """A filterpy filter `kf`: `kf.predict(...)` at every tick, `kf.update(...)` at events.
 
-    inputs: (u `[U]`, dt [s]) -> the keywords of `predict` for that tick.
-    readings: (z `[Z]`, seen `[S]`) -> the keywords of `update`, one mapping per call; give one
-        per sensor seen, and none where nothing was seen.
-    to_estimate: kf -> (mean `[X]`, cov `[D, D]` or None) as the scenario lays them out.
-    from_belief: (kf, belief) -> None, sets all that a drive before has left in kf.
-    Without the last two the filter's x and P must be laid out as the scenario's state.
+    inputs: (u `[U]`, dt [s]) -> keyword arguments of `predict` for that tick.
+    readings: (z `[Z]`, seen `[S]`) -> keyword arguments of `update`, one mapping per call: one
+        per sensor seen, none where nothing was seen.
+    to_estimate: kf -> (mean `[X]`, cov `[D, D]` or None) in the scenario's layout.
+    from_belief: (kf, belief) -> None; resets everything that an earlier drive left in kf.
+    Without the last two the filter's x and P must have the scenario's layout.
     """
 
     def __init__(
@@ -39,18 +39,18 @@ class FilterpyTeacher:
         self.from_belief(self.kf, belief)
 
     def step(self, packet: Packet) -> Estimate:
-        """Use an event's measurements, say the estimate, go on to the next event."""
+        """Correct with an event's measurements, return the estimate, predict to the next event."""
         for keywords in self.readings(packet.z, packet.seen):
             self.kf.update(**keywords)
         mean, cov = self.to_estimate(self.kf)
-        said = Estimate(np.array(mean), None if cov is None else np.array(cov))
+        estimate = Estimate(np.array(mean), None if cov is None else np.array(cov))
         for u, dt in zip(packet.u, packet.dt, strict=True):
-            # A tick of no length is padding.
+            # dt = 0 marks padding.
             if dt > 0:
                 self.kf.predict(**self.inputs(u, float(dt)))
-        return said
+        return estimate
 
 
 def _set_x_and_p(kf: Any, belief: Belief) -> None:
-    """Set a filter's state, a column or flat as it is, and covariance."""
+    """Set a filter's state, in its own shape (column or flat), and covariance."""
     kf.x, kf.P = np.reshape(belief.mean, np.shape(kf.x)), belief.cov.copy()

@@ -1,8 +1,7 @@
-"""Find, execute and call the file that makes a user's teacher; failures become three lines."""
+"""Load a user's teacher from its Python file; errors have three lines."""
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.scenarios.loading import run_file
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
 
@@ -34,7 +34,7 @@ def split_spec(spec: str) -> tuple[Path, str]:
     if not path.endswith(".py") or not function.isidentifier():
         raise UserError(
             f"cannot read the teacher {spec!r}",
-            why="a teacher is ekf, ukf or a Python file and a function in it",
+            why="a teacher is ekf, ukf, or a Python file with a function that makes it",
             cure="--teacher my_filter.py:make_filter",
             code=USAGE,
         )
@@ -52,61 +52,56 @@ def make_filter(spec: FilterSpec, scenario: Scenario | None) -> Any:
     """Execute the teacher's file and make the teacher."""
     path = Path(spec.path)
     try:
-        function = getattr(_module(path), spec.function, None)
+        function = getattr(_load_module(path), spec.function, None)
         if not callable(function):
             raise UserError(
                 f"{path.name} has no function {spec.function}",
-                why="the part behind the colon names a function that returns the filter",
-                cure=f"put `def {spec.function}(scenario):` into {path}",
+                why="the part after the colon names a function that returns the filter",
+                cure=f"add `def {spec.function}(scenario):` to {path}",
                 code=USAGE,
             )
-        teacher = function(*_wanted(function, spec, scenario))
+        teacher = function(*_arguments(function, spec, scenario))
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f"the teacher {path.name} cannot be made",
+            f"cannot make the teacher {path.name}",
             why=describe_error(error),
-            cure=f"mend it: {path}",
+            cure=f"fix {path}",
         ) from error
     for name in ("init", "step"):
         if not callable(getattr(teacher, name, None)):
             raise UserError(
-                f"the teacher that {spec.function} returns has no {name}",
+                f"the teacher returned by {spec.function} has no {name}",
                 why="a teacher has init(belief) and step(packet)",
                 cure=f"give {type(teacher).__name__} a method {name}, as in examples/my_filter.py",
             )
     return teacher
 
 
-def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"kalmanrnn_teacher_{path.stem}", path)
-    assert spec is not None, path
-    assert spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    # Beside its own file a teacher may have more, as a script has.
+def _load_module(path: Path) -> Any:
+    # As a script, a teacher may import modules beside its file.
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    spec.loader.exec_module(module)
-    return module
+    return run_file(path, prefix="kalmanrnn_teacher")
 
 
 def takes_scenario(function: Any) -> bool:
-    """Whether a maker wants the scenario: a parameter of that name, or one without a default."""
+    """Whether a maker takes the scenario: a parameter of that name, or one without a default."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     known = inspect.signature(function).parameters.values()
     return any(p.kind in kinds and (p.default is p.empty or p.name == "scenario") for p in known)
 
 
-def _wanted(function: Any, order: FilterSpec, scenario: Scenario | None) -> Sequence[Scenario]:
+def _arguments(function: Any, spec: FilterSpec, scenario: Scenario | None) -> Sequence[Scenario]:
     if not takes_scenario(function):
         return ()
-    return (scenario if scenario is not None else load_scenario(order.sim, order.settings),)
+    return (scenario if scenario is not None else load_scenario(spec.sim, spec.settings),)
 
 
 def describe_error(error: BaseException) -> str:
-    """Say what was raised and in which line of which file, the user's if it is known."""
+    """Say what was raised, and where: in the user's file if it is known."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parent)]
     text = (str(error).splitlines() or [""])[0]

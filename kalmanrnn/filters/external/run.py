@@ -1,4 +1,4 @@
-"""Lay an own teacher's estimates out as a filter's run, so that students learn from it alike."""
+"""Turn an external teacher's estimates into a filter's run, so that students can learn from it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kalmanrnn.scenarios.scenario import Scenario
 CHUNK = 128
 
 
-class _Given(NamedTuple):
-    """Drives and what was said of them, under the name that `in_batches` counts by."""
+class _LabelledDrives(NamedTuple):
+    """Drives with labels; `map_batches` counts them by `t`."""
 
     t: Any
     drives: Drive
@@ -28,15 +28,15 @@ class _Given(NamedTuple):
 
 
 def as_filter_run(scenario: Scenario, labels: Labels, drives: Drive) -> FilterEstimate:
-    """Return what a filter would have said beside: `[B, E]` in front, float64.
+    """Complete labels to a filter's estimates: `[B, E]` in front, float64.
 
-    prior: the process carried on from the teacher's last mean; at the first event the belief's.
-    cov: the teacher's; from one that has none, what an EKF would believe that corrects at the
-    teacher's states. It scales losses and nothing else. innovation_cov: H P H' + R. gain: zeros,
-    because nobody knows it: students of kind "gain" must learn from moves instead.
+    prior: the process from the teacher's last mean; at the first event the belief's mean.
+    cov: the teacher's; if it gives none, that of an EKF linearised at the teacher's states, which
+    only scales losses. innovation_cov: H P H' + R. gain: zeros, since it is unknown: students of
+    kind "gain" learn from corrections instead.
     """
     cov = labels.cov
-    given = _Given(drives.t, drives._replace(truth=None), labels.mean, cov)
+    given = _LabelledDrives(drives.t, drives._replace(truth=None), labels.mean, cov)
     with jax.enable_x64(True):
         run = map_batches(_compiled(scenario), given, CHUNK)  # pyright: ignore[reportArgumentType]
     return run._replace(mean=np.asarray(labels.mean), cov=run.cov if cov is None else cov)
@@ -44,18 +44,18 @@ def as_filter_run(scenario: Scenario, labels: Labels, drives: Drive) -> FilterEs
 
 @lru_cache(maxsize=8)
 def _compiled(scenario: Scenario) -> Any:
-    """Compile the EKF's steps along given means."""
+    """Compile the EKF's steps along the given means."""
     step = ekf(scenario).step
 
     def one(drive: Drive, means: jax.Array, covs: jax.Array | None) -> FilterEstimate:
         def event(belief: Belief, at: Any) -> tuple[Belief, FilterEstimate]:
             packet, mean, cov = at
-            said = step(belief, packet)[1]
-            cov = said.cov if cov is None else cov
-            blind = packet._replace(seen=jnp.zeros_like(packet.seen))
-            after, _ = step(Belief(mean, cov), blind)
-            said = said._replace(mean=mean, cov=cov, gain=jnp.zeros_like(said.gain))
-            return after, said
+            estimate = step(belief, packet)[1]
+            cov = estimate.cov if cov is None else cov
+            unseen = packet._replace(seen=jnp.zeros_like(packet.seen))
+            after, _ = step(Belief(mean, cov), unseen)
+            zero = jnp.zeros_like(estimate.gain)
+            return after, estimate._replace(mean=mean, cov=cov, gain=zero)
 
         return jax.lax.scan(event, drive.belief, (drive.packets, means, covs))[1]
 

@@ -1,11 +1,7 @@
-"""Run a user's teacher over one drive, in numpy float64; made for other processes."""
+"""Run a user's teacher over one drive, in numpy float64, in a worker process."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,14 +11,14 @@ from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.state_space import StateSpace
 from kalmanrnn.filters.external.loading import FilterSpec, describe_error, make_filter
 
-# A quaternion that a filter renormalises now and then is this close to length 1.
-UNIT = 1e-3
+# A filter may renormalise its quaternion only now and then.
+UNIT_TOLERANCE = 1e-3
 
 
 class FilterOutput(NamedTuple):
-    """What a teacher said over a drive, or why it could not.
+    """A teacher's estimates over a drive, or why it failed.
 
-    mean: `[E, X]`, or None. cov: `[E, D, D]`, or None. failure: empty where all went well.
+    mean: `[E, X]`, or None. cov: `[E, D, D]`, or None. failure: empty on success.
     """
 
     mean: np.ndarray | None
@@ -31,45 +27,45 @@ class FilterOutput(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _made(order: FilterSpec) -> Any:
-    return make_filter(order, None)
+def _cached_filter(spec: FilterSpec) -> Any:
+    return make_filter(spec, None)
 
 
-def run_spec(order: FilterSpec, drive: Drive, space: StateSpace) -> FilterOutput:
-    """Run the ordered teacher over a drive; the file is loaded once in each process."""
-    return run_external(_made(order), drive, space)
+def run_spec(spec: FilterSpec, drive: Drive, space: StateSpace) -> FilterOutput:
+    """Run the teacher over a drive; its file is loaded once per process."""
+    return run_external(_cached_filter(spec), drive, space)
 
 
 def run_external(teacher: Any, drive: Drive, space: StateSpace) -> FilterOutput:
-    """Hand a drive's events to a teacher one by one."""
+    """Pass a drive's events to a teacher one by one."""
     means, covs = [], []
     try:
         teacher.init(Belief(*(np.array(a, float) for a in drive.belief)))
         z, seen, u, dt = (np.asarray(a) for a in drive.packets)
         for event in range(len(z)):
-            # Copies: a filter that writes into what it is given spoils nothing.
+            # Copies: a filter may write into its arguments.
             packet = Packet(*(a[event].copy() for a in (z, seen, u, dt)))
-            mean, cov = _read(teacher.step(packet), event, space)
+            mean, cov = _parse_estimate(teacher.step(packet), event, space)
             means.append(mean)
             covs.append(cov)
     except (Exception, SystemExit) as error:
         return FilterOutput(None, None, describe_error(error))
     if any(c is None for c in covs) and any(c is not None for c in covs):
-        return FilterOutput(None, None, "it gives a covariance at some events and none at others")
+        return FilterOutput(None, None, "it returns a covariance at some events and none at others")
     return FilterOutput(np.stack(means), None if covs[0] is None else np.stack(covs), "")
 
 
-def _read(said: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
-    """Take mean and covariance out of whatever a step gave; ValueError where it cannot be."""
+def _parse_estimate(output: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
+    """Return the mean and covariance of a step's return value; ValueError if it is unusable."""
     state, tangent = space.state_dim, space.tangent_dim
-    if hasattr(said, "mean") and not isinstance(said, np.ndarray) and not callable(said.mean):
-        mean, cov = said.mean, getattr(said, "cov", None)
-    elif isinstance(said, tuple):
-        if len(said) != 2:
-            raise ValueError(f"step must return (mean, cov) or mean, got {len(said)} values")
-        mean, cov = said
+    if hasattr(output, "mean") and not isinstance(output, np.ndarray) and not callable(output.mean):
+        mean, cov = output.mean, getattr(output, "cov", None)
+    elif isinstance(output, tuple):
+        if len(output) != 2:
+            raise ValueError(f"step must return (mean, cov) or mean, got {len(output)} values")
+        mean, cov = output
     else:
-        mean, cov = said, None
+        mean, cov = output, None
     mean = np.array(mean, float)
     if mean.shape != (state,):
         raise ValueError(f"mean must be [{state}], got {list(mean.shape)} at event {event}")
@@ -78,7 +74,7 @@ def _read(said: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
     for block in space.blocks:
         if block.kind == "rotation":
             length = float(np.linalg.norm(mean[space.state_slice(block.name)]))
-            if abs(length - 1) > UNIT:
+            if abs(length - 1) > UNIT_TOLERANCE:
                 raise ValueError(
                     f"{block.name}'s quaternion has length {length:.4g} at event {event}"
                 )
@@ -94,20 +90,8 @@ def _read(said: Any, event: int, space: StateSpace) -> tuple[np.ndarray, Any]:
     return mean, cov
 
 
-def init_worker() -> None:
-    """Leave Ctrl-C to the parent and the accelerator alone; a teacher's jax is float64."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["JAX_PLATFORMS"] = "cpu"
+def use_float64() -> None:
+    """Make a worker's jax run in float64, for teachers that use it."""
     import jax
 
-    jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", True)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End when the parent has gone, even if it was killed: its queue would never tell."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
