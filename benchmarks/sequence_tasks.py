@@ -1,4 +1,4 @@
-"""Train every sequence task with its defaults; put what it got beside what it must reach."""
+"""Train every sequence task with its defaults; compare its metric with its target."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from common import machine, versions
 
-QUESTION = "does every sequence task reach its bar, and does what must fail fail?"
+QUESTION = "does every sequence task reach its target, and do those fail that must fail?"
 
 
 class Row(NamedTuple):
-    """One training: its name, sim, settings; whether it is there to fail."""
+    """One training: its name, sim, settings; whether it must fail."""
 
     name: str
     sim: str
@@ -59,31 +59,31 @@ def train(row: Row, folder: Path, seed: int) -> dict[str, Any]:
     report = out / "report" / "report.json"
     if not report.exists():
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    # A network that did not learn ends with exit code 5, behind its report.
+    # A network that did not learn ends with exit code 5, after its report.
     return json.loads(report.read_text()) | {"seconds": seconds}
 
 
 def verdict(row: Row, report: dict[str, Any]) -> dict[str, Any]:
-    """Say whether a row is as it must be: its bar reached, or visibly missed where it must be."""
-    holds = not report["holds"] if row.fails else bool(report["holds"])
+    """Return whether a row is as expected: its target reached, or missed where it must fail."""
+    holds = not report["reached"] if row.fails else bool(report["reached"])
     return {
         "name": row.name,
         "value": report["value"],
-        "bar": report["bar"],
+        "target": report["target"],
         "holds": holds,
         "must_fail": row.fails,
-        "merit": f"{report['merit']} {report['unit']}".strip(),
+        "metric": f"{report['metric']} {report['unit']}".strip(),
         "seconds": report["seconds"],
-        "beside": report["beside"],
+        "baselines": report["baselines"],
     }
 
 
 def line(found: dict[str, Any]) -> str:
     """Write one line of the table."""
     said = "not finite" if found["value"] is None else f"{found['value']:.4g}"
-    bar = f"{found['bar']:.4g}" + (" (must miss it)" if found["must_fail"] else "")
+    target = f"{found['target']:.4g}" + (" (must miss)" if found["must_fail"] else "")
     holds = "yes" if found["holds"] else "NO"
-    cells = (found["name"], found["merit"], bar, said, holds, f"{found['seconds']:.0f}")
+    cells = (found["name"], found["metric"], target, said, holds, f"{found['seconds']:.0f}")
     return "| " + " | ".join(cells) + " |"
 
 
@@ -97,7 +97,7 @@ def main() -> None:
     print(f"{QUESTION}\n{machine()}\n{versions()}\nseed {args.seed}\n")
     folder = args.out or Path(tempfile.mkdtemp(prefix="tasks-"))
     folder.mkdir(parents=True, exist_ok=True)
-    print("| task | figure of merit | bar | value | as it must be | seconds |")
+    print("| task | metric | target | value | as expected | seconds |")
     print("|---|---|---|---|---|---|")
     found = []
     for row in ROWS:

@@ -1,20 +1,20 @@
-"""Learn one system from 8,000 unrelated recordings of 800 to 30,000 steps.
+"""Identify one system from 8,000 unrelated recordings of 800 to 30,000 steps.
 
-Synthetic. Lengths are log-uniform, 64 million steps in all. Each block is a recording of the same
+Synthetic. Lengths are log-uniform, 64 million steps in total. Each block is a recording of the same
 system with memory, from rest, driven by an input u that jumps to a new level (normal, 1) with
-chance 0.05 a step and is smoothed (0.7 of the last step, 0.3 of the level):
+probability 0.05 a step and is smoothed (0.7 of the last step, 0.3 of the level):
 
     fast[t] = 0.80 fast[t-1] + 0.20 tanh(u[t])
     slow[t] = 0.95 slow[t-1] + 0.05 fast[t]^2
     y[t]    = fast[t] + slow[t] + noise of 0.02
 
-Fitting them one by one takes as long as their steps in a row take. Putting them end to end lets
-one block's memory leak into the next. Here 320 blocks of about the same length run side by side,
-each with a memory of its own that is carried from window to window (gradients flow back through
-one window: truncated backpropagation) and is empty at every block's beginning.
+Training on them one by one is as slow as all their steps in a row. Concatenating them lets one
+block's memory leak into the next. Here 320 blocks of about the same length run in one batch,
+each with its own memory that is carried from window to window (gradients flow back through
+one window: truncated backpropagation) and is empty at every block's start.
 
-Figure of merit: steps per second of training over those of one block at a time with the same
-windows, padding counted as nothing, both measured in one run.
+Metric: training steps per second over those of one block at a time with the same windows, not
+counting padding, both measured in one run.
 """
 
 from dataclasses import replace
@@ -26,19 +26,19 @@ import numpy as np
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
-from kalmanrnn.tasks.predict import outputs_ragged
-from kalmanrnn.tasks.ragged import make_store, padding
-from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, lengths_of
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.predict import predict_ragged
+from kalmanrnn.tasks.ragged import padding_share, sample_ragged
+from kalmanrnn.tasks.sampler import TEST, TRAINING, sample_lengths
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 from kalmanrnn.tasks.throughput import (
-    largest_difference,
-    padded_in_front,
+    front_padding_difference,
+    max_difference,
     peak_memory_gb,
-    training_rates,
+    training_throughput,
 )
 
 JUMPS, NOISE = 0.05, 0.02
-ALONE = 8
+SINGLE = 8
 SAME, PADDING, MEMORY_GB = 1e-5, 0.10, 4.0
 
 
@@ -60,40 +60,40 @@ def block(key: jax.Array, steps: int) -> Sample:
 
     rest = jnp.zeros(4).at[0].set(levels[0])
     _, (u, y) = jax.lax.scan(advance, rest, (jumps, levels))
-    return plain(u[:, None], (y + noise)[:, None])
+    return unweighted(u[:, None], (y + noise)[:, None])
 
 
-def judge(model: Model, key: jax.Array) -> Verdict:
-    """Run fresh blocks side by side and alone; time both ways to train."""
+def evaluate(model: Model, key: jax.Array) -> TaskMetrics:
+    """Run fresh blocks batched and alone; time training both ways."""
     task, budget = model.task, model.task.budget
     budget = replace(budget, window=budget.window or task.steps)
-    store = make_store(task, budget.seed, HELD_OUT, budget.test)
-    flat = outputs_ragged(model, store, batch=budget.batch, window=budget.window)
-    rmse = float(np.sqrt(np.mean((flat - store.y) ** 2)))
-    some = [int(i) for i in np.linspace(0, budget.test - 1, ALONE)]
-    apart = largest_difference(model, store, flat, some, budget.window)
+    data = sample_ragged(task, budget.seed, TEST, budget.test)
+    flat = predict_ragged(model, data, batch=budget.batch, window=budget.window)
+    rmse = float(np.sqrt(np.mean((flat - data.y) ** 2)))
+    some = [int(i) for i in np.linspace(0, budget.test - 1, SINGLE)]
+    apart = max_difference(model, data, flat, some, budget.window)
     sizes = [size for size in (1, 8, 64) if size < budget.batch] + [budget.batch]
-    rates = training_rates(model, store, budget, sizes)
-    learnt = lengths_of(task, budget.seed, TRAINING, budget.sequences)
-    padded = [padding(learnt, size, budget.window) for size in (1, budget.batch)]
+    rates = training_throughput(model, data, budget, sizes)
+    training = sample_lengths(task, budget.seed, TRAINING, budget.sequences)
+    padded = [padding_share(training, size, budget.window) for size in (1, budget.batch)]
     one, many = (
         rate * (1 - share) for rate, share in zip((rates[0], rates[-1]), padded, strict=True)
     )
-    return Verdict(
+    return TaskMetrics(
         many / one,
         rows=(
-            (f"steps per second, {budget.batch} blocks side by side", many),
+            (f"steps per second, {budget.batch} blocks in a batch", many),
             ("steps per second, one block at a time", one),
-            ("share of padding in all steps, side by side [%]", 100 * padded[1]),
-            (f"largest difference from running {ALONE} fresh blocks alone", apart),
+            ("share of padding in all steps, batched [%]", 100 * padded[1]),
+            (f"largest difference from running {SINGLE} fresh blocks alone", apart),
             (
                 f"the same with {budget.window} steps of padding in front",
-                padded_in_front(model, store, some, budget.window),
+                front_padding_difference(model, data, some, budget.window),
             ),
             ("root mean square error on fresh blocks", rmse),
             ("root mean square error, noise alone", NOISE),
-            ("steps in all training blocks", float(learnt.sum())),
-            ("most memory held [GB]", peak_memory_gb()),
+            ("steps in all training blocks", float(training.sum())),
+            ("peak memory [GB]", peak_memory_gb()),
         ),
         conditions=(
             (f"each block's output is that of running it alone, to {SAME:g}", apart <= SAME),
@@ -101,18 +101,16 @@ def judge(model: Model, key: jax.Array) -> Verdict:
             (f"memory stays below {MEMORY_GB:g} GB", peak_memory_gb() < MEMORY_GB),
             ("the error is less than twice the noise", rmse < 2 * NOISE),
         ),
-        notes=("Steps per second depend on what else the machine does; both were timed in turns.",),
+        notes=("Steps per second depend on the machine's load; both were timed in turns.",),
         curves=(("steps per second of training", np.array(sizes), np.array(rates)),),
-        axes=("blocks side by side", "steps per second"),
+        axes=("blocks in a batch", "steps per second"),
     )
 
 
 def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> SequenceTask:
     """Describe the task."""
     if not 0 < shortest <= longest:
-        raise ValueError(
-            f"shortest must be above 0 and not above longest, got {shortest}, {longest}"
-        )
+        raise ValueError(f"0 < shortest <= longest must hold, got {shortest} and {longest}")
 
     def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
         return np.exp(rng.uniform(np.log(shortest), np.log(longest + 1), count)).astype(int)
@@ -123,7 +121,7 @@ def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> Sequ
         kind="step_value",
         inputs=(Channel("input", ""),),
         labels=(Channel("output", ""),),
-        draw=block,
+        sample=block,
         steps=1000,
         lengths=lengths,
         network=NetworkConfig(cell="elman", hidden=16),
@@ -139,11 +137,14 @@ def make(blocks: int = 8000, shortest: int = 800, longest: int = 30_000) -> Sequ
             test=320,
             num_validations=5,
         ),
-        merit=Merit(
-            "training throughput over one block at a time", unit="times", bar=20, higher=True
+        metric=Metric(
+            "training throughput over one block at a time",
+            unit="times",
+            target=20,
+            higher_is_better=True,
         ),
-        judge=judge,
-        store=True,
+        evaluate=evaluate,
+        precompute=True,
     )
 
 

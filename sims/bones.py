@@ -1,18 +1,18 @@
-"""Foretell a yes or no from one measurement in each of three months.
+"""Predict a yes or no from one measurement in each of three months.
 
-Samples are patients: 4,000 to learn from, each once in a pass. Timesteps are months: 3. Features
+Samples are patients: 4,000 for training, each once an epoch. Timesteps are months: 3. Features
 are what is measured in a month: 1, the bone density. So inputs are `[4000, 3, 1]` and outcomes
 `[4000, 1]`. Units are the width of the network's memory; they are chosen freely and have nothing
-to do with any of those. The memory starts empty with every patient.
+to do with those. The memory starts empty with every patient.
 
-Synthetic. A patient heals with chance 0.4. The density in month m = 0, 1, 2 is
+Synthetic. A patient heals with probability 0.4. The density in month m = 0, 1, 2 is
 level + gain m + noise [g/cm^2], all three normal: level 0.90 +- 0.10 for everybody; gain
-0.018 +- 0.010 where the bone heals and -0.004 +- 0.020 where it does not; noise 0.006. Three
-months are so a normal vector for either outcome, and the best decision that any method can take
-is known: yes where the posterior chance of healing is above one half. Levels differ far more
-between patients than gains do: it is the differences between months that tell.
+0.018 +- 0.010 where the bone heals and -0.004 +- 0.020 where it does not; noise 0.006. So
+the three months are a normal vector for either outcome, and the best possible decision is known:
+yes where the posterior probability of healing is above one half. Levels differ far more
+between patients than gains do: the differences between months decide.
 
-Figure of merit: points of accuracy behind that best decision, both on the same fresh patients.
+Metric: accuracy behind that best decision in percentage points, on the same fresh patients.
 """
 
 import jax
@@ -22,15 +22,15 @@ import numpy as np
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
-from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.tasks.sampler import drawer
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.predict import predict_sequences
+from kalmanrnn.tasks.sampler import make_sampler
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 HEALS = 0.4
 LEVEL, LEVEL_SPREAD = 0.90, 0.10
 GAIN, GAIN_SPREAD = (-0.004, 0.018), (0.020, 0.010)  # does not heal, heals
 NOISE = 0.006
-JUDGED = 20_000
+EVALUATED = 20_000
 
 
 def patient(key: jax.Array, months: int) -> Sample:
@@ -42,7 +42,7 @@ def patient(key: jax.Array, months: int) -> Sample:
     gain = mean + spread * jax.random.normal(gain_key)
     noise = NOISE * jax.random.normal(noise_key, (months,))
     density = level + gain * jnp.arange(months) + noise
-    return plain(density[:, None], heals.astype(density.dtype)[None])
+    return unweighted(density[:, None], heals.astype(density.dtype)[None])
 
 
 def log_density(x: np.ndarray, outcome: int) -> np.ndarray:
@@ -57,37 +57,40 @@ def log_density(x: np.ndarray, outcome: int) -> np.ndarray:
 
 
 def posterior(x: np.ndarray) -> np.ndarray:
-    """Return the chance of healing given densities `[B, months]`, by Bayes' rule."""
+    """Return the probability of healing given densities `[B, months]`, by Bayes' rule."""
     x = np.asarray(x, np.float64)
     odds = log_density(x, 1) - log_density(x, 0) + np.log(HEALS / (1 - HEALS))
     return 1 / (1 + np.exp(-odds))
 
 
-def judge(model: Model, key: jax.Array) -> Verdict:
+def evaluate(model: Model, key: jax.Array) -> TaskMetrics:
     """Compare decisions with the best ones, patient by patient."""
     task = model.task
-    sample = drawer(task.draw, task.steps)(key, jnp.arange(JUDGED))
+    sample = make_sampler(task.sample, task.steps)(key, jnp.arange(EVALUATED))
     x, heals = np.asarray(sample.x), np.asarray(sample.y)[:, 0] > 0.5
-    said, best = outputs(model, x)[:, 0], posterior(x[..., 0])
-    right, best_right = 100 * np.mean((said > 0.5) == heals), 100 * np.mean((best > 0.5) == heals)
+    predicted, best = predict_sequences(model, x)[:, 0], posterior(x[..., 0])
+    right, best_right = (
+        100 * np.mean((predicted > 0.5) == heals),
+        100 * np.mean((best > 0.5) == heals),
+    )
     edges = np.linspace(0, 1, 21)
     place = np.digitize(best, edges[1:-1])
     used = [at for at in range(20) if np.sum(place == at) >= 20]
     middle = np.array([best[place == at].mean() for at in used])
-    mean_said = np.array([said[place == at].mean() for at in used])
-    return Verdict(
+    mean_predicted = np.array([predicted[place == at].mean() for at in used])
+    return TaskMetrics(
         float(best_right - right),
         rows=(
             ("accuracy of this network [%]", float(right)),
-            ("accuracy of the best decision there is [%]", float(best_right)),
+            ("accuracy of the best possible decision [%]", float(best_right)),
             ("accuracy of always saying no [%]", float(100 * np.mean(~heals))),
         ),
-        notes=(f"Accuracies are those on {JUDGED:,} fresh patients, the same for all.",),
+        notes=(f"Accuracies are on {EVALUATED:,} fresh patients, the same for all.",),
         curves=(
-            ("best there is", np.array([0.0, 1.0]), np.array([0.0, 1.0])),
-            ("this network, mean", middle, mean_said),
+            ("best possible", np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+            ("this network, mean", middle, mean_predicted),
         ),
-        axes=("chance of healing by Bayes' rule", "chance given by the network"),
+        axes=("probability of healing by Bayes' rule", "predicted probability"),
     )
 
 
@@ -101,15 +104,15 @@ def make(months: int = 3, patients: int = 4000, units: int = 16) -> SequenceTask
         kind="sequence_class",
         inputs=(Channel("bone density", "g/cm^2"),),
         labels=(Channel("heals", ""),),
-        draw=patient,
+        sample=patient,
         steps=months,
         network=NetworkConfig(hidden=units),
         budget=BudgetConfig(
             updates=5000, batch=100, sequences=patients, learning_rate=1e-2, validation=2000
         ),
-        merit=Merit("accuracy behind the best decision", unit="points", bar=1.0),
-        judge=judge,
-        store=True,
+        metric=Metric("accuracy behind the best decision", unit="points", target=1.0),
+        evaluate=evaluate,
+        precompute=True,
     )
 
 

@@ -1,15 +1,15 @@
 """Predict the next terms of sequences in which each term is the sum of the two before.
 
-Synthetic. A sequence begins with two numbers uniform in 1 to 10 and goes on by
-x[n] = x[n-1] + x[n-2], without noise; Fibonacci's own, 1, 1, 2, 3, ..., is judged with them. The
-network learns from the first `terms` terms of each: at every step it gives the next one.
+Synthetic. A sequence begins with two numbers uniform in 1 to 10 and continues as
+x[n] = x[n-1] + x[n-2], without noise; Fibonacci's own, 1, 1, 2, 3, ..., is evaluated with them.
+The network is trained on the first `terms` terms: at every step it predicts the next one.
 
-variant=ratios: it sees log(x[n] / x[n-1]) and gives the next such logarithm. These stay near
-log 1.618 however far a sequence has grown. variant=raw: it sees and gives the numbers as they
-are. Fifty terms span ten powers of ten, the loss is that of the last few alone, and outputs have
-to go where no training number was. It fails, and is kept to show how.
+variant=ratios: it sees log(x[n] / x[n-1]) and predicts the next such logarithm. These stay near
+log 1.618 however far a sequence has grown. variant=raw: it sees and predicts the numbers
+themselves. Fifty terms span ten powers of ten, the loss is that of the last few alone, and
+outputs have to exceed all training numbers. It fails, and is kept to show how.
 
-Figure of merit: the largest relative error on the `ahead` terms after the training range, each
+Metric: the largest relative error on the `ahead` terms after the training range, each
 prediction fed back as the next input, over 1,000 fresh sequences and Fibonacci's own.
 """
 
@@ -19,9 +19,9 @@ import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.tasks.model import Model, empty
-from kalmanrnn.tasks.predict import carry_on, outputs
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.model import Model, initial_state
+from kalmanrnn.tasks.predict import predict_sequences, run_from
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 FIRST_LOW, FIRST_HIGH = 1.0, 10.0
 EARLY, SHOWN_BEFORE = 5, 10
@@ -45,42 +45,42 @@ def exact_terms(first: np.ndarray, count: int) -> np.ndarray:
 
 
 def encode(x: jax.Array, raw: bool) -> jax.Array:
-    """Turn terms `[..., N]` into what the network sees: themselves, or N - 1 log ratios."""
+    """Encode terms `[..., N]` for the network: as they are, or as N - 1 log ratios."""
     return x if raw else jnp.log(x[..., 1:] / x[..., :-1])
 
 
 def sequence(key: jax.Array, steps: int, raw: bool) -> Sample:
-    """Draw a sequence: at each step what is seen, and what comes next."""
+    """Draw a sequence: at each step an input and the next one."""
     first = jax.random.uniform(key, (2,), minval=FIRST_LOW, maxval=FIRST_HIGH)
     seen = encode(terms_of(first, steps + (1 if raw else 2)), raw)[:, None]
-    return plain(seen[:-1], seen[1:])
+    return unweighted(seen[:-1], seen[1:])
 
 
-def free_run(model: Model, known: np.ndarray, ahead: int, raw: bool) -> np.ndarray:
+def rollout(model: Model, known: np.ndarray, ahead: int, raw: bool) -> np.ndarray:
     """Continue known terms `[B, N]` by `ahead` terms, every prediction fed back: `[B, ahead]`."""
     seen = np.asarray(encode(jnp.asarray(known, jnp.float32), raw))[..., None]
-    memory, out = carry_on(model, empty(model, len(seen)), seen)
-    given = [np.asarray(out[:, -1:])]
-    while len(given) < ahead:
-        memory, out = carry_on(model, memory, given[-1])
-        given.append(np.asarray(out))
-    said = np.concatenate(given, axis=1)[..., 0].astype(np.float64)
-    return said if raw else known[:, -1:] * np.exp(np.cumsum(said, axis=1))
+    memory, out = run_from(model, initial_state(model, len(seen)), seen)
+    fed = [np.asarray(out[:, -1:])]
+    while len(fed) < ahead:
+        memory, out = run_from(model, memory, fed[-1])
+        fed.append(np.asarray(out))
+    predicted = np.concatenate(fed, axis=1)[..., 0].astype(np.float64)
+    return predicted if raw else known[:, -1:] * np.exp(np.cumsum(predicted, axis=1))
 
 
-def judge(model: Model, key: jax.Array, terms: int, ahead: int, raw: bool) -> Verdict:
+def evaluate(model: Model, key: jax.Array, terms: int, ahead: int, raw: bool) -> TaskMetrics:
     """Continue fresh sequences, and Fibonacci's own in the first row, beyond the training range."""
     count = model.task.budget.test
     fresh = jax.random.uniform(key, (count, 2), minval=FIRST_LOW, maxval=FIRST_HIGH)
     true = exact_terms(np.concatenate([np.ones((1, 2)), fresh]), terms + ahead)
-    said = free_run(model, true[:, :terms], ahead, raw)
-    wrong = np.abs(said / true[:, terms:] - 1)
-    early = free_run(model, true[:, :EARLY], ahead, raw)
+    predicted = rollout(model, true[:, :terms], ahead, raw)
+    wrong = np.abs(predicted / true[:, terms:] - 1)
+    early = rollout(model, true[:, :EARLY], ahead, raw)
     early_wrong = np.abs(early / true[:, EARLY : EARLY + ahead] - 1)
     seen = np.asarray(encode(jnp.asarray(true[:, :terms], jnp.float32), raw))[..., None]
-    one_step = outputs(model, seen[:, :-1]).astype(np.float64) - seen[:, 1:]
+    one_step = predict_sequences(model, seen[:, :-1]).astype(np.float64) - seen[:, 1:]
     number = np.arange(1, terms + ahead + 1)
-    return Verdict(
+    return TaskMetrics(
         float(wrong.max()),
         rows=(
             ("Fibonacci's own sequence alone", float(wrong[0].max())),
@@ -92,7 +92,7 @@ def judge(model: Model, key: jax.Array, terms: int, ahead: int, raw: bool) -> Ve
         ),
         curves=(
             ("Fibonacci", number[terms - SHOWN_BEFORE :], true[0, terms - SHOWN_BEFORE :]),
-            ("free run of the network", number[terms:], said[0]),
+            ("rollout of the network", number[terms:], predicted[0]),
         ),
         axes=("term", "its value"),
     )
@@ -105,22 +105,22 @@ def make(variant: str = "ratios", terms: int = 50, ahead: int = 20) -> SequenceT
     if not (terms >= 2 * EARLY and ahead >= 1):
         raise ValueError(f"terms must be 10 or more and ahead 1 or more, got {terms} and {ahead}")
     raw = variant == "raw"
-    name, told = ("term", "they are") if raw else ("log ratio of terms", "ratios")
+    name, encoding = ("term", "they are") if raw else ("log ratio of terms", "ratios")
     return SequenceTask(
         name="fibonacci",
-        summary=f"Sums of the last two, learnt from {terms} terms as {told}: the next {ahead}",
+        summary=f"Sums of the last two, learnt from {terms} terms as {encoding}: the next {ahead}",
         kind="step_value",
         inputs=(Channel(name, ""),),
         labels=(Channel(f"next {name}", ""),),
-        draw=lambda key, steps: sequence(key, steps, raw),
+        sample=lambda key, steps: sequence(key, steps, raw),
         steps=terms - (1 if raw else 2),
         network=NetworkConfig(hidden=32),
         budget=BudgetConfig(updates=3000, batch=50, final_fraction=1e-3),
-        merit=Merit(
-            f"largest relative error on the {ahead} terms after the training range", bar=1e-3
+        metric=Metric(
+            f"largest relative error on the {ahead} terms after the training range", target=1e-3
         ),
-        judge=lambda model, key: judge(model, key, terms, ahead, raw),
-        scaled=not raw,
+        evaluate=lambda model, key: evaluate(model, key, terms, ahead, raw),
+        normalise=not raw,
     )
 
 

@@ -1,27 +1,27 @@
-"""Give a value per day for a thousand independent series of unequal length: one network for all.
+"""Predict a value per day of a thousand independent series of unequal length with one network.
 
-Each series is one shop; a batch is a number of shops side by side, each with a memory of its own
-that is empty on its first day. Nothing flows along the batch axis, so nothing leaks from one shop
-into another; days behind the end of a shorter series have weight 0.
+Each series is one shop; a batch holds several shops, each with its own memory that is empty on
+its first day. Nothing flows along the batch axis, so nothing leaks from one shop
+into another; days after the end of a shorter series have weight 0.
 
 Synthetic. Lengths are uniform in 400 to 800 days. Eight features a day: temperature (a yearly sine
-of random phase and a slow daily part), rain, price, promotion (runs that begin with chance 0.05
-and go on with 0.7), weekend and holiday as 0 or 1, advertising, and yesterday's value. Value:
+of random phase and a slow daily part), rain, price, promotion (begins with probability 0.05
+and continues with 0.7), weekend and holiday as 0 or 1, advertising, and yesterday's value. Value:
 
     level of the shop (normal, 0.5; its gain on all below is uniform in 0.7 to 1.3)
     + 1.2 exp(-((temperature - 0.5) / 0.6)^2)        best at one temperature
-    - 0.8 rain weekend                               rain counts at weekends alone
-    + 1.0 promotion (1 - stock) exp(-price / 2)      what was bought already is not bought again
+    - 0.8 rain weekend                               rain matters only at weekends
+    + 1.0 promotion (1 - stock) exp(-price / 2)      goods in stock are not bought again
     + 0.8 tanh(2 goodwill)^2 + 0.5 holiday
     + 0.3 (yesterday's deviation from all that) + noise of 0.25
 
 where stock goes 0.85 of the way on each day and 0.15 towards promotion, and goodwill likewise
 with 0.95, 0.3 times advertising coming in. Both are hidden, and last for weeks.
 
-Beside the network stands a ridge regression for each fresh series: on that series' features of
-the last `lags` days, fitted to its first 70 % (the penalty chosen on the last quarter of these,
-then fitted to all of them). It knows its own shop's past, the network has learnt from others.
-Figure of merit: root mean square error over the ridge's, both on the last 30 % of every series.
+The baseline is a ridge regression for each fresh series: on that series' features of the last
+`lags` days, fitted to its first 70 % (the penalty chosen on the last quarter of these,
+then fitted to all of them). It knows its own shop's past, the network was trained on others.
+Metric: root mean square error over the ridge's, both on the last 30 % of every series.
 """
 
 import jax
@@ -31,14 +31,14 @@ import numpy as np
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
-from kalmanrnn.tasks.predict import outputs_ragged
-from kalmanrnn.tasks.ragged import Store, make_store
-from kalmanrnn.tasks.sampler import HELD_OUT
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.predict import predict_ragged
+from kalmanrnn.tasks.ragged import RaggedSequences, sample_ragged
+from kalmanrnn.tasks.sampler import TEST
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 SHORTEST, LONGEST, USUAL = 400, 800, 600
 NOISE = 0.25
-FITTED, CHECKED = 0.70, 0.25
+FITTED, VALIDATED = 0.70, 0.25
 PENALTIES = np.logspace(-1, 4, 11)
 FEATURES = ("temperature", "rain", "price", "promotion", "weekend", "holiday", "advertising")
 
@@ -70,7 +70,7 @@ def shop(key: jax.Array, days: int) -> Sample:
     value = level + gain * effect + smooth(NOISE * jax.random.normal(keys[9], (days,)), 0.3)
     yesterday = jnp.concatenate([value[:1] * 0, value[:-1]])
     columns = (temperature, rain, price, promotion, weekend, holiday, advertising, yesterday)
-    return plain(jnp.stack(columns, axis=1), value[:, None])
+    return unweighted(jnp.stack(columns, axis=1), value[:, None])
 
 
 def smooth(x: jax.Array, keep: float) -> jax.Array:
@@ -83,14 +83,14 @@ def smooth(x: jax.Array, keep: float) -> jax.Array:
     return jax.lax.scan(advance, jnp.zeros(()), x)[1]
 
 
-def runs(chance: jax.Array, begins: float, goes_on: float) -> jax.Array:
-    """Return 0 or 1 a day: on with the chance that fits the day before."""
+def runs(uniform: jax.Array, begins: float, continues: float) -> jax.Array:
+    """Return 0 or 1 a day: on with a probability that depends on the day before."""
 
     def advance(on: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        on = (u < jnp.where(on > 0, goes_on, begins)) * 1.0
+        on = (u < jnp.where(on > 0, continues, begins)) * 1.0
         return on, on
 
-    return jax.lax.scan(advance, jnp.zeros(()), chance)[1]
+    return jax.lax.scan(advance, jnp.zeros(()), uniform)[1]
 
 
 def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -99,46 +99,46 @@ def lengths(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def lagged(x: np.ndarray, lags: int) -> np.ndarray:
-    """Lay features `[T, F]` of this day and the `lags - 1` before beside each other; 0 before."""
+    """Concatenate features `[T, F]` of each day and the `lags - 1` days before, 0 at first."""
     before = np.concatenate([np.zeros((lags - 1, x.shape[1])), x])
     return np.concatenate([before[lags - 1 - k : len(before) - k] for k in range(lags)], axis=1)
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
-    """Fit y `[T]` to x `[T, F]`, whose first column is 1 and goes without penalty."""
+    """Fit y `[T]` to x `[T, F]`, whose first column is 1 and has no penalty."""
     penalties = np.full(x.shape[1], penalty)
     penalties[0] = 0.0
     return np.linalg.solve(x.T @ x + np.diag(penalties), x.T @ y)
 
 
 def ridge_forecast(x: np.ndarray, y: np.ndarray, fitted: int, lags: int) -> np.ndarray:
-    """Fit a ridge to a series' first `fitted` days, and give its values on all days."""
+    """Fit a ridge to a series' first `fitted` days; return its predictions for all days."""
     wide = lagged(np.asarray(x, np.float64), lags)
     spread = wide[:fitted].std(axis=0)
     wide = (wide - wide[:fitted].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     wide = np.c_[np.ones(len(wide)), wide]
-    checked = fitted - round(CHECKED * fitted)
+    validated = fitted - round(VALIDATED * fitted)
 
     def error(penalty: float) -> float:
-        w = ridge(wide[:checked], y[:checked], penalty)
-        return float(((wide[checked:fitted] @ w - y[checked:fitted]) ** 2).mean())
+        w = ridge(wide[:validated], y[:validated], penalty)
+        return float(((wide[validated:fitted] @ w - y[validated:fitted]) ** 2).mean())
 
     return wide @ ridge(wide[:fitted], y[:fitted], min(PENALTIES, key=error))
 
 
-def judge(model: Model, key: jax.Array, lags: int) -> Verdict:
-    """Compare with a ridge regression of its own for each of some fresh series."""
+def evaluate(model: Model, key: jax.Array, lags: int) -> TaskMetrics:
+    """Compare with a separate ridge regression for each of some fresh series."""
     budget = model.task.budget
-    store = make_store(model.task, budget.seed, HELD_OUT, budget.test)
+    data = sample_ragged(model.task, budget.seed, TEST, budget.test)
     batch = min(budget.batch, budget.test)
-    said = outputs_ragged(model, store, batch=batch, window=budget.window or model.task.steps)
-    squares = np.array([last_part(store, said, row, lags) for row in range(len(store.lengths))])
+    predicted = predict_ragged(model, data, batch=batch, window=budget.window or model.task.steps)
+    squares = np.array([last_part(data, predicted, row, lags) for row in range(len(data.lengths))])
     mine, other, naive, days = squares.T
     whole = [float(np.sqrt(a.sum() / days.sum())) for a in (mine, other, naive)]
     each = np.sqrt(squares[:, :3] / days[:, None])
     order = np.argsort(each[:, 1])
     rank = np.arange(1, len(order) + 1)
-    return Verdict(
+    return TaskMetrics(
         whole[0] / whole[1],
         rows=(
             ("root mean square error, this network", whole[0]),
@@ -158,13 +158,15 @@ def judge(model: Model, key: jax.Array, lags: int) -> Verdict:
     )
 
 
-def last_part(store: Store, said: np.ndarray, row: int, lags: int) -> tuple[float, ...]:
+def last_part(
+    data: RaggedSequences, predicted: np.ndarray, row: int, lags: int
+) -> tuple[float, ...]:
     """Return squared errors over a series' last part (network, ridge, naive), and its days."""
-    place = slice(store.starts[row], store.starts[row + 1])
-    x, y = store.x[place], store.y[place, 0].astype(np.float64)
+    place = slice(data.starts[row], data.starts[row + 1])
+    x, y = data.x[place], data.y[place, 0].astype(np.float64)
     fitted = round(FITTED * len(y))
-    answers = (said[place, 0], ridge_forecast(x, y, fitted, lags), x[:, -1])
-    sums = [float(((a - y)[fitted:] ** 2).sum()) for a in answers]
+    predictions = (predicted[place, 0], ridge_forecast(x, y, fitted, lags), x[:, -1])
+    sums = [float(((a - y)[fitted:] ** 2).sum()) for a in predictions]
     return (*sums, float(len(y) - fitted))
 
 
@@ -178,16 +180,16 @@ def make(series: int = 1000, lags: int = 14) -> SequenceTask:
         kind="step_value",
         inputs=(*(Channel(name, "") for name in FEATURES), Channel("yesterday's value", "")),
         labels=(Channel("value", ""),),
-        draw=shop,
+        sample=shop,
         steps=USUAL,
         lengths=lengths,
         network=NetworkConfig(hidden=48, chrono_steps=60),
         budget=BudgetConfig(
             updates=2400, batch=50, sequences=series, window=100, validation=100, test=300
         ),
-        merit=Merit("root mean square error over the ridges'", bar=1.0),
-        judge=lambda model, key: judge(model, key, lags),
-        store=True,
+        metric=Metric("root mean square error over the ridges'", target=1.0),
+        evaluate=lambda model, key: evaluate(model, key, lags),
+        precompute=True,
     )
 
 

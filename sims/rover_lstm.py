@@ -1,18 +1,18 @@
-"""The rover without a filter: seven readings in, its pose out, by a recurrent network alone.
+"""The rover without a filter: seven readings in, its pose out, with a recurrent network alone.
 
 Synthetic: drives of the scenario `rover`, one step per compass reading (10 Hz). Seven inputs: the
 means of both wheel speeds, gyro and forward acceleration since the last step, the compass, and
 the last GPS reading (east, north). Three labels: east, north and heading in the world.
 
-This is how many people begin, and `variant` takes their mistakes away one by one:
+Many people begin like this, and `variant` removes their mistakes one by one:
 
-asked   a stateful LSTM whose last layer is recurrent with three units, numbers as they come
-dense   the same with a dense layer for the answer
-scaled  inputs and labels brought to unit spread as well
-fresh   the memory empty at each drive's beginning as well
+asked   a stateful LSTM whose last layer is recurrent with three units, raw numbers
+dense   the same with a dense output layer
+scaled  inputs and labels scaled to unit spread as well
+fresh   the memory empty at each drive's start as well
 
-Even then it asks a network for absolute numbers, and a filter on the same readings is far better;
-`kalmanrnn train --sim rover` shows what to do instead.
+Even then the network must output absolute numbers, and a filter on the same readings is far
+better; `kalmanrnn train --sim rover` shows what to do instead.
 """
 
 import jax
@@ -24,21 +24,22 @@ from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.data.teacher_runs import teacher_estimates
 from kalmanrnn.scenarios.scenario import load_scenario
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.scenarios.simulation import simulate, simulate_drive
+from kalmanrnn.scenarios.simulation import simulate_batch, simulate_drive
 from kalmanrnn.tasks.evaluation import stateful_error
+from kalmanrnn.tasks.model import Model
 from kalmanrnn.tasks.predict import predict_sequences
 from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 ROVER = load_scenario("rover")
-STEPS, SKIP = 300, 50
-JUDGED = 64
+STEPS, BURN_IN = 300, 50
+EVALUATED = 64
 VARIANTS = ("asked", "dense", "scaled", "fresh")
 INPUTS = (*ROVER.inputs, Channel("compass", "rad"), Channel("east", "m"), Channel("north", "m"))
 LABELS = (Channel("east", "m"), Channel("north", "m"), Channel("heading", "rad"))
 
 
 def readings(drive: Drive) -> Sample:
-    """Lay out one drive: a step at each event, with what was read since the last."""
+    """Lay out one drive: a step at each event, with the readings since the last."""
     mean = jnp.mean(drive.packets.u, axis=1)
     late = jnp.concatenate([jnp.zeros_like(mean[:1]), mean[:-1]])
 
@@ -53,38 +54,38 @@ def readings(drive: Drive) -> Sample:
     return unweighted(jnp.concatenate([late, compass, held], axis=1), drive.truth)
 
 
-def draw(key: jax.Array, steps: int) -> Sample:
+def sample(key: jax.Array, steps: int) -> Sample:
     """Draw a drive."""
     return readings(simulate_drive(ROVER, key, events=steps))
 
 
 def single(a: np.ndarray) -> np.ndarray:
-    """Take float64 to float32; masks stay masks."""
+    """Convert float64 to float32, nothing else."""
     a = np.asarray(a)
     return a.astype(np.float32) if a.dtype == np.float64 else a
 
 
 def pose_error(off: np.ndarray) -> tuple[float, float]:
-    """Return the position's RMS error [m] and the heading's [deg], the first 5 s left out."""
-    off = off[:, SKIP:]
+    """Return the position's RMS error [m] and the heading's [deg], without the first 5 s."""
+    off = off[:, BURN_IN:]
     turned = np.arctan2(np.sin(off[..., 2]), np.cos(off[..., 2]))
     position = np.sqrt(np.mean(np.sum(off[..., :2] ** 2, axis=-1)))
     return float(position), float(np.degrees(np.sqrt(np.mean(turned**2))))
 
 
-def judge(model, key: jax.Array) -> TaskMetrics:
+def evaluate(model: Model, key: jax.Array) -> TaskMetrics:
     """Compare with the UKF, and with the last GPS reading and compass, on fresh drives."""
-    drives = simulate(ROVER, key, JUDGED, STEPS / ROVER.event_hz)
-    held = jax.tree.map(np.asarray, jax.vmap(readings)(jax.tree.map(single, drives)))
-    if model.task.budget.carried:
-        out = stateful_error(model, held)[1]
+    drives = simulate_batch(ROVER, key, EVALUATED, STEPS / ROVER.event_hz)
+    test = jax.tree.map(np.asarray, jax.vmap(readings)(jax.tree.map(single, drives)))
+    if model.task.budget.stateful:
+        out = stateful_error(model, test)[1]
     else:
-        out = predict_sequences(model, held.x)
-    position, heading = pose_error(out - held.y)
+        out = predict_sequences(model, test.x)
+    position, heading = pose_error(out - test.y)
     ukf = pose_error(
         np.asarray(teacher_estimates(ROVER, "ukf", drives).mean) - np.asarray(drives.truth)
     )
-    raw = pose_error(held.x[..., [5, 6, 4]] - held.y)
+    raw = pose_error(test.x[..., [5, 6, 4]] - test.y)
     rows = (
         ("UKF", ukf[0]),
         ("last GPS reading", raw[0]),
@@ -107,7 +108,7 @@ def make(variant: str = "fresh") -> SequenceTask:
         kind="step_value",
         inputs=INPUTS,
         labels=LABELS,
-        sample=draw,
+        sample=sample,
         steps=STEPS,
         network=NetworkConfig(hidden=64, recurrent_output=cures < 1),
         budget=BudgetConfig(
@@ -120,12 +121,12 @@ def make(variant: str = "fresh") -> SequenceTask:
             optimiser="muon",
         ),
         metric=Metric("position error", "m"),
-        evaluate=judge,
+        evaluate=evaluate,
         normalise=cures >= 2,
         dt_s=1 / ROVER.event_hz,
         notes=(
-            "A network that is asked for absolute numbers is no match for a filter: "
-            "`kalmanrnn train --sim rover` lets it give the filter's gain instead.",
+            "A network that outputs absolute numbers is no match for a filter: "
+            "`kalmanrnn train --sim rover` lets it output the filter's gain instead.",
         ),
     )
 

@@ -1,17 +1,17 @@
 """Forecast a sine wave of unknown frequency and phase from a short stretch of it.
 
 Synthetic. One second has 100 samples. Each sequence is sin(2 pi f t + phase) without noise, f
-uniform in `low_hz` to `high_hz`, phase uniform in a turn; the network sees the first `inputs`
-samples and gives the next `outputs`. At 0.5 Hz the default 25 samples are an eighth of a period:
+uniform in `low_hz` to `high_hz`, phase uniform; the network sees the first `inputs` samples and
+predicts the next `outputs`. At 0.5 Hz the default 25 samples are an eighth of a period:
 frequency has to be read from curvature.
 
-Loss and figure of merit: sum of the squared errors over the forecast, mean over sequences.
+Loss and metric: sum of the squared errors over the forecast, mean over sequences.
 
-Behind the recurrent layers stands a dense one of 64. Muon instead of Adam is worth a factor of
-six here (0.0026 against 0.015 with four layers of 32 and no dense layer), and lets ten units do
-what they could not.
+A dense layer of 64 follows the recurrent ones. Muon instead of Adam is worth a factor of
+six here (0.0026 against 0.015 with four layers of 32 and no dense layer), and makes ten units
+enough.
 
-`--set variant=NAME` gives other sizes that people have tried: 100_in_50_out, 25_in_50_out and
+`--set variant=NAME` selects other sizes that people have tried: 100_in_50_out, 25_in_50_out and
 25_in_100_out with one layer of 150, four_of_10 with four layers of 10.
 """
 
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, plain
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, unweighted
 
 RATE_HZ = 100.0
 
@@ -34,14 +34,14 @@ def wave(key: jax.Array, low_hz: float, high_hz: float, inputs: int, outputs: in
     phase = jax.random.uniform(phase_key, maxval=2 * jnp.pi)
     t = jnp.arange(inputs + outputs) / RATE_HZ
     y = jnp.sin(2 * jnp.pi * frequency * t + phase)[:, None]
-    return plain(y[:inputs], y[inputs:])
+    return unweighted(y[:inputs], y[inputs:])
 
 
 class Variant(NamedTuple):
-    """Samples in and out, layers of so many units, updates of 50 sequences; bar and history.
+    """Samples in and out, layers of so many units, updates of 50 sequences; target and baselines.
 
     skip: every layer sees the input, and the head every layer: what narrow layers need.
-    tried: what others reached with as many layers and units.
+    baselines: what others reached with as many layers and units.
     """
 
     inputs: int
@@ -49,9 +49,9 @@ class Variant(NamedTuple):
     layers: int
     hidden: int
     updates: int
-    bar: float
+    target: float
     skip: bool
-    tried: tuple[tuple[str, float], ...]
+    baselines: tuple[tuple[str, float], ...]
 
 
 ONE_OF_150 = "one layer of 150"
@@ -92,15 +92,15 @@ def make(
         kind="forecast",
         inputs=value,
         labels=value,
-        draw=lambda key, steps: wave(key, low_hz, high_hz, steps, outputs),
+        sample=lambda key, steps: wave(key, low_hz, high_hz, steps, outputs),
         steps=inputs,
-        ahead=outputs,
+        horizon=outputs,
         network=NetworkConfig(
             hidden=chosen.hidden, layers=chosen.layers, head=64, skip=chosen.skip
         ),
         budget=BudgetConfig(updates=chosen.updates, batch=50, optimiser="muon", learning_rate=1e-2),
-        merit=Merit("sum of squares over the forecast", bar=chosen.bar if same else None),
-        beside=chosen.tried if same else (),
+        metric=Metric("sum of squares over the forecast", target=chosen.target if same else None),
+        baselines=chosen.baselines if same else (),
         dt_s=1 / RATE_HZ,
     )
 

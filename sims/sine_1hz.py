@@ -1,9 +1,9 @@
-"""Forecast a 1 Hz sine of unknown phase; then see what the network makes of 2 and 3 Hz.
+"""Forecast a 1 Hz sine of unknown phase, and try the network on 2 and 3 Hz.
 
-Synthetic: the generator of `sine` with the frequency fixed. Learning it is easy; it is all that
-the network has ever seen, so that at 2 and 3 Hz it answers with something like 1 Hz, and fails.
+Synthetic: the generator of `sine` with the frequency fixed. It is easy to learn, but the
+network sees nothing else: at 2 and 3 Hz it predicts something like 1 Hz, and fails.
 
-Loss and figure of merit: sum of the squared errors over the forecast, mean over sequences.
+Loss and metric: sum of the squared errors over the forecast, mean over sequences.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, plain
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, unweighted
 
 RATE_HZ = 100.0
 OTHERS_HZ = (2.0, 3.0)
@@ -24,7 +24,7 @@ def wave(frequency_hz: float, outputs: int, key: jax.Array, steps: int) -> Sampl
     phase = jax.random.uniform(key, maxval=2 * jnp.pi)
     t = jnp.arange(steps + outputs) / RATE_HZ
     y = jnp.sin(2 * jnp.pi * frequency_hz * t + phase)[:, None]
-    return plain(y[:steps], y[steps:])
+    return unweighted(y[:steps], y[steps:])
 
 
 def make(inputs: int = 100, outputs: int = 50) -> SequenceTask:
@@ -36,17 +36,17 @@ def make(inputs: int = 100, outputs: int = 50) -> SequenceTask:
         kind="forecast",
         inputs=value,
         labels=value,
-        draw=partial(wave, 1.0, outputs),
+        sample=partial(wave, 1.0, outputs),
         steps=inputs,
-        ahead=outputs,
+        horizon=outputs,
         network=NetworkConfig(hidden=100),
         budget=BudgetConfig(updates=4000, batch=50, optimiser="muon", learning_rate=1e-2),
-        merit=Merit("sum of squares over the forecast", bar=0.001),
-        probes={f"{hz:g} Hz, never learnt": partial(wave, hz, outputs) for hz in OTHERS_HZ},
+        metric=Metric("sum of squares over the forecast", target=0.001),
+        probes={f"{hz:g} Hz, not trained on": partial(wave, hz, outputs) for hz in OTHERS_HZ},
         dt_s=1 / RATE_HZ,
         notes=(
-            "At 2 and 3 Hz it fails: nothing but 1 Hz was ever shown to it. A network knows the "
-            "range it was trained on; the task `sine` trains on 0.5 to 4 Hz.",
+            "At 2 and 3 Hz it fails: it was trained on 1 Hz alone. A network knows only the range "
+            "it was trained on; the task `sine` trains on 0.5 to 4 Hz.",
         ),
     )
 

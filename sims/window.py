@@ -1,8 +1,8 @@
 """Forecast the next 20 values of a noisy chaotic series from its last 20.
 
 Twenty values in means twenty steps, one after the other, of one feature. The 300 units are the
-width of the memory: they do not meet the steps anywhere. After the last step that memory is
-mapped to twenty numbers, the forecast.
+width of the memory, unrelated to the steps. After the last step that memory is mapped to twenty
+numbers, the forecast.
 
 Synthetic. The series is that of Mackey and Glass (1977),
 dx/dt = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x(t), integrated by the fourth-order Runge-Kutta
@@ -10,10 +10,10 @@ rule in steps of 0.1 from a constant history uniform in 0.5 to 1.3, the first 30
 left out. A value is taken every `every` = 3 units of time, and noise of 0.02 is added (the series
 itself has a spread of 0.23). It goes around in about 50 units of time, so 20 values see one turn.
 
-Two forecasts stand beside the network's: seasonal-naive (what came one season ago, the season
-that did best on training windows) and linear regression of the 20 values on the 20 before,
-fitted to 20,000 training windows. Figure of merit: root mean square error over that of the better
-one of the two, all against the noisy values that came.
+Two forecasts are compared with the network's: seasonal-naive (the values one season ago, the
+season that does best on training windows) and linear regression of the 20 values on the 20 before,
+fitted to 20,000 training windows. Metric: root mean square error over that of the better
+one of the two, all against the noisy values that followed.
 """
 
 import jax
@@ -23,13 +23,13 @@ import numpy as np
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
 from kalmanrnn.tasks.model import Model
-from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.tasks.sampler import TRAINING, drawer, sequences
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, plain
+from kalmanrnn.tasks.predict import predict_sequences
+from kalmanrnn.tasks.sampler import TRAINING, make_sampler, sample_sequences
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, unweighted
 
 DELAY, STEP, LEFT_OUT = 17.0, 0.1, 300.0
 BACK = round(DELAY / STEP)
-FITTED_ON, JUDGED = 20_000, 5_000
+FITTED_ON, EVALUATED = 20_000, 5_000
 
 
 def slope(x: jax.Array, delayed: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def window(key: jax.Array, inputs: int, outputs: int, every: int, noise: float) 
     count = inputs + outputs
     x = integrate(start, first + count * stride)[first::stride]
     x = (x + noise * jax.random.normal(noise_key, (count,)))[:, None]
-    return plain(x[:inputs], x[inputs:])
+    return unweighted(x[:inputs], x[inputs:])
 
 
 def seasonal(x: np.ndarray, season: int, ahead: int) -> np.ndarray:
@@ -82,19 +82,19 @@ def rmse(difference: np.ndarray) -> float:
     return float(np.sqrt((difference**2).mean()))
 
 
-def judge(model: Model, key: jax.Array, noise: float) -> Verdict:
+def evaluate(model: Model, key: jax.Array, noise: float) -> TaskMetrics:
     """Compare with both other forecasts on the same fresh windows."""
     task = model.task
-    ahead = task.ahead
-    learnt = sequences(task, task.budget.seed, TRAINING, FITTED_ON)
-    x, y = (np.asarray(a, np.float64)[..., 0] for a in learnt[:2])
+    ahead = task.horizon
+    training = sample_sequences(task, task.budget.seed, TRAINING, FITTED_ON)
+    x, y = (np.asarray(a, np.float64)[..., 0] for a in training[:2])
     seasons = range(1, task.steps + 1)
     season = min(seasons, key=lambda s: rmse(seasonal(x, s, ahead) - y))
     weights = regression(x, y)
-    fresh = drawer(task.draw, task.steps)(key, jnp.arange(JUDGED))
+    fresh = make_sampler(task.sample, task.steps)(key, jnp.arange(EVALUATED))
     x, y = (np.asarray(a, np.float64)[..., 0] for a in fresh[:2])
     wrong = {
-        "this network": outputs(model, np.asarray(fresh.x))[..., 0] - y,
+        "this network": predict_sequences(model, np.asarray(fresh.x))[..., 0] - y,
         f"seasonal-naive, season of {season}": seasonal(x, season, ahead) - y,
         "linear regression": np.c_[x, np.ones(len(x))] @ weights - y,
     }
@@ -102,7 +102,7 @@ def judge(model: Model, key: jax.Array, noise: float) -> Verdict:
     mine, *others = whole.values()
     steps = np.arange(1, ahead + 1)
     by_step = [(name, steps, np.sqrt((w**2).mean(axis=0))) for name, w in wrong.items()]
-    return Verdict(
+    return TaskMetrics(
         mine / min(others),
         rows=(
             *((f"root mean square error, {name}", value) for name, value in whole.items()),
@@ -129,16 +129,16 @@ def make(
         kind="forecast",
         inputs=value,
         labels=value,
-        draw=lambda key, steps: window(key, steps, outputs, every, noise),
+        sample=lambda key, steps: window(key, steps, outputs, every, noise),
         steps=inputs,
-        ahead=outputs,
+        horizon=outputs,
         network=NetworkConfig(hidden=units),
         budget=BudgetConfig(
             updates=2000, batch=50, sequences=20_000, learning_rate=2e-3, final_fraction=0.01
         ),
-        merit=Merit("root mean square error over the better other forecast's", bar=1.0),
-        judge=lambda model, key: judge(model, key, noise),
-        store=True,
+        metric=Metric("root mean square error over the better baseline's", target=1.0),
+        evaluate=lambda model, key: evaluate(model, key, noise),
+        precompute=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Judge a trained network on fresh sequences: the task's figure of merit, and examples to draw."""
+"""Evaluate a trained network on fresh sequences: the task's metric, and examples to draw."""
 
 from __future__ import annotations
 
@@ -9,81 +9,78 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig
-from kalmanrnn.tasks.model import Model, empty
-from kalmanrnn.tasks.predict import carry_on, outputs
-from kalmanrnn.tasks.sampler import HELD_OUT, PROBES, drawer, sequences, stream_key
-from kalmanrnn.tasks.task import Sample, Verdict
-from kalmanrnn.tasks.validation import error_of
+from kalmanrnn.tasks.model import Model, initial_state
+from kalmanrnn.tasks.predict import predict_sequences, run_from
+from kalmanrnn.tasks.sampler import PROBES, TEST, make_sampler, sample_sequences, stream_key
+from kalmanrnn.tasks.task import Sample, TaskMetrics
+from kalmanrnn.tasks.validation import task_error
 
-SHOWN = 512
+MAX_SHOWN = 512
 
 
-class Shown(NamedTuple):
-    """Fresh sequences with what the network said, for pictures: numpy, `[B]` in front."""
+class EvaluatedSet(NamedTuple):
+    """Fresh sequences with the network's outputs, for figures: numpy, `[B]` in front."""
 
     name: str
     sample: Sample
-    out: np.ndarray
+    outputs: np.ndarray
     error: float
 
 
-class Judged(NamedTuple):
-    """A trained network on fresh sequences. shown: held-out ones first, then the probes."""
+class TaskEvaluation(NamedTuple):
+    """A trained network on fresh sequences. sets: the test set first, then the probes."""
 
-    verdict: Verdict
-    shown: tuple[Shown, ...]
+    metrics: TaskMetrics
+    sets: tuple[EvaluatedSet, ...]
 
 
-def judge_task(model: Model, budget: BudgetConfig) -> Judged:
-    """Judge on held-out sequences and on the task's probes.
+def evaluate_model(model: Model, budget: BudgetConfig) -> TaskEvaluation:
+    """Evaluate on the test set and on the task's probes.
 
-    The task's own judge finds this budget in the model's task: another seed, other sequences.
+    The task's own `evaluate` finds this budget in the model's task: another seed, other sequences.
     """
     task = replace(model.task, budget=budget)
     model = model._replace(task=task)
-    held = show(model, budget, "held-out sequences", budget.test)
-    probed = tuple(probe(model, budget, at, name) for at, name in enumerate(task.probes))
-    if task.judge is not None:
-        verdict = task.judge(model, stream_key(budget.seed, HELD_OUT))
+    test = evaluate_test_set(model, budget, "test sequences", budget.test)
+    probed = tuple(evaluate_probe(model, budget, at, name) for at, name in enumerate(task.probes))
+    if task.evaluate is not None:
+        metrics = task.evaluate(model, stream_key(budget.seed, TEST))
     else:
-        verdict = Verdict(held.error)
-    return Judged(verdict, (held, *probed))
+        metrics = TaskMetrics(test.error)
+    return TaskEvaluation(metrics, (test, *probed))
 
 
-def show(model: Model, budget: BudgetConfig, name: str, count: int) -> Shown:
-    """Run over fresh sequences of equal length."""
+def evaluate_test_set(model: Model, budget: BudgetConfig, name: str, count: int) -> EvaluatedSet:
+    """Run over test sequences of equal length."""
     task = model.task
     count = count if task.lengths is None else min(count, 8)
-    sample = sequences(task, budget.seed, HELD_OUT, count)
+    sample = sample_sequences(task, budget.seed, TEST, count)
     if budget.stateful:
-        error, out = carried_error(model, sample)
-        return Shown(name, few(sample), out[:SHOWN], error)
-    out = outputs(model, sample.x)
-    return Shown(name, few(sample), out[:SHOWN], error_of(task, out, sample))
+        error, out = stateful_error(model, sample)
+        return EvaluatedSet(name, first_few(sample), out[:MAX_SHOWN], error)
+    out = predict_sequences(model, sample.x)
+    return EvaluatedSet(name, first_few(sample), out[:MAX_SHOWN], task_error(task, out, sample))
 
 
-def probe(model: Model, budget: BudgetConfig, at: int, name: str) -> Shown:
-    """Run over one of the task's other kinds of sequences."""
+def evaluate_probe(model: Model, budget: BudgetConfig, at: int, name: str) -> EvaluatedSet:
+    """Run over one of the task's probes."""
     task = model.task
-    draw = drawer(task.probes[name], task.steps)
+    sampler = make_sampler(task.probes[name], task.steps)
     key = jax.random.fold_in(stream_key(budget.seed, PROBES), at)
-    sample = jax.tree.map(np.asarray, draw(key, np.arange(min(budget.test, SHOWN))))
-    out = outputs(model, sample.x)
-    return Shown(name, few(sample), out, error_of(task, out, sample))
+    sample = jax.tree.map(np.asarray, sampler(key, np.arange(min(budget.test, MAX_SHOWN))))
+    out = predict_sequences(model, sample.x)
+    return EvaluatedSet(name, first_few(sample), out, task_error(task, out, sample))
 
 
-def few(sample: Sample) -> Sample:
-    """Keep no more sequences than a picture could use."""
-    return Sample(*(np.asarray(a)[:SHOWN] for a in sample))
+def first_few(sample: Sample) -> Sample:
+    """Keep as many sequences as a figure could use."""
+    return Sample(*(np.asarray(a)[:MAX_SHOWN] for a in sample))
 
 
-def carried_error(model: Model, sample: Sample) -> tuple[float, np.ndarray]:
-    """Run sequences one after the other with the memory carried on: error and outputs.
-
-    What a stateful network does when nobody resets it.
-    """
-    memory, out = empty(model, 1), []
+def stateful_error(model: Model, sample: Sample) -> tuple[float, np.ndarray]:
+    """Run sequences one after another without resetting the memory; return error and outputs."""
+    memory, out = initial_state(model, 1), []
     for x in np.asarray(sample.x):
-        memory, one = carry_on(model, memory, x[None])
+        memory, one = run_from(model, memory, x[None])
         out.append(np.asarray(one)[0])
-    return error_of(model.task, np.stack(out), sample), np.stack(out)
+    return task_error(model.task, np.stack(out), sample), np.stack(out)

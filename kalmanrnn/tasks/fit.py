@@ -1,4 +1,4 @@
-"""Train a network on a sequence task: what the loop needs to know of it."""
+"""Train a network on a sequence task: its `TrainingSpec` for the loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NORMALISED_ON = 512
 
 
 class TrainedTask(NamedTuple):
-    """What training gives: the best network and the run's tally."""
+    """The best network of a training, and the run's progress."""
 
     model: Model
     progress: Progress
@@ -39,46 +39,46 @@ def fit_task(
     stop: Callable[[int], bool] = lambda step: False,
     quiet: bool = False,
 ) -> TrainedTask:
-    """Train on a task, going on from the folder's last checkpoint if there is one."""
+    """Train on a task, resuming from the folder's last checkpoint if there is one."""
     budget = config.budget
     with ProgressBar(budget.updates, quiet=quiet) as meter:
         meter.note(f"making sequences of {task.name}")
-        feed = make_batches(task, budget)
-        model, state, tally = init_or_restore(task, config, folder)
-        look = make_validation(task, budget)
-        if tally.step == 0:
-            seen = look(model)
-            tally = tally._replace(untrained_score=seen.score)
-            loop.save_best(folder, model.params, model.scales, tally)
+        batch_at = make_batches(task, budget)
+        model, state, progress = init_or_restore(task, config, folder)
+        validate = make_validation(task, budget)
+        if progress.step == 0:
+            validation = validate(model)
+            progress = progress._replace(untrained_score=validation.score)
+            loop.save_best(folder, model.params, model.scales, progress)
         window = window_length(task, budget)
-        leg = StepInfo("learn", budget.batch * window, "steps", may_stop=False)
+        info = StepInfo("learn", budget.batch * window, "steps", may_stop=False)
         update = make_update(model, budget)
 
-        def advance(state: TrainState, tally: Progress, step: int):
-            sample, fresh = feed(step)
+        def advance(state: TrainState, progress: Progress, step: int):
+            sample, fresh = batch_at(step)
             state, loss = update(state, sample, fresh and not budget.stateful)
-            return state, tally, loss
+            return state, progress, loss
 
-        study = TrainingSpec(
+        spec = TrainingSpec(
             num_updates=budget.updates,
-            step_info=lambda step: leg,
+            step_info=lambda step: info,
             num_validations=budget.num_validations,
             phase_ends=frozenset({budget.updates}),
             update=advance,
-            validate=lambda state: look(model._replace(params=state.params)),
+            validate=lambda state: validate(model._replace(params=state.params)),
             norm=model.scales,
             patience=0,
         )
-        _, tally = loop.train_loop(study, state, tally, folder, meter, stop)
+        _, progress = loop.train_loop(spec, state, progress, folder, meter, stop)
     like = (model.params, model.scales)
     (params, scales), _ = checkpoint.load(folder.best, like)
-    return TrainedTask(model._replace(params=params, scales=scales), tally)
+    return TrainedTask(model._replace(params=params, scales=scales), progress)
 
 
 def init_or_restore(
     task: SequenceTask, config: TaskConfig, folder: RunDirectory
 ) -> tuple[Model, TrainState, Progress]:
-    """Return where learning begins, or where the folder's last checkpoint left it."""
+    """Return the initial state, or that of the folder's last checkpoint."""
     budget = config.budget
     model = make_model(task, config.network, seed=budget.seed)
     if not folder.last.exists():
@@ -99,7 +99,7 @@ def init_state(model: Model, budget: BudgetConfig) -> TrainState:
 
 
 def task_optimizer(budget: BudgetConfig) -> Any:
-    """Return a budget's rule of descent."""
+    """Return the optimizer of a budget."""
     return make_optimizer(
         steps=budget.updates,
         learning_rate=budget.learning_rate,

@@ -1,4 +1,4 @@
-"""Whole jobs of a sequence task: train and report; judge again on fresh sequences."""
+"""Pipelines of a sequence task: train and report; evaluate a run again."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from kalmanrnn.training.run_directory import RunDirectory
 def train_task(
     config: TaskConfig, folder: RunDirectory, *, stop: Callable[[int], bool], quiet: bool
 ) -> dict[str, Any]:
-    """Train in a folder, judge on fresh sequences, write the report; return report.json.
+    """Train in a folder, evaluate on test sequences, write the report; return report.json.
 
-    Raises UserError, after the report, where the network is no better than before learning.
+    Raises UserError, after the report, where the network is no better than untrained.
     """
     began = time.monotonic()
     task = load_configured_task(config)
     trained = fit_task(task, config, folder, stop=stop, quiet=quiet)
     folder.write_metrics_csv()
     with ProgressBar(0, quiet=quiet) as meter:
-        meter.note("judging on fresh sequences")
+        meter.note("evaluating on test sequences")
     info = {
         "command": (folder.path / "command.txt").read_text().strip(),
         "history": folder.history(),
@@ -46,19 +46,22 @@ def train_task(
     found = report_task(config, trained, folder.report, info)
     if not trained.progress.score < trained.progress.untrained_score:
         raise did_not_learn(
-            folder, trained.progress, "watched sequences", "lower --rate, or kalmanrnn doctor RUN"
+            folder,
+            trained.progress,
+            "validation sequences",
+            "lower --learning-rate, or kalmanrnn doctor RUN",
         )
     return found
 
 
 def load_configured_task(config: TaskConfig) -> SequenceTask:
-    """Load a run's task with the run's network and budget in it; UserError if they cannot be."""
+    """Load a task with a run's network and budget; UserError if they do not fit."""
     task = load_task(config.sim, config.set)
     try:
         return replace(task, network=config.network, budget=config.budget)
     except ValueError as problem:
         raise UserError(
-            f"{config.sim} cannot be trained so",
+            f"cannot train {config.sim} with these settings",
             why=str(problem),
             cure=f"leave the flag out, or see kalmanrnn train --sim {config.sim} --help",
             code=USAGE,
@@ -68,18 +71,18 @@ def load_configured_task(config: TaskConfig) -> SequenceTask:
 def report_task(
     config: TaskConfig, trained: TrainedTask, out: Path, info: dict[str, Any]
 ) -> dict[str, Any]:
-    """Judge a trained network and write its report."""
+    """Evaluate a trained network and write its report."""
     began = info.pop("began", time.monotonic())
     model = trained.model
     judged = evaluate_model(model, config.budget)
-    settled = {
+    facts = {
         "seed": config.budget.seed,
         "versions": versions(),
         "config": asdict(config),
         "weights": sum(a.size for a in jax.tree.leaves(model.params)),
         "seconds_total": time.monotonic() - began,
     }
-    return write_task_report(out, model.task, judged, info=settled | info)
+    return write_task_report(out, model.task, judged, info=facts | info)
 
 
 def load_task_run(folder: RunDirectory, config: TaskConfig) -> TrainedTask:
@@ -93,14 +96,14 @@ def load_task_run(folder: RunDirectory, config: TaskConfig) -> TrainedTask:
 def evaluate_task(
     folder: RunDirectory, out: Path, command: str, *, seed: int | None, count: int | None
 ) -> dict[str, Any]:
-    """Judge a run again, on other fresh sequences."""
+    """Evaluate a run again, on other test sequences."""
     config = folder.task_config()
     trained = load_task_run(folder, config)
     budget = config.budget
     budget = replace(
         budget,
         seed=budget.seed if seed is None else seed,
-        held_out=budget.test if count is None else count,
+        test=budget.test if count is None else count,
     )
     info = {"command": command, "history": folder.history()}
     return report_task(replace(config, budget=budget), trained, out, info)

@@ -1,4 +1,4 @@
-"""Sequences of a task by number: which one follows from a seed, a stream and an index alone."""
+"""Sequences of a task by number: each follows from a seed, a stream and an index alone."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 
 from kalmanrnn.tasks.task import Sample, SequenceTask
 
-TRAINING, WATCHED, HELD_OUT, PROBES = range(4)
+TRAINING, VALIDATION, TEST, PROBES = range(4)
 
 
 @lru_cache(maxsize=64)
-def drawer(draw: Callable, steps: int) -> Callable[[jax.Array, Any], Sample]:
-    """Return the jitted generator of a batch: (key, indices `[B]`) -> Sample, `[B]` in front."""
+def make_sampler(sample: Callable, steps: int) -> Callable[[jax.Array, Any], Sample]:
+    """Return the jitted sampler of a batch: (key, indices `[B]`) -> Sample, `[B]` in front."""
 
     @jax.jit
     def batch(key: jax.Array, indices: jax.Array) -> Sample:
         keys = jax.vmap(partial(jax.random.fold_in, key))(indices)
-        return jax.vmap(lambda k: draw(k, steps))(keys)
+        return jax.vmap(lambda k: sample(k, steps))(keys)
 
     return batch
 
@@ -32,17 +32,23 @@ def stream_key(seed: int, stream: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), stream)
 
 
-def sequences(task: SequenceTask, seed: int, stream: int, count: int, first: int = 0) -> Sample:
+def sample_sequences(
+    task: SequenceTask, seed: int, stream: int, count: int, first: int = 0
+) -> Sample:
     """Draw sequences of equal length; numpy, `[count]` in front.
 
     In batches of the size that training draws: a robot's drives take seconds to compile.
     """
-    draw, key, size = drawer(task.draw, task.steps), stream_key(seed, stream), task.budget.batch
-    parts = [draw(key, jnp.arange(at, at + size)) for at in range(first, first + count, size)]
+    sampler, key, size = (
+        make_sampler(task.sample, task.steps),
+        stream_key(seed, stream),
+        task.budget.batch,
+    )
+    parts = [sampler(key, jnp.arange(at, at + size)) for at in range(first, first + count, size)]
     return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
 
 
-def lengths_of(task: SequenceTask, seed: int, stream: int, count: int) -> np.ndarray:
+def sample_lengths(task: SequenceTask, seed: int, stream: int, count: int) -> np.ndarray:
     """Return how long each of a stream's first `count` sequences is, `[count]`."""
     if task.lengths is None:
         return np.full(count, task.steps)

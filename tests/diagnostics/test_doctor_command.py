@@ -56,14 +56,14 @@ def test_a_fault_gives_exit_code_3_and_the_same_as_json(tmp_path, capsys):
     found = json.loads(out)
     assert (code, err) == (DATA, "")
     assert found["findings"][0]["name"] == "feedback"
-    assert len(found["told_by_lag"]["lag"]) == len(found["told_by_lag"]["r2"])
+    assert len(found["r2_by_lag"]["lag"]) == len(found["r2_by_lag"]["r2"])
 
 
 def test_flags_for_arrays_are_used(tmp_path, capsys):
     x, y = making.filtered()
-    file = write(tmp_path / "a.npz", x, y, held_inputs=x[:5], held_targets=y[:5])
+    file = write(tmp_path / "a.npz", x, y, validation_inputs=x[:5], validation_targets=y[:5])
     code, out, _ = doctor(
-        capsys, "--arrays", file, "--no-learn", "--carried", "--output-range", "-1", "1"
+        capsys, "--arrays", file, "--no-learn", "--stateful", "--output-range", "-1", "1"
     )
     assert code == DATA
     for name in ("leak", "carry", "range"):
@@ -74,8 +74,8 @@ def test_flags_for_arrays_are_used(tmp_path, capsys):
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"t,x\n0,1\n", "is no .npz file"),
-        (b"PK\x03\x04 cut off", "is no .npz file"),
+        (b"t,x\n0,1\n", "is not an .npz file"),
+        (b"PK\x03\x04 cut off", "is not an .npz file"),
     ],
 )
 def test_files_that_are_none_are_refused_in_three_lines(tmp_path, capsys, content, said):
@@ -96,33 +96,33 @@ def test_files_that_are_none_are_refused_in_three_lines(tmp_path, capsys, conten
         ({"inputs": np.zeros((4, 5, 1)), "targets": np.zeros((3, 1))}, "4 sequences of inputs"),
         (
             {"inputs": np.array([{}], object), "targets": np.zeros((1, 1))},
-            "cannot be read",
+            "cannot read",
         ),
         (
             {
                 "inputs": np.zeros((4, 5, 1)),
                 "targets": np.zeros((4, 1)),
-                "held_inputs": np.zeros((4, 5, 1)),
+                "validation_inputs": np.zeros((4, 5, 1)),
             },
-            "held_inputs alone",
+            "validation_inputs alone",
         ),
         (
             {
                 "inputs": np.zeros((4, 5, 1)),
                 "targets": np.zeros((4, 1)),
-                "held_inputs": np.zeros((4, 5, 2)),
-                "held_targets": np.zeros((4, 1)),
+                "validation_inputs": np.zeros((4, 5, 2)),
+                "validation_targets": np.zeros((4, 1)),
             },
-            "do not go with inputs",
+            "do not match inputs",
         ),
         (
             {
                 "inputs": np.zeros((4, 5, 1)),
                 "targets": np.zeros((4, 1)),
-                "held_inputs": np.zeros((4, 5, 1)),
-                "held_targets": np.zeros((4, 2)),
+                "validation_inputs": np.zeros((4, 5, 1)),
+                "validation_targets": np.zeros((4, 2)),
             },
-            "do not go with inputs",
+            "do not match inputs",
         ),
     ],
 )
@@ -166,7 +166,9 @@ def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
     rover = scenario("rover")
     # GPS at 5 Hz among events at 10 Hz: two steps.
     short, well = (
-        from_sim.short_for_sensors(rover, RunConfig("rover", train=TrainConfig(rollout_window=n)))
+        from_sim.check_windows_for_sensors(
+            rover, RunConfig("rover", train=TrainConfig(rollout_window=n))
+        )
         for n in (1, 30)
     )
     assert [(f.name, f.level, f.evidence) for f in short] == [("window", "error", 0.5)]
@@ -176,10 +178,10 @@ def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--sim", "rover", "--carried"], "--carried would not be used"),
+        (["--sim", "rover", "--stateful"], "--stateful would not be used"),
         (["--sim", "rover", "--learning-rate", "1e-3"], "--learning-rate would not be used"),
         (["--arrays", "a.npz", "--student", "direct"], "flags of student would not be used"),
-        (["runs/latest", "--free-window", "3"], "flags of train would not be used"),
+        (["runs/latest", "--rollout-window", "3"], "flags of train would not be used"),
     ],
 )
 def test_flags_that_would_not_be_used_are_refused(capsys, args, said):
@@ -192,7 +194,7 @@ def test_a_task_is_looked_at_in_its_own_settings(capsys):
     args = ("--sim", "burst", "--sequences", "64", "--no-learn", "--json")
     healthy = json.loads(doctor(capsys, *args)[1])
     assert [f["name"] for f in healthy["findings"]] == []
-    carried = json.loads(doctor(capsys, *args, "--carried")[1])
+    carried = json.loads(doctor(capsys, *args, "--stateful")[1])
     assert [f["name"] for f in carried["findings"]] == ["carry"]
 
 
@@ -221,20 +223,20 @@ def test_the_core_of_a_run_is_looked_at(tmp_path):
     checkpoint.save(folder.best, (params, blank_normaliser(student)), Progress()._asdict())
     told = []
     seen = from_run(folder.path, told.append)
-    assert seen.whose == "the trained core"
+    assert seen.network_name == "the trained core"
     assert seen.curves.sensitivity[0] > 0
-    assert seen.sweep is None
+    assert seen.width_sweep is None
     assert told
 
 
 def test_rates_side_by_side_train_as_each_would_alone():
-    series, network = from_series(), learning_network()
+    data, network = from_data(), learning_network()
     rates = np.array([1e-3, 3e-2])
 
     def trained(rates):
         return fit.fit(
-            network, series, rates, params=fit.repeat(network.params, len(rates)),
-            updates=5, batch=4, loss=fit.square,
+            network, data, rates, params=fit.replicate(network.params, len(rates)),
+            updates=5, batch=4, loss=fit.mean_squared_error,
         )  # fmt: skip
 
     both, alone = trained(rates), [trained(rates[i : i + 1]) for i in range(2)]
@@ -247,16 +249,16 @@ def test_rates_side_by_side_train_as_each_would_alone():
             np.testing.assert_allclose(a[i], b[0], rtol=1e-3, atol=1e-5)
 
 
-def from_series():
-    from kalmanrnn.diagnostics.training.sequences import series_of
+def from_data():
+    from kalmanrnn.diagnostics.training.sequences import make_sequences
 
-    return series_of(*making.lagged(n=8, steps=6, lag=1))
+    return make_sequences(*making.lagged(n=8, steps=6, lag=1))
 
 
 def learning_network():
     import jax.numpy as jnp
 
-    from kalmanrnn.diagnostics.training.net import Network
+    from kalmanrnn.diagnostics.training.network import Network
 
     def step(p, carry, x):
         h = jnp.tanh(x @ p["x"] + carry)

@@ -6,17 +6,17 @@ import sequencemaking as making
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.diagnostics.training import boundaries
-from kalmanrnn.diagnostics.training.diagnose import check
-from kalmanrnn.diagnostics.training.lags import short_for_lag
-from kalmanrnn.diagnostics.training.sequences import MOST_SEQUENCES
+from kalmanrnn.diagnostics.training.diagnosis import diagnose
+from kalmanrnn.diagnostics.training.lags import check_window_for_lag
+from kalmanrnn.diagnostics.training.sequences import MAX_SEQUENCES
 
 
 def names(x, y, **more):
-    return [f.name for f in check(x, y, learn=False, **more).findings]
+    return [f.name for f in diagnose(x, y, learn=False, **more).findings]
 
 
 def finding(name, x, y, **more):
-    found = [f for f in check(x, y, learn=False, **more).findings if f.name == name]
+    found = [f for f in diagnose(x, y, learn=False, **more).findings if f.name == name]
     assert len(found) == 1, found
     return found[0]
 
@@ -26,7 +26,7 @@ def finding(name, x, y, **more):
 def test_healthy_sequences_are_not_alarmed_about(make, seed):
     x, y = make(seed)
     held = make(seed + 100)
-    assert names(x, y, held_out=held) == []
+    assert names(x, y, validation=held) == []
 
 
 @pytest.mark.parametrize("n", [1, 3, 12])
@@ -52,7 +52,7 @@ def test_fibonacci_grows():
         terms.append(terms[-1] + terms[-2])
     scale = np.random.default_rng(0).uniform(1, 10, (32, 1, 1))
     x = scale * np.array(terms)[None, :, None]
-    worst = check(x[:, :-1], x[:, 1:], learn=False).findings[0]
+    worst = diagnose(x[:, :-1], x[:, 1:], learn=False).findings[0]
     assert (worst.name, worst.level) == ("growth", "error")
     # Fifteen terms on a term is 1.618^15 = 1364 times as large, and quarters are 15 terms apart.
     assert worst.evidence > 1000
@@ -114,11 +114,11 @@ def test_one_nan_does_not_hide_swapped_axes():
     assert set(names(swapped, x[:, -1, :1])) == {"nan", "axes"}
 
 
-def test_held_out_nan_is_told_apart():
+def test_validation_nan_is_told_apart():
     x, y = making.lagged()
     held = x[:5].copy(), y[:5] + 1.0
     held[0][0, 0, 0] = np.nan
-    assert "held-out" in finding("nan", x, y, held_out=held).what
+    assert "validation" in finding("nan", x, y, validation=held).what
 
 
 def test_samples_and_time_swapped_is_found():
@@ -126,18 +126,18 @@ def test_samples_and_time_swapped_is_found():
     assert names(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1))[0] == "axes"
 
 
-def test_held_out_sequences_that_were_trained_on_are_found():
+def test_validation_sequences_that_were_trained_on_are_found():
     x, y = making.lagged()
-    assert finding("leak", x, y, held_out=(x[5:9], y[5:9])).evidence == 1.0
+    assert finding("leak", x, y, validation=(x[5:9], y[5:9])).evidence == 1.0
     overlapping = np.concatenate([x[0, 20:], x[1, :20]])[None]
-    assert "leak" in names(x, y, held_out=(overlapping, y[:1]))
-    assert "leak" not in names(x, y, held_out=making.lagged(7))
+    assert "leak" in names(x, y, validation=(overlapping, y[:1]))
+    assert "leak" not in names(x, y, validation=making.lagged(7))
 
 
 def test_zeros_and_labels_in_both_are_no_leak():
     x, y = making.bursts()
     quiet = np.zeros_like(x[:4])
-    assert "leak" not in names(x, y, held_out=(quiet, y[:4]))
+    assert "leak" not in names(x, y, validation=(quiet, y[:4]))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -164,9 +164,9 @@ def test_an_offset_that_inputs_do_not_tell_asks_for_feedback(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_state_carried_into_another_sequence_is_found(seed):
     for make in (making.bursts, making.filtered, making.walks):
-        assert names(*make(seed), carried=True) == ["carry"], make
+        assert names(*make(seed), stateful=True) == ["carry"], make
     x, y = making.windows(seed)
-    assert names(x, y, carried=True) == []
+    assert names(x, y, stateful=True) == []
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -181,17 +181,17 @@ def test_state_reset_inside_a_series_is_found(seed):
 def test_joins_of_long_sequences_are_looked_at_where_they_are():
     """Longer than what is looked at: a join is between a last step and a first one."""
     x, y = making.windows(0, n=24, steps=700)
-    assert "carry" not in names(x, y, carried=True)
-    assert "carry" in names(*making.bursts(0, n=24, steps=700), carried=True)
+    assert "carry" not in names(x, y, stateful=True)
+    assert "carry" in names(*making.bursts(0, n=24, steps=700), stateful=True)
     # The past that a reset loses is the end of the sequence before, not its beginning.
     assert finding("carry", *making.windows(0, n=24, steps=700, lag=100)).evidence > 0.2
 
 
 def test_a_bounded_number_of_sequences_is_looked_at(monkeypatch):
     seen = []
-    monkeypatch.setattr(boundaries, "carry", lambda series, carried: seen.append(series) or [])
-    check(*making.lagged(n=MOST_SEQUENCES + 300), learn=False)
-    assert len(seen[0].inputs) == MOST_SEQUENCES
+    monkeypatch.setattr(boundaries, "check_carry", lambda data, stateful: seen.append(data) or [])
+    diagnose(*making.lagged(n=MAX_SEQUENCES + 300), learn=False)
+    assert len(seen[0].inputs) == MAX_SEQUENCES
 
 
 def test_a_sum_from_a_known_start_needs_no_feedback_however_long():
@@ -220,7 +220,7 @@ def test_windows_shorter_than_the_lag_that_matters_are_found():
 def test_the_lag_curve_ends_where_the_task_does():
     for lag in (3, 9, 17):
         x, y = making.lagged(lag=lag)
-        needed = check(x, y, learn=False).lags.needed
+        needed = diagnose(x, y, learn=False).lags.needed
         # The curve is measured at a few lags: it may end one of them late, never early.
         assert lag <= needed <= 1.4 * lag + 1
 
@@ -242,18 +242,18 @@ def test_one_answer_behind_very_many_steps_is_found(seed):
 
 def test_windows_of_training_shorter_than_the_last_lag_are_found():
     x, y = making.lagged(lag=9)
-    curve = check(x, y, learn=False).lags
-    (found,) = short_for_lag("--window", 4, curve, "kalmanrnn train --sim mine")
+    curve = diagnose(x, y, learn=False).lags
+    (found,) = check_window_for_lag("--window", 4, curve, "kalmanrnn train --sim mine")
     assert found.evidence == pytest.approx(4 / curve.needed)
     assert found.command.endswith(f"--window {2 * curve.needed}")
-    assert short_for_lag("--window", 40, curve, "") == []
-    assert short_for_lag("--window", 0, curve, "") == []
+    assert check_window_for_lag("--window", 40, curve, "") == []
+    assert check_window_for_lag("--window", 0, curve, "") == []
 
 
 def test_worst_comes_first():
     x, y = making.walks(feedback=False)
     x = np.concatenate([x, np.ones_like(x), 1000 * x**2], axis=-1)
-    found = check(x, y, learn=False).findings
+    found = diagnose(x, y, learn=False).findings
     levels = [f.level for f in found]
     assert levels == sorted(levels)
     assert {"feedback", "constant", "scale"} <= {f.name for f in found}
@@ -280,4 +280,4 @@ def test_targets_outside_a_given_range_are_found():
 )
 def test_arrays_that_do_not_fit_are_refused(x, y, said):
     with pytest.raises(UserError, match=said):
-        check(x, y)
+        diagnose(x, y)

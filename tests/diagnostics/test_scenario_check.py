@@ -16,16 +16,16 @@ from kalmanrnn.diagnostics.finding import Finding, exit_code, format_findings
 from kalmanrnn.diagnostics.scenario.check import check_scenario
 from kalmanrnn.diagnostics.scenario.consistency import (
     check_consistency,
-    check_first,
+    check_initial_belief,
     check_teacher,
-    square,
+    consistency_test,
 )
 from kalmanrnn.diagnostics.scenario.description import check_description
-from kalmanrnn.diagnostics.scenario.evidence import Evidence, gather
-from kalmanrnn.diagnostics.scenario.invariants import check_laws, check_manifold
+from kalmanrnn.diagnostics.scenario.evidence import Evidence, collect_evidence
+from kalmanrnn.diagnostics.scenario.invariants import check_invariants, check_manifold
 from kalmanrnn.diagnostics.scenario.observability import check_observable
 from kalmanrnn.diagnostics.scenario.process_noise import check_process_noise
-from kalmanrnn.diagnostics.scenario.samples import draw_white, models
+from kalmanrnn.diagnostics.scenario.samples import draw_random, sample_models
 from kalmanrnn.scenarios.sensors import Channel, Sensor
 
 
@@ -43,21 +43,21 @@ def found(findings, name):
 @lru_cache
 def _sound(scenario) -> Evidence:
     """What a healthy scenario did, gathered once."""
-    return gather(scenario, 0)
+    return collect_evidence(scenario, 0)
 
 
 def tried(faulty, healthy) -> Evidence:
     """Try a faulty scenario's models along a healthy one's truth: a third of the compiling."""
     seen = _sound(healthy)
     with jax.enable_x64(True):
-        made = jax.jit(partial(models, faulty))(seen.truth, seen.u, draw_white(faulty, 0))
+        made = jax.jit(partial(sample_models, faulty))(seen.truth, seen.u, draw_random(faulty, 0))
     names = ("after", "residual", "noise", "slope", "chain", "reading_slope", "samples")
     made = jax.tree.map(np.asarray, made)
     return seen._replace(**dict(zip(names, made, strict=True)))
 
 
 def laws(faulty, healthy):
-    return check_laws(faulty, tried(faulty, healthy))
+    return check_invariants(faulty, tried(faulty, healthy))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,9 @@ def test_wrong_shapes_and_what_jax_cannot_trace(linear):
 
     f = found(check_scenario(replace(linear, process=choosy)), "shapes")
     assert "process cannot be traced by jax: TracerBoolConversionError" in f.what
-    short = replace(linear, simulate_truth=lambda key, ticks: (jnp.zeros((ticks, 4)), jnp.zeros((ticks, 0))))
+    short = replace(
+        linear, simulate_truth=lambda key, ticks: (jnp.zeros((ticks, 4)), jnp.zeros((ticks, 0)))
+    )
     assert "simulate_truth(8 ticks)" in found(check_scenario(short), "shapes").what
     f = found(check_scenario(with_sensor(linear, 0, measure=lambda x: x)), "shapes")
     assert "measure of gps must give (2,), gives (4,)" in f.what
@@ -282,7 +284,7 @@ def test_directions_are_told_in_words_and_weak_from_hidden(linear):
         packets = Packet(None, np.ones((1, 2, 1), bool), None, None)
         drives = Drive(np.array([[0.0, 1.0]]), packets, None, None)
         return Evidence(*[None] * 13)._replace(
-            drives=drives, reading_slope=reading, chain=np.tile(np.eye(4), (1, 2, 1, 1))
+            drives=drives, measurement_jacobian=reading, transition=np.tile(np.eye(4), (1, 2, 1, 1))
         )
 
     # Standard deviations 5, 5, 2, 2: in their units the sum of the x's is seen, not the rest.
@@ -291,21 +293,25 @@ def test_directions_are_told_in_words_and_weak_from_hidden(linear):
     f = check_observable(linear, seen([[1, 0, 0, 0], [0, 0.001, 0, 0]]))
     assert "3 directions" in f.what
     both = seen(np.zeros((2, 4)))
-    both.reading_slope[0, 0] = [[1, 0, 0, 0], [0, 1, 0, 0]]
-    both.reading_slope[0, 1] = [[0, 0, 1, 0], [0, 0, 0, 0.2]]
+    both.measurement_jacobian[0, 0] = [[1, 0, 0, 0], [0, 1, 0, 0]]
+    both.measurement_jacobian[0, 1] = [[0, 0, 1, 0], [0, 0, 0, 0.2]]
     f = check_observable(linear, both)
     assert f.what.startswith("one direction is weakly observable in 1 s: velocity_1 (1.00)")
-    both.reading_slope[0, 1, 1, 3] = 1.0
+    both.measurement_jacobian[0, 1, 1, 3] = 1.0
     assert check_observable(linear, both).level == "ok"
 
 
 def test_a_first_belief_that_boasts(linear):
     seen = _sound(linear)
-    f = check_first(linear, seen._replace(draws=seen.draws * np.array([1, 1, 3, 3])))
+    f = check_initial_belief(
+        linear, seen._replace(initial_error=seen.initial_error * np.array([1, 1, 3, 3]))
+    )
     assert (f.level, f.cure) == ("error", "raise initial_std of velocity")
-    f = check_first(linear, seen._replace(draws=seen.draws * np.array([0.2, 0.2, 1, 1])))
+    f = check_initial_belief(
+        linear, seen._replace(initial_error=seen.initial_error * np.array([0.2, 0.2, 1, 1]))
+    )
     assert (f.level, f.cure) == ("warning", "lower initial_std of position")
-    assert check_first(linear, seen).level == "ok"
+    assert check_initial_belief(linear, seen).level == "ok"
 
 
 def test_a_teacher_that_boasts_names_its_block(rover):
@@ -396,8 +402,8 @@ def test_the_band_follows_the_spread_between_drives():
     rng = np.random.default_rng(0)
     white = rng.chisquare(3, (16, 100))
     alike = np.repeat(rng.chisquare(3, (16, 1)), 100, axis=1)
-    narrow, wide = square(white, 3), square(alike, 3)
+    narrow, wide = consistency_test(white, 3), consistency_test(alike, 3)
     assert narrow.low < narrow.mean < narrow.high < 1.5
     assert wide.low < wide.mean < wide.high
     assert wide.high > 1.8
-    assert square(3 * white, 3).mean > square(3 * white, 3).high
+    assert consistency_test(3 * white, 3).mean > consistency_test(3 * white, 3).high

@@ -9,21 +9,37 @@ from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.config import NetworkConfig, RunConfig, TaskConfig
 from kalmanrnn.core.errors import DATA, DIVERGED, INTERRUPTED, OK, USAGE, UserError
 from kalmanrnn.experiments.sweep.figure import draw
-from kalmanrnn.experiments.sweep.folder import Sweep, make_sweep, open_sweep
-from kalmanrnn.experiments.sweep.grid import across, at, flags_of, name_of, points, read_grid
+from kalmanrnn.experiments.sweep.folder import Sweep, create_sweep, open_sweep
+from kalmanrnn.experiments.sweep.grid import (
+    apply_setting,
+    grid_settings,
+    read_grid,
+    run_name,
+    setting_flags,
+    sweep_axis,
+)
 from kalmanrnn.experiments.sweep.report import write_sweep_report
-from kalmanrnn.experiments.sweep.results import Result
+from kalmanrnn.experiments.sweep.results import RunResult
 from kalmanrnn.experiments.sweep.tables import tables
-from kalmanrnn.experiments.sweep.text import Found, ranking, subject, verdict
-from kalmanrnn.experiments.sweep.trend import Curve, curves, trend
+from kalmanrnn.experiments.sweep.text import SweepResult, ranking, subject, verdict
+from kalmanrnn.experiments.sweep.trend import Curve, judge_trend, make_curves
 
 # Two LSTMs that take a second each: what is tested is the sweep, not what they learn.
-SINE = ("--layers", "1", "--updates", "30", "--warmup", "5", "--held-out", "20")
-SINE = (*SINE, "--watched", "16", "--checks", "2")
+SINE = ("--layers", "1", "--updates", "30", "--warmup", "5", "--test", "20")
+SINE = (*SINE, "--validation", "16", "--num-validations", "2")
 LINEAR = (
-    *("--head", "8", "--layers", "1", "--drives", "8", "--seconds", "12", "--watched", "4"),
-    *("--held-out", "4", "--skip-s", "2", "--distil-steps", "40", "--free-steps", "0"),
-    *("--distil-batch", "8", "--distil-window", "20", "--check-stretches", "1", "--checks", "2"),
+    *("--head", "8", "--layers", "1", "--drives", "8", "--seconds", "12", "--validation", "4"),
+    *("--test", "4", "--skip-s", "2", "--distil-steps", "40", "--rollout-steps", "0"),
+    *(
+        "--distil-batch",
+        "8",
+        "--distil-window",
+        "20",
+        "--check-segments",
+        "1",
+        "--num-validations",
+        "2",
+    ),
 )
 
 
@@ -38,31 +54,36 @@ def three_lines(capsys):
 
 
 def test_a_grid_is_read_by_the_types_of_the_settings():
-    grid = read_grid(("hidden=8,16", "student=gain,delta", "free-rate=1e-3", "seed=0,1"),
+    grid = read_grid(("hidden=8,16", "student=gain,delta", "rollout-learning-rate=1e-3", "seed=0,1"),
                      RunConfig("rover"))  # fmt: skip
     assert grid == {
-        "hidden": (8, 16), "student": ("gain", "delta"), "free_rate": (1e-3,), "seed": (0, 1)
+        "hidden": (8, 16), "student": ("gain", "delta"), "rollout_learning_rate": (1e-3,), "seed": (0, 1)
     }  # fmt: skip
-    assert read_grid(("carried=true,false",), TaskConfig("sine")) == {"carried": (True, False)}
+    assert read_grid(("stateful=true,false",), TaskConfig("sine")) == {"stateful": (True, False)}
 
 
 def test_each_point_is_the_run_that_its_flags_ask_for():
     grid = read_grid(("hidden=8,16", "seed=0,1"), RunConfig("rover"))
-    laid = points(grid)
+    laid = grid_settings(grid)
     assert [tuple(p.values()) for p in laid] == [(8, 0), (16, 0), (8, 1), (16, 1)]
-    assert name_of(laid[2]) == "hidden=8,seed=1"
-    assert flags_of(laid[2]) == ["--hidden", "8", "--seed", "1"]
-    made = at(RunConfig("rover"), laid[2])
+    assert run_name(laid[2]) == "hidden=8,seed=1"
+    assert setting_flags(laid[2]) == ["--hidden", "8", "--seed", "1"]
+    made = apply_setting(RunConfig("rover"), laid[2])
     assert (made.student.hidden, made.train.seed, made.data) == (8, 1, RunConfig("rover").data)
-    task = at(TaskConfig("sine", network=NetworkConfig(layers=3)), {"hidden": 5, "carried": True})
+    task = apply_setting(
+        TaskConfig("sine", network=NetworkConfig(layers=3)), {"hidden": 5, "stateful": True}
+    )
     assert (task.network, task.budget.stateful) == (NetworkConfig(hidden=5, layers=3), True)
-    assert flags_of({"carried": False, "quiet_start": True}) == ["--no-carried", "--quiet-start"]
+    assert setting_flags({"stateful": False, "zero_init_output": True}) == [
+        "--no-stateful",
+        "--zero-init-output",
+    ]
 
 
 def test_error_is_drawn_against_the_first_axis_of_several_numbers():
-    assert across({"seed": (0, 1), "cell": ("gru", "lstm"), "layers": (1, 2)}) == "layers"
-    assert across({"layers": (1,), "hidden": (4, 8), "head": (1, 2)}) == "hidden"
-    assert across({"student": ("gain", "delta"), "seed": (0, 1)}) == "hidden"
+    assert sweep_axis({"seed": (0, 1), "cell": ("gru", "lstm"), "layers": (1, 2)}) == "layers"
+    assert sweep_axis({"layers": (1,), "hidden": (4, 8), "head": (1, 2)}) == "hidden"
+    assert sweep_axis({"student": ("gain", "delta"), "seed": (0, 1)}) == "hidden"
 
 
 def curve(*values):
@@ -71,56 +92,57 @@ def curve(*values):
 
 
 def test_a_rise_is_called_a_rise():
-    found = trend(curve((1.20, 1.22), (1.05, 1.06), (1.15, 1.14)))
-    assert (found.word, found.better, found.worse) == ("RISES", 1, 2)
+    found = judge_trend(curve((1.20, 1.22), (1.05, 1.06), (1.15, 1.14)))
+    assert (found.direction, found.better, found.worse) == ("rises", 1, 2)
     # Nobody knows the spread of one seed: a rise must be larger then.
-    assert trend(curve((1.0,), (1.08,))).word == "RISES"
-    assert trend(curve((1.0,), (1.03,))).word == "flat"
+    assert judge_trend(curve((1.0,), (1.08,))).direction == "rises"
+    assert judge_trend(curve((1.0,), (1.03,))).direction == "flat"
     # A loss that rises tenfold from next to nothing is a rise, whatever it was before.
-    assert trend(curve((0.8, 0.9), (0.001, 0.0012), (0.01, 0.012))).word == "RISES"
+    assert judge_trend(curve((0.8, 0.9), (0.001, 0.0012), (0.01, 0.012))).direction == "rises"
 
 
 def test_flat_is_called_flat_and_a_fall_a_fall():
     # By 2 %, where seeds differ by 5 %.
-    assert trend(curve((1.00, 1.05, 0.95), (1.02, 1.07, 0.97))).word == "flat"
+    assert judge_trend(curve((1.00, 1.05, 0.95), (1.02, 1.07, 0.97))).direction == "flat"
     # By less than 1 %, however alike the seeds are.
-    assert trend(curve((1.000, 1.0001), (1.005, 1.0051))).word == "flat"
-    found = trend(curve((1.3, 1.31), (1.1, 1.11), (1.1, 1.12)))
-    assert (found.word, found.better) == ("falls", 1)
-    assert trend(curve((1.0, 1.1))).word == "unknown"
+    assert judge_trend(curve((1.000, 1.0001), (1.005, 1.0051))).direction == "flat"
+    found = judge_trend(curve((1.3, 1.31), (1.1, 1.11), (1.1, 1.12)))
+    assert (found.direction, found.better) == ("falls", 1)
+    assert judge_trend(curve((1.0, 1.1))).direction == "unknown"
 
 
 def test_noise_alone_is_called_a_rise_in_one_sweep_of_twenty():
     rng = np.random.default_rng(0)
     made = rng.lognormal(0.0, 0.05, (200, 5, 3))
-    called = [trend(curve(*values)).word == "RISES" for values in made]
+    called = [judge_trend(curve(*values)).direction == "rises" for values in made]
     # 5 % wanted; of 200 three standard deviations are 4.6 % more.
     assert np.mean(called) < 0.096
     risen = made * np.array([1.0, 1.0, 1.0, 1.0, 1.4])[:, None]
-    assert all(trend(curve(*values)).word == "RISES" for values in risen)
+    assert all(judge_trend(curve(*values)).direction == "rises" for values in risen)
 
 
 def test_a_run_that_diverged_is_worse_than_any_figure():
     inf = math.inf
-    assert trend(curve((1.1, 1.1), (1.0, inf))).word == "RISES"
-    assert trend(curve((inf, inf), (1.0, 1.1))).word == "falls"
-    assert trend(curve((inf, inf), (inf, inf))).word == "flat"
+    assert judge_trend(curve((1.1, 1.1), (1.0, inf))).direction == "rises"
+    assert judge_trend(curve((inf, inf), (1.0, 1.1))).direction == "falls"
+    assert judge_trend(curve((inf, inf), (inf, inf))).direction == "flat"
 
 
 def test_where_more_is_better_less_is_worse():
     accuracy = curve((0.70, 0.71), (0.90, 0.91), (0.80, 0.81))
-    assert trend(accuracy, higher=True).word == "RISES"
-    assert trend(curve((0.7, 0.71), (0.9, 0.91)), higher=True).word == "falls"
-    assert trend(curve((math.inf,), (math.inf,)), higher=True).word == "flat"
+    assert judge_trend(accuracy, higher_is_better=True).direction == "rises"
+    assert judge_trend(curve((0.7, 0.71), (0.9, 0.91)), higher_is_better=True).direction == "falls"
+    assert judge_trend(curve((math.inf,), (math.inf,)), higher_is_better=True).direction == "flat"
 
 
 def test_other_axes_are_lines_of_their_own():
     grid = {"hidden": (8, 16), "student": ("gain", "delta"), "layers": (2,), "seed": (0, 1)}
     results = [
-        Result("", point, "done", {"position": float(i)}) for i, point in enumerate(points(grid))
+        RunResult("", point, "done", {"position": float(i)})
+        for i, point in enumerate(grid_settings(grid))
     ]
-    results[0] = results[0]._replace(figures={"position": math.nan})
-    found = curves(results, grid, "hidden", math.nan)
+    results[0] = results[0]._replace(metrics={"position": math.nan})
+    found = make_curves(results, grid, "hidden", math.nan)
     assert [(c.line, c.x) for c in found] == [
         ("student=delta", (8.0, 16.0)), ("student=gain", (8.0, 16.0))
     ]  # fmt: skip
@@ -131,15 +153,22 @@ def test_names_are_put_in_order_instead_of_on_a_curve():
     grid = {"cell": ("elman", "gru", "lstm"), "seed": (0, 1)}
     figures = [18.0, 0.0, 0.1, 19.0, 0.02, math.inf]
     results = [
-        Result("", point, "done", {"steps wrong": v})
-        for point, v in zip(points(grid), figures, strict=True)
+        RunResult("", point, "done", {"steps wrong": v})
+        for point, v in zip(grid_settings(grid), figures, strict=True)
     ]
-    made = curves(results, grid, "hidden", 16)
+    made = make_curves(results, grid, "hidden", 16)
     folder = Sweep(Path("s"), "kalmanrnn sweep", grid, [])
-    found = Found(
-        folder, TaskConfig("burst"), "hidden", False, "[%]", results, made, [trend(c) for c in made]
+    found = SweepResult(
+        folder,
+        TaskConfig("burst"),
+        "hidden",
+        False,
+        "[%]",
+        results,
+        made,
+        [judge_trend(c) for c in made],
     )
-    assert ranking(found._replace(higher=True)).endswith(
+    assert ranking(found._replace(higher_is_better=True)).endswith(
         "cell=elman (18.50), then cell=gru (0.01000), then cell=lstm (diverged)."
     )
     assert subject(found) == "by cell"
@@ -169,7 +198,7 @@ def test_a_sweep_leaves_a_run_for_each_point_and_one_report(sine, capsys):
     found = json.loads((sine / "report" / "report.json").read_text())
     assert sorted(run["name"] for run in found["runs"]) == names
     of_run = json.loads((sine / names[0] / "report" / "report.json").read_text())
-    assert found["runs"][0]["figures"] == {of_run["merit"]: of_run["value"]}
+    assert found["runs"][0]["metrics"] == {of_run["metric"]: of_run["value"]}
     assert found["runs"][0]["weights"] == of_run["weights"]
     assert found["curves"][0]["x"] == [3, 6]
     assert "base64" in (sine / "report" / "report.html").read_text()
@@ -242,10 +271,10 @@ def finish(run, *, report=None, failure=None):
 
 def test_failures_are_recorded_and_shown(tmp_path):
     grid = {"hidden": (8, 64), "seed": (0, 1)}
-    made = make_sweep(tmp_path / "s", RunConfig("linear"), grid, command=["x"], train=["y"])
+    made = create_sweep(tmp_path / "s", RunConfig("linear"), grid, command=["x"], train=["y"])
     lost = {"what": "the network did not learn", "why": "no better", "cure": "c", "code": DIVERGED}
     for run in made.runs:
-        if run.point["hidden"] == 8:
+        if run.setting["hidden"] == 8:
             finish(run, report={"accuracy_ratio": {"position": {"value": 1.1}}})
     finish(made.runs[1], failure=lost)
     # A cause that has nothing to do with learning says nothing about the width.
@@ -265,7 +294,7 @@ def test_failures_are_recorded_and_shown(tmp_path):
 def test_a_sweep_in_which_nothing_learns_says_so(tmp_path, capsys):
     out = tmp_path / "none"
     args = ("--sim", "sine", "--grid", "seed=0", "--out", out, "--quiet")
-    assert sweep(*args, "--", *SINE, "--rate", "1e-30", "--hidden", "3") == DIVERGED
+    assert sweep(*args, "--", *SINE, "--learning-rate", "1e-30", "--hidden", "3") == DIVERGED
     assert "none of the 1 runs" in three_lines(capsys)
 
 
@@ -274,9 +303,9 @@ def test_a_run_that_was_taken_away_is_laid_out_anew(tmp_path):
 
     base = TaskConfig("sine", network=NetworkConfig(layers=3))
     grid = {"hidden": (3, 6)}
-    made = make_sweep(tmp_path / "s", base, grid, command=["x"], train=["kalmanrnn", "train"])
+    made = create_sweep(tmp_path / "s", base, grid, command=["x"], train=["kalmanrnn", "train"])
     config = made.runs[1].config()
-    assert config == at(base, {"hidden": 6})
+    assert config == apply_setting(base, {"hidden": 6})
     shutil.rmtree(made.runs[1].folder.path)
     assert open_sweep(tmp_path / "s").runs[1].config() == config
     for run in made.runs:
@@ -297,7 +326,7 @@ def test_a_run_that_was_taken_away_is_laid_out_anew(tmp_path):
         (("--sim", "sine", "--grid", "hidden=3,3"), "a value twice"),
         (("--sim", "sine", "--grid", "hidden=3", "hidden=4"), "--grid hidden=3,4"),
         (("--sim", "sine", "--grid", "cell=lstn,gru"), "lstm, gru, elman"),
-        (("--sim", "sine", "--grid", "carried=1"), "true or false"),
+        (("--sim", "sine", "--grid", "stateful=1"), "true or false"),
         (("--sim", "sine", "--grid", "conv=3"), "told apart"),
         (("--sim", "sine", "--grid", "hidden=0,3"), "--hidden 0 cannot be"),
         (("--sim", "rovr", "--grid", "hidden=3"), "--sim rover"),

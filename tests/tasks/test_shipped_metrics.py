@@ -1,4 +1,4 @@
-"""Each shipped task's own judge, on a network that has learnt nothing: it runs, and it fails."""
+"""Each shipped task's own evaluation, on an untrained network: it runs, and it fails."""
 
 from dataclasses import replace
 
@@ -6,22 +6,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kalmanrnn.tasks.evaluation import judge_task
+from kalmanrnn.tasks.evaluation import evaluate_model
 from kalmanrnn.tasks.model import fit_scales, make_model
-from kalmanrnn.tasks.sampler import HELD_OUT, PROBES, TRAINING, drawer, sequences, stream_key
+from kalmanrnn.tasks.sampler import (
+    PROBES,
+    TEST,
+    TRAINING,
+    make_sampler,
+    sample_sequences,
+    stream_key,
+)
 from kalmanrnn.tasks.task import load_task
 
 
-def untaught(name, *settings, **budget):
+def untrained(name, *settings, **budget):
     task = load_task(name, settings)
     task = replace(task, budget=replace(task.budget, **budget))
-    some = sequences(task, 0, TRAINING, 16)
+    some = sample_sequences(task, 0, TRAINING, 16)
     model = make_model(task, task.network, seed=0)
     return model._replace(scales=fit_scales(task, some.x, some.y))
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "beside"),
+    ("name", "settings", "row"),
     [
         ("bones", (), "accuracy of the best decision there is [%]"),
         ("window", (), "root mean square error, linear regression"),
@@ -33,21 +40,21 @@ def untaught(name, *settings, **budget):
         ("sine_1hz", (), None),
     ],
 )
-def test_a_judge_fails_who_has_learnt_nothing(name, settings, beside):
-    model = untaught(name, *settings, held_out=64)
-    judged = judge_task(model, model.task.budget)
-    assert np.isfinite(judged.verdict.value)
-    assert model.task.merit.holds(judged.verdict.value) is False
-    assert beside is None or np.isfinite(dict(judged.verdict.rows)[beside])
+def test_an_untrained_network_misses_the_target(name, settings, row):
+    model = untrained(name, *settings, test=64)
+    evaluation = evaluate_model(model, model.task.budget)
+    assert np.isfinite(evaluation.metrics.value)
+    assert model.task.metric.is_reached(evaluation.metrics.value) is False
+    assert row is None or np.isfinite(dict(evaluation.metrics.rows)[row])
 
 
 def test_sines_go_on_as_they_began():
     """A sine keeps x[t+1] + x[t-1] = 2 cos(w) x[t], across the border of input and forecast."""
     for name, low, high in (("sine", 0.5, 4.0), ("sine_1hz", 1.0, 1.0)):
         task = load_task(name)
-        sample = sequences(task, 0, HELD_OUT, 64)
+        sample = sample_sequences(task, 0, TEST, 64)
         whole = np.concatenate([sample.x, sample.y], axis=1)[..., 0].astype(float)
-        assert whole.shape[1] == task.steps + task.ahead
+        assert whole.shape[1] == task.steps + task.horizon
         middle, outer = whole[:, 1:-1], whole[:, 2:] + whole[:, :-2]
         cosine = (middle * outer).sum(axis=1) / (2 * (middle**2).sum(axis=1))
         np.testing.assert_allclose(outer, 2 * cosine[:, None] * middle, atol=2e-5)
@@ -60,7 +67,7 @@ def test_probes_are_sines_of_their_own_frequency():
     task = load_task("sine_1hz")
     assert len(task.probes) == 2
     for at, name in enumerate(task.probes):
-        draw = drawer(task.probes[name], task.steps)
+        draw = make_sampler(task.probes[name], task.steps)
         x = np.asarray(draw(stream_key(0, PROBES), jnp.arange(32)).x)[..., 0]
         crossings = (np.diff(np.sign(x), axis=1) != 0).sum(axis=1)
         # One second: two crossings for each of 2 or 3 periods.
@@ -69,7 +76,7 @@ def test_probes_are_sines_of_their_own_frequency():
 
 def test_a_burst_is_half_a_sine_and_its_label_falls_at_its_end():
     task = load_task("burst")
-    sample = sequences(task, 0, HELD_OUT, 200)
+    sample = sample_sequences(task, 0, TEST, 200)
     x, y = sample.x[..., 0], sample.y[..., 0]
     assert x.shape == (200, 130)
     assert ((x > 0).sum(axis=1) == 10).all()

@@ -8,14 +8,14 @@ import pytest
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.scenarios.catalogue import find_sim
 from kalmanrnn.scenarios.loading import run_file
-from kalmanrnn.tasks.batches import make_feed
-from kalmanrnn.tasks.evaluation import judge_task
-from kalmanrnn.tasks.fit import begin, updater
+from kalmanrnn.tasks.batches import make_batches
+from kalmanrnn.tasks.evaluation import evaluate_model
+from kalmanrnn.tasks.fit import init_state, make_update
 from kalmanrnn.tasks.model import fit_scales, make_model
-from kalmanrnn.tasks.predict import outputs
-from kalmanrnn.tasks.ragged import make_store
-from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, sequences, stream_key
-from kalmanrnn.tasks.task import Verdict, load_task
+from kalmanrnn.tasks.predict import predict_sequences
+from kalmanrnn.tasks.ragged import sample_ragged
+from kalmanrnn.tasks.sampler import TEST, TRAINING, sample_sequences, stream_key
+from kalmanrnn.tasks.task import TaskMetrics, load_task
 
 
 def file_of(name):
@@ -26,11 +26,11 @@ def learnt(task, updates, **budget):
     """Learn a little, without a folder: a model and the losses."""
     budget = replace(task.budget, updates=updates, warmup=min(20, updates // 4), **budget)
     task = replace(task, budget=budget)
-    feed = make_feed(task, budget)
+    feed = make_batches(task, budget)
     model = make_model(task, task.network, seed=0)
-    some = sequences(task, 0, TRAINING, 16)
+    some = sample_sequences(task, 0, TRAINING, 16)
     model = model._replace(scales=fit_scales(task, some.x, some.y))
-    state, update, losses = begin(model, budget), updater(model, budget), []
+    state, update, losses = init_state(model, budget), make_update(model, budget), []
     for step in range(updates):
         state, loss = update(state, *feed(step))
         losses.append(float(loss))
@@ -49,32 +49,32 @@ def test_each_term_is_the_sum_of_the_two_before():
     np.testing.assert_array_equal(
         file.exact_terms(np.ones((1, 2)), 10)[0], [1, 1, 2, 3, 5, 8, 13, 21, 34, 55]
     )
-    sample = file.make(variant="raw").draw(jax.random.key(3), 30)
+    sample = file.make(variant="raw").sample(jax.random.key(3), 30)
     x, y = np.asarray(sample.x)[:, 0], np.asarray(sample.y)[:, 0]
     np.testing.assert_array_equal(x[1:], y[:-1])
     # Sums of float32 numbers are right to one part in 2^23.
     np.testing.assert_allclose(x[2:], x[1:-1] + x[:-2], rtol=2e-7)
-    ratios = file.make().draw(jax.random.key(3), 20)
+    ratios = file.make().sample(jax.random.key(3), 20)
     np.testing.assert_allclose(np.exp(ratios.y[:20, 0]), x[2:22] / x[1:21], rtol=1e-5)
 
 
-def test_a_perfect_rule_on_ratios_would_run_free_without_error(monkeypatch):
+def test_a_perfect_rule_on_ratios_would_roll_out_without_error(monkeypatch):
     file = file_of("fibonacci")
     task = file.make()
     # log(1 + exp(-d)) is what follows d; float32 rounding adds up over 20 terms.
-    monkeypatch.setattr(file, "empty", lambda model, count: ())
-    monkeypatch.setattr(file, "carry_on", lambda model, memory, x: (memory, np.log1p(np.exp(-x))))
+    monkeypatch.setattr(file, "initial_state", lambda model, count: ())
+    monkeypatch.setattr(file, "run_from", lambda model, memory, x: (memory, np.log1p(np.exp(-x))))
     true = file.exact_terms(np.array([[1.0, 1.0], [9.0, 1.5]]), 70)
-    said = file.free_run(make_model(task, task.network, seed=0), true[:, :50], 20, raw=False)
+    said = file.rollout(make_model(task, task.network, seed=0), true[:, :50], 20, raw=False)
     np.testing.assert_allclose(said, true[:, 50:], rtol=3e-6)
 
 
 def test_ratios_extrapolate_and_raw_numbers_do_not():
-    small = {"updates": 300, "batch": 32, "held_out": 50}
+    small = {"updates": 300, "batch": 32, "test": 50}
     ratios, _ = learnt(load_task("fibonacci"), **small)
     raw, losses = learnt(load_task("fibonacci", ["variant=raw"]), **small)
-    good = judge_task(ratios, ratios.task.budget).verdict
-    bad = judge_task(raw, raw.task.budget).verdict
+    good = evaluate_model(ratios, ratios.task.budget).metrics
+    bad = evaluate_model(raw, raw.task.budget).metrics
     # A tenth of the default's updates: a hundredth on 20 terms; raw ones are off by themselves.
     assert good.value < 2e-2
     assert bad.value > 0.9
@@ -88,7 +88,7 @@ def test_ratios_extrapolate_and_raw_numbers_do_not():
 def test_nothing_decides_better_than_the_posterior():
     file = file_of("bones")
     task = file.make()
-    sample = sequences(task, 0, HELD_OUT, 20_000)
+    sample = sample_sequences(task, 0, TEST, 20_000)
     x, heals = np.asarray(sample.x, np.float64)[..., 0], np.asarray(sample.y)[:, 0] > 0.5
     p = file.posterior(x)
     best = np.mean((p > 0.5) == heals)
@@ -105,7 +105,7 @@ def test_nothing_decides_better_than_the_posterior():
 
 def test_posterior_chances_come_true():
     file = file_of("bones")
-    sample = sequences(file.make(), 1, HELD_OUT, 20_000)
+    sample = sample_sequences(file.make(), 1, TEST, 20_000)
     p = file.posterior(np.asarray(sample.x)[..., 0])
     heals = np.asarray(sample.y)[:, 0]
     for low in np.arange(0.0, 1.0, 0.2):
@@ -146,20 +146,20 @@ def test_forecasts_beside_are_what_they_are_called():
 def test_a_shop_does_not_know_its_neighbours_nor_its_future():
     task = load_task("panel")
     model = make_model(task, replace(task.network, hidden=8), seed=0)
-    x = np.array(sequences(task, 0, TRAINING, 4).x)[:, :60]
-    before = outputs(model, x)
+    x = np.array(sample_sequences(task, 0, TRAINING, 4).x)[:, :60]
+    before = predict_sequences(model, x)
     other = x.copy()
     other[1:] = x[1:] + 3.0
-    np.testing.assert_array_equal(outputs(model, other)[0], before[0])
+    np.testing.assert_array_equal(predict_sequences(model, other)[0], before[0])
     later = x.copy()
     later[:, 40:] += 3.0
-    after = outputs(model, later)
+    after = predict_sequences(model, later)
     np.testing.assert_array_equal(after[:, :40], before[:, :40])
     assert np.abs(after[:, 40:] - before[:, 40:]).max() > 1e-3
 
 
 def test_yesterdays_value_is_yesterdays_value():
-    store = make_store(load_task("panel"), 0, HELD_OUT, 6)
+    store = sample_ragged(load_task("panel"), 0, TEST, 6)
     assert len(set(store.lengths)) > 1
     for a, b in zip(store.starts[:-1], store.starts[1:], strict=True):
         np.testing.assert_array_equal(store.x[a + 1 : b, -1], store.y[a : b - 1, 0])
@@ -198,14 +198,14 @@ def test_lines_answer_to_their_labels_and_brightness_says_nothing():
     hydrogen = round(float(file.lines().centre[0]) * 6999)
     wing = slice(hydrogen - 60, hydrogen + 60)
     assert flux(6800, 5, -1.5)[wing].mean() < flux(6800, 1, -1.5)[wing].mean()
-    sample = sequences(load_task("spectra"), 0, TRAINING, 64)
+    sample = sample_sequences(load_task("spectra"), 0, TRAINING, 64)
     brightness = np.asarray(sample.x).mean(axis=(1, 2))
     assert np.abs(np.corrcoef(brightness, np.asarray(sample.y).T)[0, 1:]).max() < 0.45
 
 
 def test_spectra_are_made_by_number_and_none_is_kept():
     task = load_task("spectra", ["count=50000", "points=700"])
-    feed = make_feed(task, task.budget)
+    feed = make_batches(task, task.budget)
     held = [cell.cell_contents for cell in feed.__closure__]
     assert not any(np.size(a) > 1e5 for tree in held for a in jax.tree.leaves(tree))
     first, last = feed(0)[0], feed(999)[0]
@@ -218,7 +218,7 @@ def test_spectra_are_made_by_number_and_none_is_kept():
 
 
 def test_strides_learn_spectra_and_the_plain_lstm_does_not():
-    small = {"updates": 60, "batch": 16, "sequences": 200, "held_out": 50}
+    small = {"updates": 60, "batch": 16, "sequences": 200, "test": 50}
     conv, falling = learnt(load_task("spectra"), **small)
     small["updates"] = 40
     plain, flat = learnt(load_task("spectra", ["variant=plain", "points=1000"]), **small)
@@ -250,16 +250,16 @@ def test_settings_that_cannot_be_are_refused(name, setting, why):
     assert setting in error.value.cure
 
 
-def test_a_judge_sees_the_budget_it_judges_with():
+def test_an_evaluation_sees_the_budget_it_is_made_with():
     seen = []
 
-    def judge(model, key):
-        seen.append((model.task.budget.seed, model.task.budget.held_out, key))
-        return Verdict(0.0)
+    def evaluate(model, key):
+        seen.append((model.task.budget.seed, model.task.budget.test, key))
+        return TaskMetrics(0.0)
 
-    task = replace(load_task("bones"), judge=judge)
+    task = replace(load_task("bones"), evaluate=evaluate)
     model = make_model(task, task.network, seed=0)
-    budget = replace(task.budget, seed=5, held_out=7)
-    judge_task(model, budget)
+    budget = replace(task.budget, seed=5, test=7)
+    evaluate_model(model, budget)
     assert seen[0][:2] == (5, 7)
-    assert seen[0][2] == stream_key(5, HELD_OUT)
+    assert seen[0][2] == stream_key(5, TEST)

@@ -7,7 +7,7 @@ import pytest
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, DIVERGED, USAGE
 
-QUICK = ["--updates", "30", "--hidden", "8", "--layers", "1", "--held-out", "32", "--quiet"]
+QUICK = ["--updates", "30", "--hidden", "8", "--layers", "1", "--test", "32", "--quiet"]
 
 FLAT = '''
 """Nothing can be learnt here: the labels are noise."""
@@ -24,7 +24,7 @@ def draw(key, steps):
 
 TASK = SequenceTask(
     "flat", "Noise to noise", "sequence_value", (Channel("x", "m"),), (Channel("y", "m"),), draw,
-    steps=5, network=NetworkConfig(hidden=4, quiet_start=True),
+    steps=5, network=NetworkConfig(hidden=4, zero_init_output=True),
     budget=BudgetConfig(updates=20, rate=1.0, warmup=0, last_rate=1.0, checks=1),
     merit=Merit("error", "m"),
 )
@@ -46,9 +46,9 @@ def three_lines(capsys):
 
 def test_a_report_says_what_was_judged(run, capsys):
     report = json.loads((run / "report" / "report.json").read_text())
-    assert (report["task"], report["bar"]) == ("sine", 0.01)
-    assert report["holds"] is (report["value"] <= 0.01)
-    assert report["value"] == report["errors"]["held-out sequences"]
+    assert (report["task"], report["target"]) == ("sine", 0.01)
+    assert report["reached"] is (report["value"] <= 0.01)
+    assert report["value"] == report["errors"]["test sequences"]
     assert report["config"]["network"]["hidden"] == 8
     page = (run / "report" / "report.html").read_text()
     # Figures are inside the page, and nothing outside it is looked up.
@@ -93,7 +93,7 @@ def test_what_needs_a_filter_refuses_a_task(run, capsys, command):
         (["--sim", "sine", "--set", "variant=nine"], DATA, "variant must be one of"),
         (["--sim", "sine", "--set", "output=3"], USAGE, "no parameter"),
         (["--sim", "sine", "--updates", "0"], USAGE, "must be more than 0"),
-        (["--sim", "sine", "--rate", "-1"], USAGE, "must be more than 0"),
+        (["--sim", "sine", "--learning-rate", "-1"], USAGE, "must be more than 0"),
         (["--sim", "bones", "--sequences", "0"], USAGE, "must be counted"),
         (["--sim", "blocks", "--bidirectional"], USAGE, "nothing backwards"),
     ],

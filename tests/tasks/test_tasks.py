@@ -9,15 +9,15 @@ from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig
 from kalmanrnn.core.errors import INTERRUPTED, UserError
 from kalmanrnn.models.recurrent import merge
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.tasks.batches import make_feed, rows_of
-from kalmanrnn.tasks.evaluation import Judged, carried_error
-from kalmanrnn.tasks.fit import begin, fit_task, updater
-from kalmanrnn.tasks.model import answer, empty, fit_scales, loss_of, make_model
-from kalmanrnn.tasks.predict import carry_on, outputs
-from kalmanrnn.tasks.report import reached, sentence
-from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, WATCHED, sequences
-from kalmanrnn.tasks.task import Merit, Sample, SequenceTask, Verdict, load_task, plain
-from kalmanrnn.tasks.validation import error_of, judged
+from kalmanrnn.tasks.batches import batch_indices, make_batches
+from kalmanrnn.tasks.evaluation import TaskEvaluation, stateful_error
+from kalmanrnn.tasks.fit import fit_task, init_state, make_update
+from kalmanrnn.tasks.model import fit_scales, forward, initial_state, make_model, task_loss
+from kalmanrnn.tasks.predict import predict_sequences, run_from
+from kalmanrnn.tasks.report import is_target_reached, verdict_sentence
+from kalmanrnn.tasks.sampler import TEST, TRAINING, VALIDATION, sample_sequences
+from kalmanrnn.tasks.task import Metric, Sample, SequenceTask, TaskMetrics, load_task, unweighted
+from kalmanrnn.tasks.validation import task_error, validation_result
 from kalmanrnn.training.run_directory import create_run
 
 KINDS = ("forecast", "step_value", "step_class", "sequence_value", "sequence_class")
@@ -33,14 +33,14 @@ def toy(kind, **options):
         total = jnp.cumsum(x[:, :1], axis=0) * 0.3
         labels = (total > 0).astype(jnp.float32) if "class" in kind else total
         y = {"forecast": labels[steps:], "step_value": labels, "step_class": labels}
-        return plain(x[:steps], y.get(kind, labels[-1]))
+        return unweighted(x[:steps], y.get(kind, labels[-1]))
 
-    settings = {"network": NetworkConfig(hidden=12), "budget": SMALL, "merit": Merit("error")}
+    settings = {"network": NetworkConfig(hidden=12), "budget": SMALL, "metric": Metric("error")}
     settings |= options
     channels = (Channel("a", "m"), Channel("b", "m"))
     return SequenceTask(
         "toy", "Sums of noise", kind, channels, (Channel("sum", "m"),), draw, steps,
-        ahead=ahead, **settings,
+        horizon=ahead, **settings,
     )  # fmt: skip
 
 
@@ -58,16 +58,16 @@ def arrays(tree):
 
 def fitted(task):
     model = make_model(task, task.network, seed=0)
-    some = sequences(task, 0, TRAINING, 64)
+    some = sample_sequences(task, 0, TRAINING, 64)
     return model._replace(scales=fit_scales(task, some.x, some.y))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_batch_can_be_overfitted(kind):
-    budget = replace(SMALL, updates=600, rate=3e-2, batch=4, sequences=4)
+    budget = replace(SMALL, updates=600, learning_rate=3e-2, batch=4, sequences=4)
     task = toy(kind, network=NetworkConfig(hidden=32), budget=budget)
-    model, feed = fitted(task), make_feed(task, budget)
-    state, update, losses = begin(model, budget), updater(model, budget), []
+    model, feed = fitted(task), make_batches(task, budget)
+    state, update, losses = init_state(model, budget), make_update(model, budget), []
     for step in range(budget.updates):
         state, loss = update(state, *feed(step))
         losses.append(float(loss))
@@ -85,47 +85,50 @@ def test_stop_and_resume_is_bit_for_bit(tmp_path):
     again = fit_task(task, config_of(task), folder, quiet=True)
     for a, b in zip(arrays(straight.model.params), arrays(again.model.params), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert straight.tally.score == again.tally.score < straight.tally.untrained_score
+    assert straight.progress.score == again.progress.score < straight.progress.untrained_score
 
 
 def test_the_best_checkpoint_is_kept(tmp_path):
     # A rate at which it falls apart after a while: the best is not the last.
-    budget = replace(SMALL, updates=60, rate=3.0, warmup=40, last_rate=1.0, clip=1e9, checks=20)
+    budget = replace(SMALL, updates=60, learning_rate=3.0, warmup=40, final_fraction=1.0,
+                     clip=1e9, num_validations=20)  # fmt: skip
     task = toy("step_value", budget=budget)
     folder = folder_of(tmp_path, "a", task)
     trained = fit_task(task, config_of(task), folder, quiet=True)
     said = [r["score"] for r in folder.history() if "score" in r]
-    watched = sequences(task, 0, WATCHED, budget.validation)
-    kept = judged(trained.model, outputs(trained.model, watched.x), watched).score
-    assert kept == pytest.approx(min([*said, trained.tally.untrained_score]), rel=1e-6)
-    assert said[-1] > min([*said, trained.tally.untrained_score])
+    validation = sample_sequences(task, 0, VALIDATION, budget.validation)
+    kept = validation_result(
+        trained.model, predict_sequences(trained.model, validation.x), validation
+    ).score
+    assert kept == pytest.approx(min([*said, trained.progress.untrained_score]), rel=1e-6)
+    assert said[-1] > min([*said, trained.progress.untrained_score])
 
 
 def test_streams_share_no_sequence_and_indices_name_sequences():
     task = toy("step_value")
-    made = [sequences(task, 0, stream, 32).x for stream in (TRAINING, WATCHED, HELD_OUT)]
+    made = [sample_sequences(task, 0, stream, 32).x for stream in (TRAINING, VALIDATION, TEST)]
     flat = np.concatenate([np.asarray(x).reshape(32, -1) for x in made])
     assert len(np.unique(flat, axis=0)) == 96
-    late = sequences(task, 0, TRAINING, 4, first=7)
-    np.testing.assert_array_equal(late.x, sequences(task, 0, TRAINING, 11).x[7:])
+    late = sample_sequences(task, 0, TRAINING, 4, first=7)
+    np.testing.assert_array_equal(late.x, sample_sequences(task, 0, TRAINING, 11).x[7:])
 
 
 def test_a_pass_sees_each_sequence_once_and_fresh_ones_never_return():
     budget = replace(SMALL, batch=6, sequences=24)
-    turn = np.concatenate([rows_of(budget, b) for b in range(4)])
+    turn = np.concatenate([batch_indices(budget, b) for b in range(4)])
     np.testing.assert_array_equal(np.sort(turn), np.arange(24))
-    other = np.concatenate([rows_of(budget, b) for b in range(4, 8)])
+    other = np.concatenate([batch_indices(budget, b) for b in range(4, 8)])
     np.testing.assert_array_equal(np.sort(other), np.arange(24))
     assert (turn != other).any()
-    fresh = np.concatenate([rows_of(SMALL, b) for b in range(50)])
+    fresh = np.concatenate([batch_indices(SMALL, b) for b in range(50)])
     assert len(np.unique(fresh)) == 400
 
 
 def test_windows_make_up_the_sequence():
     task = toy("step_value")
-    whole, fresh = make_feed(task, SMALL)(0)
+    whole, fresh = make_batches(task, SMALL)(0)
     assert fresh
-    feed = make_feed(task, replace(SMALL, window=5))
+    feed = make_batches(task, replace(SMALL, window=5))
     parts = [feed(update) for update in range(3)]
     assert [f for _, f in parts] == [True, False, False]
     for name in ("x", "y", "weight"):
@@ -135,33 +138,33 @@ def test_windows_make_up_the_sequence():
         assert not np.asarray(joined[:, 12:]).any()
 
 
-@pytest.mark.parametrize("store", [False, True])
-def test_stored_sequences_are_the_drawn_ones(store):
+@pytest.mark.parametrize("precompute", [False, True])
+def test_precomputed_sequences_are_the_sampled_ones(precompute):
     budget = replace(SMALL, sequences=16)
-    task = toy("sequence_value", budget=budget, store=store)
-    sample, _ = make_feed(task, budget)(3)
-    every = sequences(task, 0, TRAINING, 16)
-    np.testing.assert_allclose(sample.x, every.x[rows_of(budget, 3)], rtol=1e-6)
+    task = toy("sequence_value", budget=budget, precompute=precompute)
+    sample, _ = make_batches(task, budget)(3)
+    every = sample_sequences(task, 0, TRAINING, 16)
+    np.testing.assert_allclose(sample.x, every.x[batch_indices(budget, 3)], rtol=1e-6)
 
 
 def test_a_memory_carried_over_equals_the_long_sequence():
     task = toy("step_value", network=NetworkConfig(hidden=7, layers=2, skip=True))
     model = fitted(task)
-    x = np.asarray(sequences(task, 0, HELD_OUT, 4).x)
-    memory, first = carry_on(model, empty(model, 4), x[:, :5])
-    _, second = carry_on(model, memory, x[:, 5:])
+    x = np.asarray(sample_sequences(task, 0, TEST, 4).x)
+    memory, first = run_from(model, initial_state(model, 4), x[:, :5])
+    _, second = run_from(model, memory, x[:, 5:])
     joined = np.concatenate([first, second], axis=1)
     # The two differ only in how XLA orders float32 sums.
-    np.testing.assert_allclose(joined, outputs(model, x), atol=2e-6)
+    np.testing.assert_allclose(joined, predict_sequences(model, x), atol=2e-6)
 
 
 def test_an_output_does_not_know_the_future():
     task = toy("step_class", network=NetworkConfig(hidden=7, layers=2))
     model = fitted(task)
-    x = np.asarray(sequences(task, 0, HELD_OUT, 3).x)
+    x = np.asarray(sample_sequences(task, 0, TEST, 3).x)
     changed = x.copy()
     changed[:, 8:] += 5.0
-    before, after = outputs(model, x), outputs(model, changed)
+    before, after = predict_sequences(model, x), predict_sequences(model, changed)
     np.testing.assert_array_equal(before[:, :8], after[:, :8])
     assert np.abs(before[:, 8:] - after[:, 8:]).max() > 1e-3
 
@@ -169,27 +172,27 @@ def test_an_output_does_not_know_the_future():
 def test_neighbours_in_a_batch_do_not_matter():
     task = toy("sequence_value")
     model = fitted(task)
-    x = np.asarray(sequences(task, 0, HELD_OUT, 5).x)
-    together = outputs(model, x)
-    alone = np.concatenate([outputs(model, x[i : i + 1]) for i in range(5)])
+    x = np.asarray(sample_sequences(task, 0, TEST, 5).x)
+    together = predict_sequences(model, x)
+    alone = np.concatenate([predict_sequences(model, x[i : i + 1]) for i in range(5)])
     # A batch of one sums in another order.
     np.testing.assert_allclose(together, alone, atol=2e-6)
-    np.testing.assert_allclose(outputs(model, x, at_once=2), together, atol=2e-6)
+    np.testing.assert_allclose(predict_sequences(model, x, batch=2), together, atol=2e-6)
 
 
 def test_steps_of_no_weight_teach_nothing():
     task = toy("step_value")
     model = fitted(task)
-    sample = sequences(task, 0, TRAINING, 4)
+    sample = sample_sequences(task, 0, TRAINING, 4)
     late = np.arange(sample.x.shape[1]) >= 7
     weight = np.where(late, 0.0, sample.weight)
 
     def gradient(sample):
         def loss(params):
-            _, raw = answer(
-                task, merge(model.graph, params), model.scales, empty(model, 4), sample.x
+            _, raw = forward(
+                task, merge(model.graph, params), model.scales, initial_state(model, 4), sample.x
             )
-            return loss_of(task, model.scales, raw, sample)
+            return task_loss(task, model.scales, raw, sample)
 
         return arrays(jax.grad(loss)(model.params))
 
@@ -203,14 +206,14 @@ def test_steps_of_no_weight_teach_nothing():
 
 def test_scales_come_from_training_sequences_and_leave_classes_alone():
     values, classes = toy("step_value"), toy("step_class")
-    some = sequences(values, 0, TRAINING, 64)
+    some = sample_sequences(values, 0, TRAINING, 64)
     scales = fit_scales(values, some.x, some.y)
     flat = np.asarray(some.y).reshape(-1)
     np.testing.assert_allclose(scales.y_mean, flat.mean(), rtol=1e-5)
     np.testing.assert_allclose(scales.y_std, flat.std(), rtol=1e-5)
     kept = fit_scales(classes, some.x, some.y)
     assert (float(kept.y_mean[0]), float(kept.y_std[0])) == (0.0, 1.0)
-    unscaled = fit_scales(toy("step_value", scaled=False), some.x, some.y)
+    unscaled = fit_scales(toy("step_value", normalise=False), some.x, some.y)
     np.testing.assert_array_equal(unscaled.x_std, 1.0)
 
 
@@ -219,46 +222,48 @@ def test_errors_are_what_they_are_called():
     sample = Sample(np.zeros((2, 2, 1)), y, np.array([[1.0, 1.0], [1.0, 0.0]]))
     off = y + np.array([[[1.0], [2.0]], [[3.0], [100.0]]])
     forecast = toy("forecast")
-    assert error_of(forecast, off, sample) == pytest.approx((1 + 4 + 9 + 100**2) / 2)
-    values = error_of(toy("step_value"), off, sample)
+    assert task_error(forecast, off, sample) == pytest.approx((1 + 4 + 9 + 100**2) / 2)
+    values = task_error(toy("step_value"), off, sample)
     assert values == pytest.approx(np.sqrt((1 + 4 + 9) / 3))
     classes = Sample(sample.x, (y > 1).astype(float), sample.weight)
     said = np.array([[[0.9], [0.8]], [[0.1], [0.1]]])
-    assert error_of(toy("step_class"), said, classes) == pytest.approx(1 / 3)
+    assert task_error(toy("step_class"), said, classes) == pytest.approx(1 / 3)
 
 
 def test_no_label_counts_more_for_its_unit_when_the_best_is_chosen():
     task = toy("sequence_value")
     model = fitted(task)
-    sample = sequences(task, 0, WATCHED, 8)
-    out = outputs(model, sample.x)
+    sample = sample_sequences(task, 0, VALIDATION, 8)
+    out = predict_sequences(model, sample.x)
     scales = model.scales._replace(y_std=1000 * model.scales.y_std)
     stretched = sample._replace(y=1000 * sample.y)
-    score = judged(model, out, sample).score
-    assert judged(model._replace(scales=scales), 1000 * out, stretched).score == pytest.approx(
-        score
+    score = validation_result(model, out, sample).score
+    assert validation_result(
+        model._replace(scales=scales), 1000 * out, stretched
+    ).score == pytest.approx(score)
+
+
+def test_a_target_is_not_reached_where_a_condition_breaks():
+    task = toy(
+        "step_value", metric=Metric("throughput", "times", target=20.0, higher_is_better=True)
     )
-
-
-def test_a_bar_is_not_reached_where_a_condition_breaks():
-    task = toy("step_value", merit=Merit("throughput", "times", bar=20.0, higher=True))
     for holds in (True, False):
-        found = Judged(Verdict(30.0, conditions=(("outputs are the same", holds),)), ())
-        assert reached(task, found) is holds
-        assert ("does not hold that outputs are the same" in sentence(task, found)) is not holds
-    assert reached(task, Judged(Verdict(10.0), ())) is False
+        found = TaskEvaluation(TaskMetrics(30.0, conditions=(("outputs are the same", holds),)), ())
+        assert is_target_reached(task, found) is holds
+        assert ("not met: outputs are the same" in verdict_sentence(task, found)) is not holds
+    assert is_target_reached(task, TaskEvaluation(TaskMetrics(10.0), ())) is False
 
 
 def test_carried_memory_is_another_run_than_a_fresh_one():
     task = toy("step_class")
     model = fitted(task)
-    sample = sequences(task, 0, HELD_OUT, 4)
-    _, out = carried_error(model, sample)
-    fresh = outputs(model, sample.x)
+    sample = sample_sequences(task, 0, TEST, 4)
+    _, out = stateful_error(model, sample)
+    fresh = predict_sequences(model, sample.x)
     np.testing.assert_allclose(out[0], fresh[0], atol=2e-6)
     assert np.abs(out[1] - fresh[1]).max() > 1e-3
     # The carried run is one long sequence.
-    whole = outputs(model, sample.x.reshape(1, -1, 2))
+    whole = predict_sequences(model, sample.x.reshape(1, -1, 2))
     np.testing.assert_allclose(out.reshape(1, -1, 1), whole, atol=2e-6)
 
 
@@ -266,24 +271,24 @@ def test_carried_memory_is_another_run_than_a_fresh_one():
 def test_shipped_tasks_load_and_say_what_they_are(name):
     task = load_task(name)
     assert task.name == name
-    assert task.merit.bar is not None
+    assert task.metric.target is not None
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"ahead": 3}, "ahead"),
+        ({"horizon": 3}, "horizon"),
         ({"steps": 0}, "steps must be positive"),
-        ({"network": NetworkConfig(bidirectional=True)}, "nothing backwards"),
-        ({"store": True}, "must be counted"),
-        ({"lengths": lambda rng, count: np.full(count, 5)}, "must be counted"),
-        ({"kind": "sequence_value", "lengths": lambda rng, count: np.full(count, 5)}, "at steps"),
+        ({"network": NetworkConfig(bidirectional=True)}, "cannot be used"),
+        ({"precompute": True}, "need budget.sequences"),
+        ({"lengths": lambda rng, count: np.full(count, 5)}, "need budget.sequences"),
+        ({"kind": "sequence_value", "lengths": lambda rng, count: np.full(count, 5)}, "per step"),
         (
             {
                 "kind": "sequence_value",
                 "network": NetworkConfig(recurrent_output=True, conv=((4, 3, 2),)),
             },
-            "recurrent_out",
+            "recurrent_output",
         ),
     ],
 )
@@ -291,3 +296,23 @@ def test_contradictions_are_refused(options, why):
     task = toy("step_value")
     with pytest.raises(ValueError, match=why):
         replace(task, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [
+        ("from kalmanrnn.tasks.task import Merit", "Metric"),
+        ("from kalmanrnn.tasks.task import Verdict", "TaskMetrics"),
+        ("from kalmanrnn.tasks.task import Metric\nMetric('error', bar=1.0)", "target"),
+        ("from kalmanrnn.tasks.task import SequenceTask\nSequenceTask(draw=None)", "sample"),
+        ("from kalmanrnn.tasks.task import SequenceTask\nSequenceTask(beside=())", "baselines"),
+    ],
+)
+def test_an_old_name_in_a_task_file_is_refused_with_the_new_one(tmp_path, text, new):
+    path = tmp_path / "mine.py"
+    path.write_text(text + "\n")
+    with pytest.raises(UserError) as error:
+        load_task(path)
+    assert f"is called `{new}` now" in error.value.why
+    assert "mine.py" in error.value.cure
+    assert len(str(error.value).splitlines()) == 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kalmanrnn.diagnostics.finding import Finding, exit_code, format_findings
 from kalmanrnn.diagnostics.scenario.consistency import check_consistency
 from kalmanrnn.diagnostics.scenario.description import check_description
-from kalmanrnn.diagnostics.scenario.evidence import gather
-from kalmanrnn.diagnostics.scenario.invariants import check_laws
+from kalmanrnn.diagnostics.scenario.evidence import collect_evidence
+from kalmanrnn.diagnostics.scenario.invariants import check_invariants
 from kalmanrnn.diagnostics.scenario.observability import check_observable
 from kalmanrnn.scenarios.scenario import Scenario
 
@@ -21,8 +21,8 @@ def check_scenario(scenario: Scenario, *, seed: int = 0) -> tuple[Finding, ...]:
     findings = check_description(scenario)
     if any(f.level == "error" for f in findings):
         return tuple(findings)
-    seen = gather(scenario, seed)
-    findings += check_laws(scenario, seen)
+    seen = collect_evidence(scenario, seed)
+    findings += check_invariants(scenario, seen)
     if any(f.level == "error" and f.name == "finite" for f in findings):
         return tuple(findings)
     return (*findings, check_observable(scenario, seen), *check_consistency(scenario, seen))

@@ -21,11 +21,11 @@ from kalmanrnn.scenarios.scenario import Scenario
 # A healthy scenario is looked at a dozen times; one in a thousand leaves it silent.
 CHANCE = 1e-3
 # A world finer than the filter's model costs this much at most before it is worth a word.
-MODEL = 1.3
+MODEL_ALLOWANCE = 1.3
 FAR = 2.0
 
 
-class Square(NamedTuple):
+class ConsistencyTest(NamedTuple):
     """A mean squared error per dimension and the band it should lie in."""
 
     mean: float
@@ -36,38 +36,38 @@ class Square(NamedTuple):
         return f"{self.mean:.2f} (expected {self.low:.2f} to {self.high:.2f})"
 
 
-def square(squares: np.ndarray, dims: int) -> Square:
+def consistency_test(squares: np.ndarray, dims: int) -> ConsistencyTest:
     """Judge `[B, n]` values of e' P^-1 e of that many dimensions, NaN where there is none."""
     counts = np.sum(~np.isnan(squares), axis=1)
     kept = squares[counts > 0] / dims
     if not len(kept):
-        return Square(np.nan, 0.0, np.inf)
+        return ConsistencyTest(np.nan, 0.0, np.inf)
     per_drive = np.nanmean(kept, axis=1)
     mean = float(per_drive.mean())
     spread = float(per_drive.var(ddof=1)) if len(kept) > 1 else np.inf
     independent = np.clip(2 * mean**2 / (dims * max(spread, 1e-300)), 1, counts.max())
     k = dims * len(kept) * independent
     low, high = (float(2 * gammaincinv(k / 2, p) / k) for p in (CHANCE / 2, 1 - CHANCE / 2))
-    return Square(mean, low / MODEL, high * MODEL)
+    return ConsistencyTest(mean, low / MODEL_ALLOWANCE, high * MODEL_ALLOWANCE)
 
 
 def check_consistency(scenario: Scenario, seen: Evidence) -> list[Finding]:
     """Check the first belief, one tick of the process noise, the UKF, and what it expects."""
-    first = check_first(scenario, seen)
+    first = check_initial_belief(scenario, seen)
     noise = check_process_noise(scenario, seen)
     if not (np.isfinite(seen.run.mean).all() and np.isfinite(seen.run.cov).all()):
-        return [first, noise, _lost(scenario, seen)]
-    return [first, noise, check_teacher(scenario, seen), *check_readings(scenario, seen)]
+        return [first, noise, _diverged(scenario, seen)]
+    return [first, noise, check_teacher(scenario, seen), *check_innovations(scenario, seen)]
 
 
-def check_first(scenario: Scenario, seen: Evidence) -> Finding:
+def check_initial_belief(scenario: Scenario, seen: Evidence) -> Finding:
     """Check that errors of the first belief are as large as `initial_std` says."""
     cov = np.diag(np.square(scenario.initial_std))
-    return _judge(
+    return _check_errors(
         scenario,
         "first belief",
-        seen.draws,
-        np.broadcast_to(cov, (*seen.draws.shape, len(cov))),
+        seen.initial_error,
+        np.broadcast_to(cov, (*seen.initial_error.shape, len(cov))),
         sure="raise initial_std of",
         unsure="lower initial_std of",
     )
@@ -76,7 +76,7 @@ def check_first(scenario: Scenario, seen: Evidence) -> Finding:
 def check_teacher(scenario: Scenario, seen: Evidence) -> Finding:
     """Check the UKF's NEES over the second half of each drive, and name the guilty block."""
     half = seen.error.shape[1] // 2
-    return _judge(
+    return _check_errors(
         scenario,
         "teacher",
         seen.error[:, half:],
@@ -86,17 +86,17 @@ def check_teacher(scenario: Scenario, seen: Evidence) -> Finding:
     )
 
 
-def _judge(
+def _check_errors(
     scenario: Scenario, name: str, errors: np.ndarray, cov: np.ndarray, *, sure: str, unsure: str
 ) -> Finding:
     """Judge errors `[B, n, D]` under covariances, as a whole and block by block."""
     space = scenario.space
-    whole = square(mahalanobis(errors, cov), space.tangent_dim)
+    whole = consistency_test(mahalanobis(errors, cov), space.tangent_dim)
     parts = {}
     for block in space.blocks:
         at = space.tangent_slice(block.name)
         own = mahalanobis(errors[..., at], cov[..., at, at])
-        parts[block.name] = square(own, block.tangent_size)
+        parts[block.name] = consistency_test(own, block.tangent_size)
     over = {n: s for n, s in parts.items() if s.mean > s.high}
     under = {n: s for n, s in parts.items() if s.mean < s.low}
     told = f"{len(errors)} drives, squared error / claimed variance per dimension {whole}"
@@ -115,7 +115,7 @@ def _judge(
     return Finding("error" if far else "warning", name, what, cure=cure)
 
 
-def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
+def check_innovations(scenario: Scenario, seen: Evidence) -> list[Finding]:
     """Check the UKF's NIS of each sensor over the second half of each drive."""
     findings, half = [], seen.error.shape[1] // 2
     for index, sensor in enumerate(scenario.sensors):
@@ -123,7 +123,7 @@ def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
         cov = np.asarray(seen.run.innovation_cov)[:, half:][..., at[:, None], at]
         squares = mahalanobis(np.asarray(seen.run.innovation)[:, half:][..., at], cov)
         squares = np.where(np.asarray(seen.drives.packets.seen)[:, half:, index], squares, np.nan)
-        found, name = square(squares, sensor.size), f"innovations of {sensor.name}"
+        found, name = consistency_test(squares, sensor.size), f"innovations of {sensor.name}"
         if np.isnan(found.mean):
             findings.append(
                 Finding("warning", name, "no reading was seen", cure="look at rate_hz and dropout")
@@ -141,7 +141,7 @@ def check_readings(scenario: Scenario, seen: Evidence) -> list[Finding]:
     return findings
 
 
-def _lost(scenario: Scenario, seen: Evidence) -> Finding:
+def _diverged(scenario: Scenario, seen: Evidence) -> Finding:
     """Tell where the UKF's estimates stopped being numbers."""
     cov = np.isfinite(seen.run.cov).all(axis=(-2, -1))
     bad = np.asarray(~(np.isfinite(seen.run.mean).all(axis=-1) & cov))

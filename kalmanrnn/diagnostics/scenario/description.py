@@ -13,7 +13,7 @@ from kalmanrnn.diagnostics.finding import Finding, pass_or_fail
 from kalmanrnn.scenarios.scenario import Scenario, check_models
 
 # Units that look like SI's and are not; the program converts nothing on the way in.
-FOREIGN = {
+NOT_SI = {
     "deg": "rad",
     "deg/s": "rad/s",
     "dps": "rad/s",
@@ -31,7 +31,7 @@ SHOWN_IN_DEGREES = ("deg", "deg/s")
 TICKS = 8
 
 
-def functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Callable, list, Any]]:
+def scenario_functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Callable, list, Any]]:
     """Give each function of a scenario: name, itself, the shapes it takes, what it must give."""
 
     def shape(*n: int) -> jax.ShapeDtypeStruct:
@@ -57,14 +57,14 @@ def check_description(scenario: Scenario) -> list[Finding]:
     shapes = check_shapes(scenario)
     if shapes.level == "error":
         return [shapes]
-    return [shapes, check_precision(scenario), check_repeats(scenario), check_units(scenario)]
+    return [shapes, check_precision(scenario), check_purity(scenario), check_units(scenario)]
 
 
 def check_shapes(scenario: Scenario) -> Finding:
     """Trace every function in float64 and compare what it gives with what it must."""
     bad = []
     with jax.enable_x64(True):
-        for name, function, takes, gives in functions(scenario, jnp.float64):
+        for name, function, takes, gives in scenario_functions(scenario, jnp.float64):
             try:
                 got = jax.tree.map(lambda a: a.shape, jax.eval_shape(function, *takes))
             except Exception as error:
@@ -92,7 +92,9 @@ def _random_shapes(scenario: Scenario) -> list[str]:
         truth, u = jax.eval_shape(lambda k: scenario.simulate_truth(k, TICKS), key)
         wanted = ((TICKS + 1, *x.shape), (TICKS, len(scenario.inputs)))
         if (truth.shape, u.shape) != wanted:
-            bad.append(f"simulate_truth({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}")
+            bad.append(
+                f"simulate_truth({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}"
+            )
         if scenario.sample_initial is not None:
             mean = jax.eval_shape(scenario.sample_initial, key, x)
             if mean.shape != x.shape:
@@ -120,7 +122,7 @@ def check_precision(scenario: Scenario) -> Finding:
 def _changed(scenario: Scenario, dtype: Any, *, x64: bool) -> list[str]:
     bad = []
     with jax.enable_x64(x64):
-        for name, function, takes, _ in functions(scenario, dtype):
+        for name, function, takes, _ in scenario_functions(scenario, dtype):
             # A new lambda each time, or jax hands out a trace made in the other precision.
             made = jax.eval_shape(lambda *a, f=function: f(*a), *takes)
             given = {np.dtype(a.dtype).name for a in jax.tree.leaves(made)}
@@ -129,11 +131,11 @@ def _changed(scenario: Scenario, dtype: Any, *, x64: bool) -> list[str]:
     return bad
 
 
-def check_repeats(scenario: Scenario) -> Finding:
+def check_purity(scenario: Scenario) -> Finding:
     """Trace every function twice: what reads a clock, a counter or a random number differs."""
     bad = []
     with jax.enable_x64(True):
-        for name, function, takes, _ in functions(scenario, jnp.float64):
+        for name, function, takes, _ in scenario_functions(scenario, jnp.float64):
             # A new lambda each time, or jax hands out the first trace again.
             one, two = (jax.make_jaxpr(lambda *a, f=function: f(*a))(*takes) for _ in range(2))
             same = str(one) == str(two) and all(
@@ -154,13 +156,13 @@ def check_units(scenario: Scenario) -> Finding:
     for where, channel in channels:
         if not channel.unit:
             bad.append(f"{where} {channel.name} has no unit")
-        elif channel.unit in FOREIGN:
-            bad.append(f"{where} {channel.name} is in {channel.unit}, not {FOREIGN[channel.unit]}")
+        elif channel.unit in NOT_SI:
+            bad.append(f"{where} {channel.name} is in {channel.unit}, not {NOT_SI[channel.unit]}")
     for block in scenario.space.blocks:
         if not block.unit:
             bad.append(f"block {block.name} has no unit")
-        elif block.unit in FOREIGN and block.unit not in SHOWN_IN_DEGREES:
-            bad.append(f"block {block.name} is in {block.unit}, not {FOREIGN[block.unit]}")
+        elif block.unit in NOT_SI and block.unit not in SHOWN_IN_DEGREES:
+            bad.append(f"block {block.name} is in {block.unit}, not {NOT_SI[block.unit]}")
     cure = "name SI units (only a block may be shown in deg): inputs and readings come in SI, "
     cure += "radians; write '1' for a number that has no unit"
     good = f"{len(channels)} channels and {len(scenario.space.blocks)} blocks in SI"

@@ -15,15 +15,15 @@ EXACT = 1e-6
 UNIT = 1e-8
 
 
-def check_laws(scenario: Scenario, seen: Evidence) -> list[Finding]:
+def check_invariants(scenario: Scenario, seen: Evidence) -> list[Finding]:
     """Check all of them; where something is not finite the rest means nothing."""
     finite = check_finite(scenario, seen)
     if finite.level == "error":
         return [finite]
-    findings = [finite, check_manifold(scenario, seen), check_inverse(scenario, seen)]
-    findings.append(check_rest(scenario, seen))
+    findings = [finite, check_manifold(scenario, seen), check_retract(scenario, seen)]
+    findings.append(check_zero_dt(scenario, seen))
     if scenario.yaw_symmetry is not None:
-        findings.append(check_turn(scenario, seen))
+        findings.append(check_yaw_symmetry(scenario, seen))
     if scenario.origin:
         findings.append(check_origin(scenario, seen))
     return findings
@@ -38,13 +38,13 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
     looked = [
         ("simulate_truth's states", seen.truth, state),
         ("simulate_truth's inputs", seen.u, inputs),
-        ("sample_initial", seen.draws, tangent),
+        ("sample_initial", seen.initial_error, tangent),
         ("process", seen.after, state),
         ("process near the truth", near.after, state),
         ("process_noise", seen.noise, tangent),
-        ("the slope of process", np.swapaxes(seen.slope, -1, -2), tangent),
+        ("the slope of process", np.swapaxes(seen.process_jacobian, -1, -2), tangent),
         ("measure near the truth", near.readings, columns),
-        ("the slope of measure", np.swapaxes(seen.reading_slope, -1, -2), columns),
+        ("the slope of measure", np.swapaxes(seen.measurement_jacobian, -1, -2), columns),
         ("process at dt = 0", near.rest, tangent),
     ]
     bad = []
@@ -53,7 +53,7 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
             continue
         share = 1 - np.isfinite(values).reshape(-1, len(names)).mean(axis=0)
         if share.any():
-            worst = unique(n for n, s in zip(names, share, strict=True) if s > 0)
+            worst = join_unique(n for n, s in zip(names, share, strict=True) if s > 0)
             bad.append(f"{name} is not finite in {worst} ({share.max():.1%} of the states tried)")
     states = seen.after[..., 0].size + len(near.after)
     good = f"process, measure and their slopes at {states} simulated states"
@@ -82,7 +82,7 @@ def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
     return pass_or_fail("manifold", bad, good, cure)
 
 
-def check_inverse(scenario: Scenario, seen: Evidence) -> Finding:
+def check_retract(scenario: Scenario, seen: Evidence) -> Finding:
     """Check that retract and difference undo each other, tangents up to 1 (rad, m, ...)."""
     tangent = block_names(scenario, "tangent")
     off = np.maximum(np.abs(seen.samples.back), np.abs(seen.samples.again)).max(axis=0)
@@ -98,7 +98,7 @@ def check_inverse(scenario: Scenario, seen: Evidence) -> Finding:
     )
 
 
-def check_rest(scenario: Scenario, seen: Evidence) -> Finding:
+def check_zero_dt(scenario: Scenario, seen: Evidence) -> Finding:
     """Check that a tick of no length changes nothing and adds no noise."""
     tangent, near = block_names(scenario, "tangent"), seen.samples
     moved = np.abs(near.rest).max(axis=0)
@@ -116,7 +116,7 @@ def check_rest(scenario: Scenario, seen: Evidence) -> Finding:
     return pass_or_fail("dt = 0", bad, "changes nothing and adds no noise", cure + "padding")
 
 
-def check_turn(scenario: Scenario, seen: Evidence) -> Finding:
+def check_yaw_symmetry(scenario: Scenario, seen: Evidence) -> Finding:
     """Check that process and measure do not know which way north is, as `yaw_symmetry` claims."""
     moved = np.abs(seen.samples.turned_after).max(axis=0)
     read = np.abs(seen.samples.turned_readings).max(axis=0)
@@ -159,7 +159,7 @@ def reading_names(scenario: Scenario) -> list[str]:
     return [f"{s.name}'s {c.name}" for s in scenario.sensors for c in s.channels]
 
 
-def unique(names: Sequence[str] | object) -> str:
+def join_unique(names: Sequence[str] | object) -> str:
     """Join names, each once, in their order."""
     return ", ".join(dict.fromkeys(names))  # pyright: ignore[reportArgumentType, reportCallIssue]
 

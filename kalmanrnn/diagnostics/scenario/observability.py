@@ -15,13 +15,13 @@ from kalmanrnn.scenarios.scenario import Scenario
 
 UNOBSERVABLE, WEAK = 0.03, 0.5
 # Beyond this growth a first error has long left the range of any linear model.
-LONGEST = 1e6
+MAX_GROWTH = 1e6
 
 
 def check_observable(scenario: Scenario, seen: Evidence) -> Finding:
     """Name the directions of the first state that even the best drive does not show."""
     values, directions = max(
-        (_directions(scenario, seen, drive) for drive in range(len(seen.chain))),
+        (_directions(scenario, seen, drive) for drive in range(len(seen.transition))),
         key=lambda found: found[0][-1],
     )
     hidden, weak = values < UNOBSERVABLE, values < WEAK
@@ -31,8 +31,8 @@ def check_observable(scenario: Scenario, seen: Evidence) -> Finding:
             "warning",
             "observability",
             f"{_count(hidden)} not observable in {seconds:.3g} s: "
-            f"{words(scenario, directions[hidden])}; readings tell {values[-1]:.1g} of what the "
-            "first belief knows",
+            f"{describe_directions(scenario, directions[hidden])}; readings tell {values[-1]:.1g} of what "
+            "the first belief knows",
             cure="add a sensor that sees it, or take it out of the state; the filter only keeps "
             "its first guess",
         )
@@ -41,25 +41,26 @@ def check_observable(scenario: Scenario, seen: Evidence) -> Finding:
             "warning",
             "observability",
             f"{_count(weak)} weakly observable in {seconds:.3g} s: "
-            f"{words(scenario, directions[weak])}; readings tell {values[-1]:.2g} of what the "
-            "first belief knows",
+            f"{describe_directions(scenario, directions[weak])}; readings tell {values[-1]:.2g} of what "
+            "the first belief knows",
             cure="drive longer or livelier, or accept that it stays near its first guess",
         )
     return Finding(
         "ok",
         "observability",
-        f"all {len(values)} directions; the weakest, {words(scenario, directions[-1:])}, becomes "
-        f"known {values[-1]:.3g} times better than at first",
+        f"all {len(values)} directions; the weakest, "
+        f"{describe_directions(scenario, directions[-1:])}, becomes known {values[-1]:.3g} times "
+        "better than at first",
     )
 
 
 def _directions(scenario: Scenario, seen: Evidence, drive: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values `[D]`, largest first, and directions `[D, D]`, one a row."""
     std = np.asarray(scenario.initial_std)
-    chain = seen.chain[drive] / std[:, None] * std
-    small = np.nan_to_num(np.abs(chain), nan=np.inf).max(axis=(1, 2)) < LONGEST
+    chain = seen.transition[drive] / std[:, None] * std
+    small = np.nan_to_num(np.abs(chain), nan=np.inf).max(axis=(1, 2)) < MAX_GROWTH
     events = len(chain) if small.all() else int(np.argmin(small))
-    rows = np.einsum("ezd,edk->ezk", seen.reading_slope[drive] * std, chain)[:events]
+    rows = np.einsum("ezd,edk->ezk", seen.measurement_jacobian[drive] * std, chain)[:events]
     rows = rows / scenario.sigma[:, None]
     mask = scenario.mask(np.asarray(seen.drives.packets.seen[drive][:events]))
     rows = rows[mask]
@@ -68,7 +69,7 @@ def _directions(scenario: Scenario, seen: Evidence, drive: int) -> tuple[np.ndar
     return values, directions
 
 
-def words(scenario: Scenario, directions: np.ndarray) -> str:
+def describe_directions(scenario: Scenario, directions: np.ndarray) -> str:
     """Say which numbers of the state directions `[n, D]` are made of: "heading (0.98)"."""
     names = [
         b.name if b.tangent_size == 1 else f"{b.name}_{i}"

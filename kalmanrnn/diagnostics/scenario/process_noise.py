@@ -16,7 +16,7 @@ LARGER, WRONG, DRIFTING, SMALLER = 1.5, 3.0, 2.5, 0.2
 MATTERS = 0.1
 
 
-class Misfit(NamedTuple):
+class Mismatch(NamedTuple):
     """How a block's one-tick differences compare with the noise claimed.
 
     tick, second: their root mean square over what is claimed, in one tick and summed over a
@@ -33,7 +33,7 @@ class Misfit(NamedTuple):
     matters: bool
 
 
-def misfits(scenario: Scenario, seen: Evidence) -> list[Misfit]:
+def mismatches(scenario: Scenario, seen: Evidence) -> list[Mismatch]:
     """Compare each block."""
     ticks = max(1, min(round(scenario.tick_hz), seen.residual.shape[1] // 4))
     whole = seen.residual.shape[1] // ticks * ticks
@@ -49,7 +49,7 @@ def misfits(scenario: Scenario, seen: Evidence) -> list[Misfit]:
         # A lost filter is unsure of NaN: then everything matters.
         matters = not many < MATTERS**2 * unsure[at].mean()
         found.append(
-            Misfit(
+            Mismatch(
                 block.name,
                 _times(one, claimed),
                 _times(many, ticks * claimed),
@@ -64,8 +64,8 @@ def misfits(scenario: Scenario, seen: Evidence) -> list[Misfit]:
 
 def check_process_noise(scenario: Scenario, seen: Evidence) -> Finding:
     """Name the blocks whose noise is too small, not white or far too large."""
-    found = misfits(scenario, seen)
-    complaints = [c for c in map(complaint, found) if c]
+    found = mismatches(scenario, seen)
+    complaints = [c for c in map(describe, found) if c]
     if not complaints:
         told = [f"{m.block} {m.tick:.2g}" if m.claimed else f"{m.block} negligible" for m in found]
         return Finding("ok", "process noise", "one tick's error / claimed: " + ", ".join(told))
@@ -75,7 +75,7 @@ def check_process_noise(scenario: Scenario, seen: Evidence) -> Finding:
     return Finding(level, "process noise", "; ".join(what), cure="; ".join(cures))
 
 
-def complaint(m: Misfit) -> tuple[str, str] | None:
+def describe(m: Mismatch) -> tuple[str, str] | None:
     """Say what is wrong with a block and what cures it."""
     variance = f"the variance of {m.block}"
     if m.matters and m.tick > LARGER and not m.claimed:

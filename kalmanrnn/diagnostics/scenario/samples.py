@@ -20,7 +20,7 @@ class Samples(NamedTuple):
     after, readings: `[n, X]`, `[n, Z]` f and h. back: `[n, D]` difference(retract(x, d), x) - d.
     again: `[n, D]` what retract(x, difference(y, x)) lacks of y. tangent: `[n, D]` d.
     rest: `[n, D]` and rest_noise: `[n, D]` what a tick of dt = 0 moves and adds to variances.
-    turned_after, turned_readings: what f and h lack of commuting with `yaw_symmetry`, 0 without one.
+    turned_after, turned_readings: what f and h lack of commuting with `yaw_symmetry`, else 0.
     moved_after, moved_readings: what they lack after the origin block has moved by `shift`.
     """
 
@@ -37,7 +37,7 @@ class Samples(NamedTuple):
     moved_readings: Any
 
 
-def models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: White) -> tuple:
+def sample_models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: RandomDraws) -> tuple:
     """Try the models along the truth and around it."""
     space, k, d = scenario.space, scenario.ticks_per_event, scenario.space.tangent_dim
     before = truth[:, :-1]
@@ -45,7 +45,7 @@ def models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: White) -> 
     flat_u = u.reshape(len(flat_x), u.shape[-1])
     step = max(1, len(flat_x) // SAMPLES)
     some_u = flat_u[::step][:SAMPLES]
-    at = jax.vmap(partial(places, scenario))(flat_x[::step][:SAMPLES], white)
+    at = jax.vmap(partial(perturbed_states, scenario))(flat_x[::step][:SAMPLES], white)
     states = (flat_x, at.x, at.x, at.turned, at.moved)
     # Every state in one batch: a model compiled once instead of five times.
     dt = jnp.full(sum(map(len, states)), 1 / scenario.tick_hz)
@@ -59,19 +59,19 @@ def models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: White) -> 
     after = flat_after.reshape(before.shape)
     residual = jax.vmap(jax.vmap(space.difference))(truth[:, 1:], after)
     noise_flat, _, rest_noise, *_ = jnp.split(noise, ends[:-1])
-    slopes = jax.vmap(jax.vmap(partial(slope, scenario)))(before[:CHAINED], u[:CHAINED])
+    slopes = jax.vmap(jax.vmap(partial(process_jacobian, scenario)))(before[:CHAINED], u[:CHAINED])
 
     def chain(slopes):
         _, products = jax.lax.scan(lambda m, f: (f @ m, m), jnp.eye(d), slopes)
         return products[::k]
 
-    reading = jax.vmap(jax.vmap(partial(reading_slope, scenario)))(before[:CHAINED, ::k])
-    samples = jax.vmap(partial(compare, scenario))(at, near, rest_noise)
+    reading = jax.vmap(jax.vmap(partial(measurement_jacobian, scenario)))(before[:CHAINED, ::k])
+    samples = jax.vmap(partial(invariant_residuals, scenario))(at, near, rest_noise)
     noise = noise_flat.reshape(residual.shape)
     return after, residual, noise, slopes, jax.vmap(chain)(slopes), reading, samples
 
 
-def slope(scenario: Scenario, x: jax.Array, u: jax.Array) -> jax.Array:
+def process_jacobian(scenario: Scenario, x: jax.Array, u: jax.Array) -> jax.Array:
     """Return F `[D, D]` of one tick."""
     space, dt = scenario.space, 1 / scenario.tick_hz
     after = scenario.process(x, u, jnp.asarray(dt))
@@ -80,7 +80,7 @@ def slope(scenario: Scenario, x: jax.Array, u: jax.Array) -> jax.Array:
     )(jnp.zeros(space.tangent_dim))
 
 
-def reading_slope(scenario: Scenario, x: jax.Array) -> jax.Array:
+def measurement_jacobian(scenario: Scenario, x: jax.Array) -> jax.Array:
     """Return H `[Z, D]`."""
     expected = scenario.measure(x)
     return jax.jacfwd(
@@ -88,7 +88,7 @@ def reading_slope(scenario: Scenario, x: jax.Array) -> jax.Array:
     )(jnp.zeros(scenario.space.tangent_dim))
 
 
-class White(NamedTuple):
+class RandomDraws(NamedTuple):
     """Random numbers for `SAMPLES` states: drawn by numpy, which compiles nothing.
 
     place: `[n, D]` normal. tangent: `[n, D]` within 1. angle: `[n]` [rad]. shift: `[n, o]` of
@@ -101,11 +101,11 @@ class White(NamedTuple):
     shift: Any
 
 
-def draw_white(scenario: Scenario, seed: int) -> White:
+def draw_random(scenario: Scenario, seed: int) -> RandomDraws:
     """Draw them."""
     rng, d = np.random.default_rng(seed), scenario.space.tangent_dim
     size = scenario.space.block(scenario.origin).state_size if scenario.origin else 0
-    return White(
+    return RandomDraws(
         rng.standard_normal((SAMPLES, d)),
         rng.uniform(-1, 1, (SAMPLES, d)),
         rng.uniform(0.5, 2.5, SAMPLES),
@@ -113,7 +113,7 @@ def draw_white(scenario: Scenario, seed: int) -> White:
     )
 
 
-class Places(NamedTuple):
+class States(NamedTuple):
     """A state x near the truth, a tangent there, x in a turned world and in one moved."""
 
     x: Any
@@ -124,7 +124,7 @@ class Places(NamedTuple):
     moved: Any
 
 
-def places(scenario: Scenario, x: jax.Array, white: White) -> Places:
+def perturbed_states(scenario: Scenario, x: jax.Array, white: RandomDraws) -> States:
     """Lay out where to try the models, as far off a true state as the first belief may be."""
     space = scenario.space
     x = space.retract(x, jnp.asarray(scenario.initial_std) * white.place)
@@ -133,10 +133,12 @@ def places(scenario: Scenario, x: jax.Array, white: White) -> Places:
         turned = scenario.yaw_symmetry(x, jnp.zeros(scenario.sigma.size), white.angle)[0]
     block = space.state_slice(scenario.origin) if scenario.origin else slice(0, 0)
     moved = x.at[block].add(white.shift)
-    return Places(x, white.tangent, white.angle, turned, white.shift, moved)
+    return States(x, white.tangent, white.angle, turned, white.shift, moved)
 
 
-def compare(scenario: Scenario, at: Places, near: list, rest_noise: jax.Array) -> Samples:
+def invariant_residuals(
+    scenario: Scenario, at: States, near: list, rest_noise: jax.Array
+) -> Samples:
     """Tell what each law lacks, from f at x, at x with dt = 0, turned and moved."""
     after, rest, turned, moved = near
     space, zero = scenario.space, jnp.zeros(scenario.space.tangent_dim)

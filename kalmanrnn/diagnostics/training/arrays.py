@@ -1,4 +1,4 @@
-"""Read the arrays of somebody who has only arrays: an .npz without pickles."""
+"""Read inputs and targets from an .npz file, without pickles."""
 
 from __future__ import annotations
 
@@ -9,51 +9,58 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.diagnostics.training.sequences import Series, alike, series_of
+from kalmanrnn.diagnostics.training.sequences import Sequences, check_same_columns, make_sequences
 
 CURE = "np.savez('data.npz', inputs=x, targets=y)   (x [N, T, F]; y [N, T, D] or [N, D])"
 
 
-class Arrays(NamedTuple):
-    """What a file holds: sequences to learn from, and held-out ones if it has them."""
+class ArrayFile(NamedTuple):
+    """Training sequences, and validation sequences if the file has them."""
 
-    train: Series
-    held: Series | None
+    train: Sequences
+    validation: Sequences | None
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Read members `inputs`, `targets`, and `held_inputs`, `held_targets` if there; UserError."""
+def read_arrays(path: Path) -> ArrayFile:
+    """Read `inputs`, `targets` and, if present, `validation_inputs`, `validation_targets`.
+
+    The last two may also be called `held_inputs`, `held_targets`, as they once were. UserError.
+    """
     found = _members(path)
     missing = [name for name in ("inputs", "targets") if name not in found]
     if missing:
         has = ", ".join(found) or "nothing"
         raise UserError(f"{path} has no {missing[0]!r}", why=f"it holds {has}", cure=CURE)
-    train = series_of(found["inputs"], found["targets"])
-    halves = [name for name in ("held_inputs", "held_targets") if name in found]
+    train = make_sequences(found["inputs"], found["targets"])
+    for name in ("inputs", "targets"):
+        if f"held_{name}" in found:
+            found[f"validation_{name}"] = found.pop(f"held_{name}")
+    halves = [n for n in ("validation_inputs", "validation_targets") if n in found]
     if len(halves) == 1:
         raise UserError(
             f"{path} has {halves[0]} alone",
-            why="held-out sequences need both held_inputs and held_targets",
+            why="validation needs both validation_inputs and validation_targets",
             cure=CURE,
         )
     if not halves:
-        return Arrays(train, None)
-    held = series_of(found["held_inputs"], found["held_targets"], name="held_")
-    alike(train, held)
-    return Arrays(train, held)
+        return ArrayFile(train, None)
+    arrays = found["validation_inputs"], found["validation_targets"]
+    validation = make_sequences(*arrays, name="validation_")
+    check_same_columns(train, validation)
+    return ArrayFile(train, validation)
 
 
 def _members(path: Path) -> dict[str, np.ndarray]:
-    """Read all members of the file; UserError where it is no such file."""
+    """Read all arrays of the file; UserError where it is not an .npz."""
     if not path.is_file():
-        why = "it is a folder" if path.is_dir() else f"there is none, seen from {Path.cwd()}"
+        why = "it is a folder" if path.is_dir() else f"no such file, seen from {Path.cwd()}"
         raise UserError(f"cannot read {path}", why=why, cure=CURE)
     if not path.stat().st_size:
         raise UserError(f"{path} is empty", why="it has no bytes", cure=CURE)
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"{path} is no .npz file",
-            why="an .npz is a zip of arrays; text or a single .npy is not one",
+            f"{path} is not an .npz file",
+            why="an .npz is a zip archive of arrays, unlike text or a single .npy",
             cure=CURE,
         )
     try:
@@ -61,7 +68,7 @@ def _members(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError, MemoryError) as problem:
         raise UserError(
-            f"{path} cannot be read",
+            f"cannot read {path}",
             why=f"{type(problem).__name__}: {problem}".splitlines()[0][:160],
             cure=CURE,
         ) from None

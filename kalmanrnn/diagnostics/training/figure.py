@@ -1,4 +1,4 @@
-"""Three curves over steps back on one figure: what is needed, what is seen, what gets through."""
+"""The figure of a diagnosis: memory needed, memory used and gradient, over steps back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from kalmanrnn.diagnostics.figure_file import save_figure
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis
+from kalmanrnn.diagnostics.training.diagnosis import Diagnosis
 from kalmanrnn.report.style import COLOURS, STYLE, frame, roomy
 
 NEEDED, SEEN, GRADIENT = COLOURS["ukf"], COLOURS["student"], COLOURS["ekf"]
-# Below this nothing can be told from rounding in float32.
+# Smaller values are float32 rounding.
 FLOOR = 1e-7
 
 
@@ -24,17 +24,17 @@ def draw(diagnosis: Diagnosis, path: Path) -> bool:
     if diagnosis.lags is None and diagnosis.curves is None:
         return False
     with mpl.rc_context(STYLE):
-        save_figure(figure(diagnosis), path)
+        save_figure(diagnosis_figure(diagnosis), path)
     return True
 
 
-def figure(diagnosis: Diagnosis) -> Figure:
-    """Lay what the task needs above what the network does, over the same steps back."""
+def diagnosis_figure(diagnosis: Diagnosis) -> Figure:
+    """Draw what the task needs above what the network does, over the same steps back."""
     made = Figure(figsize=(7.2, 5.2), layout="constrained")
     roomy(made)
     top, low = made.subplots(2, 1, sharex=True)
-    _needed(top, diagnosis)
-    _does(low, diagnosis)
+    _task_panel(top, diagnosis)
+    _network_panel(low, diagnosis)
     # Ticks at whole steps; the far past is drawn closer together.
     low.set_xscale("symlog", linthresh=10)
     low.set_xticks([0, 2, 5, 10, 20, 50, 100, 200, 500])
@@ -53,12 +53,12 @@ def _furthest(diagnosis: Diagnosis) -> float:
     return max(ends)
 
 
-def _needed(ax: Axes, diagnosis: Diagnosis) -> None:
+def _task_panel(ax: Axes, diagnosis: Diagnosis) -> None:
     frame(ax, x="", y="R² of the targets")
-    ax.set_title("What the task needs: targets told by inputs up to k steps back")
+    ax.set_title("What the task needs: targets explained by inputs up to k steps back")
     ax.set_ylim(0, 1.05)
     if diagnosis.lags is None:
-        ax.text(0.5, 0.5, "too few sequences to tell", transform=ax.transAxes, ha="center")
+        ax.text(0.5, 0.5, "too few sequences", transform=ax.transAxes, ha="center")
         return
     curve = diagnosis.lags
     ax.plot(curve.lag, curve.r2, color=NEEDED, marker="o", ms=3)
@@ -69,12 +69,12 @@ def _needed(ax: Axes, diagnosis: Diagnosis) -> None:
         )
 
 
-def _does(ax: Axes, diagnosis: Diagnosis) -> None:
+def _network_panel(ax: Axes, diagnosis: Diagnosis) -> None:
     frame(ax, x="steps back, k", y="share of the largest")
     if diagnosis.curves is None:
-        ax.set_title("No network was looked at")
+        ax.set_title("No network")
         return
-    ax.set_title(f"What {diagnosis.whose} does")
+    ax.set_title(f"What {diagnosis.network_name} does")
     for size, colour, dash, text in (
         (diagnosis.curves.sensitivity, SEEN, "-", "sensitivity of the output to inputs"),
         (diagnosis.curves.gradient, GRADIENT, "--", "gradient of the loss by the memory"),

@@ -1,58 +1,67 @@
-"""A trained run: the data it learnt from, and how far back its core looks."""
+"""Diagnose a trained run: its data, and how far back its network looks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, examine
-from kalmanrnn.diagnostics.training.from_sim import absolute, lessons, more, short_for_sensors
-from kalmanrnn.diagnostics.training.from_task import look_at_task, network_of
-from kalmanrnn.diagnostics.training.net import of_core
-from kalmanrnn.diagnostics.training.settings import Settings
+from kalmanrnn.diagnostics.training.diagnosis import Diagnosis, Log, run_checks
+from kalmanrnn.diagnostics.training.from_sim import (
+    check_absolute_outputs,
+    check_windows_for_sensors,
+    merge_findings,
+    student_data,
+)
+from kalmanrnn.diagnostics.training.from_task import diagnose_model, network_of
+from kalmanrnn.diagnostics.training.network import from_core
+from kalmanrnn.diagnostics.training.settings import DiagnosisConfig
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import RunDirectory, open_run
+from kalmanrnn.training.trained import load_trained
 
-# Columns that stand still, go together or are nearly 0 are the scenario's to answer for.
-OF_THE_SCENARIO = ("constant", "duplicate", "scale")
+# Constant, duplicate or tiny columns follow from the scenario.
+SCENARIO_FINDINGS = ("constant", "duplicate", "scale")
 
 
-def from_run(path: Path, tell: Tell) -> Diagnosis:
-    """Look at a run's trained network on fresh drives or sequences; nothing is trained."""
+def from_run(path: Path, log: Log) -> Diagnosis:
+    """Diagnose a run's trained network on fresh drives or sequences, without training."""
     folder = open_run(path)
-    return of_task(folder, tell) if folder.is_task else of_student(folder, tell)
+    return diagnose_task(folder, log) if folder.is_task else diagnose_student(folder, log)
 
 
-def of_student(folder: RunDirectory, tell: Tell) -> Diagnosis:
-    """Look at a student's core along its teacher's run."""
+def diagnose_student(folder: RunDirectory, log: Log) -> Diagnosis:
+    """Diagnose a student's core along its teacher's run."""
     config = folder.config()
     scenario = load_scenario(config.sim, config.set)
     trained = load_trained(folder, scenario, config)
     data = replace(config.data, teacher="ekf" if config.data.teacher != "ukf" else "ukf")
     config = replace(config, data=data)
-    tell(f"simulating drives of {config.sim} and running the {data.teacher.upper()} over them")
-    told = lessons(scenario, trained.student, config, trained.norm)
-    seen = examine(
-        told.series,
+    log(f"simulating drives of {config.sim} and running the {data.teacher.upper()} over them")
+    made = student_data(scenario, trained.student, config, trained.norm)
+    seen = run_checks(
+        made.data,
         None,
-        of_core(trained.student.graph, trained.params),
-        Settings(learn=False, fed_back=config.student.student != "direct"),
-        tell,
+        from_core(trained.student.graph, trained.params),
+        DiagnosisConfig(learn=False, output_feedback=config.student.student != "direct"),
+        log,
     )
     seen = seen._replace(
-        findings=tuple(f for f in seen.findings if f.name not in OF_THE_SCENARIO),
-        whose="the trained core",
+        findings=tuple(f for f in seen.findings if f.name not in SCENARIO_FINDINGS),
+        network_name="the trained core",
     )
-    return more(seen, short_for_sensors(scenario, config) + absolute(scenario, config, told))
+    return merge_findings(
+        seen,
+        check_windows_for_sensors(scenario, config)
+        + check_absolute_outputs(scenario, config, made),
+    )
 
 
-def of_task(folder: RunDirectory, tell: Tell) -> Diagnosis:
-    """Look at a sequence task's network, where it runs step by step."""
+def diagnose_task(folder: RunDirectory, log: Log) -> Diagnosis:
+    """Diagnose a sequence task's network, where it runs step by step."""
     from kalmanrnn.tasks.run import load_task_run
 
     config = folder.task_config()
     trained = load_task_run(folder, config)
     network = network_of(trained.model)
-    seen = look_at_task(trained.model.task, config.budget, tell, trained.model, network)
-    return seen._replace(whose="the trained network") if network else seen
+    seen = diagnose_model(trained.model.task, config.budget, log, trained.model, network)
+    return seen._replace(network_name="the trained network") if network else seen

@@ -1,4 +1,4 @@
-"""A scenario's lessons as its student sees them, and what a student of that kind must be told."""
+"""Diagnose a scenario before its student is trained: the data that it would learn from."""
 
 from __future__ import annotations
 
@@ -9,61 +9,64 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import RunConfig
+from kalmanrnn.data.augmentation import random_outages
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.teacher_runs import make_drives, random_outages, run_teacher
+from kalmanrnn.data.teacher_runs import make_drives, run_teacher
 from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.columns import SAME
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, by_cause, examine
-from kalmanrnn.diagnostics.training.growth import growth
-from kalmanrnn.diagnostics.training.lags import LagCurve, short_for_lag
-from kalmanrnn.diagnostics.training.sequences import Series, standard
-from kalmanrnn.diagnostics.training.settings import Settings
+from kalmanrnn.diagnostics.training.diagnosis import Diagnosis, Log, by_cause, run_checks
+from kalmanrnn.diagnostics.training.growth import check_growth
+from kalmanrnn.diagnostics.training.lags import LagCurve, check_window_for_lag
+from kalmanrnn.diagnostics.training.sequences import Sequences, standardise
+from kalmanrnn.diagnostics.training.settings import DiagnosisConfig
 from kalmanrnn.models.recurrent import network_config
 from kalmanrnn.models.student import Normaliser, Student, clock_size, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.training.update import layout_targets
+from kalmanrnn.training.batches import layout_targets
 
-DRIVES, SECONDS, MOST_UNITS = 32, 40.0, 32
-PURPOSE = -7
+DRIVES, SECONDS, MAX_UNITS = 32, 40.0, 32
+STREAM = -7
 # A network resolves about this share of its output's spread without effort.
-RESOLVES = 0.02
-NOTHING = 1e-6
+RESOLUTION = 0.02
+NEGLIGIBLE = 1e-6
 
 
-class Lessons(NamedTuple):
+class StudentData(NamedTuple):
     """What a student would learn from.
 
-    series: features and wanted outputs. spread: `[D]` the teacher's standard deviations, in the
-    outputs' units; empty where the output is a gain.
+    data: features and target outputs. teacher_std: `[D]` the teacher's standard deviations, in
+    the outputs' units; empty where the output is a gain.
     """
 
-    series: Series
-    spread: np.ndarray
+    data: Sequences
+    teacher_std: np.ndarray
     norm: Normaliser
 
 
-def from_sim(config: RunConfig, tell: Tell, *, learn: bool = True) -> Diagnosis:
-    """Look at a scenario with a student of that kind, before anything is trained."""
-    tell(
-        f"simulating {DRIVES} drives of {config.sim} and running the {config.data.teacher.upper()}"
-    )
+def from_sim(config: RunConfig, log: Log, *, learn: bool = True) -> Diagnosis:
+    """Diagnose a scenario and its student before anything is trained."""
+    log(f"simulating {DRIVES} drives of {config.sim} and running the {config.data.teacher.upper()}")
     scenario = load_scenario(config.sim, config.set)
     student, _ = make_student(scenario, config.student, seed=config.train.seed)
-    told = lessons(scenario, student, config)
+    made = student_data(scenario, student, config)
     core = network_config(config.student)
-    core = replace(core, hidden=min(core.hidden, MOST_UNITS), head=min(core.head, MOST_UNITS))
-    settings = Settings(core=core, learn=learn, fed_back=config.student.student != "direct")
-    seen = examine(without_clock(told.series, scenario), None, None, settings, tell)
-    short = short_for_sensors(scenario, config) or short_for_lags(config, seen.lags)
-    return more(seen, short + absolute(scenario, config, told))
+    core = replace(core, hidden=min(core.hidden, MAX_UNITS), head=min(core.head, MAX_UNITS))
+    settings = DiagnosisConfig(
+        core=core, learn=learn, output_feedback=config.student.student != "direct"
+    )
+    seen = run_checks(drop_idle_clock(made.data, scenario), None, None, settings, log)
+    windows = check_windows_for_sensors(scenario, config) or check_windows_for_lags(
+        config, seen.lags
+    )
+    return merge_findings(seen, windows + check_absolute_outputs(scenario, config, made))
 
 
-def lessons(
+def student_data(
     scenario: Scenario, student: Student, config: RunConfig, norm: Normaliser | None = None
-) -> Lessons:
-    """Make a few drives with outages, as training does, and lay out what a student learns."""
+) -> StudentData:
+    """Simulate a few drives with outages, as training does, and lay out what a student learns."""
     data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_stretches=0)
-    drives = make_drives(scenario, data, config.train.seed, PURPOSE, DRIVES)
+    drives = make_drives(scenario, data, config.train.seed, STREAM, DRIVES)
     drives = random_outages(drives, data, [config.train.seed, 7])
     taught = run_teacher(scenario, data, drives, every=config.student.every, seed=config.train.seed)
     if norm is None:
@@ -73,32 +76,32 @@ def lessons(
     )
     gain = config.student.student == "gain"
     targets = made.gain.reshape(*made.gain.shape[:2], -1) if gain else made.output
-    series = Series(made.features.astype(float), targets.astype(float), True)
+    data = Sequences(made.features.astype(float), targets.astype(float), True)
     spread = np.zeros(0) if gain else np.median(made.spread, axis=(0, 1))
-    return Lessons(series, spread, norm)
+    return StudentData(data, spread, norm)
 
 
-def without_clock(series: Series, scenario: Scenario) -> Series:
-    """Leave out columns of the clock that stand still, or go together, in simulation alone."""
-    x = standard(series.inputs).reshape(-1, series.inputs.shape[2])
+def drop_idle_clock(data: Sequences, scenario: Scenario) -> Sequences:
+    """Drop clock columns that are constant or duplicate only because drives are simulated."""
+    x = standardise(data.inputs).reshape(-1, data.inputs.shape[2])
     still = np.ptp(x, axis=0) == 0
     alike = np.triu(np.abs(x.T @ x) > SAME * len(x), 1)
     still |= alike.any(axis=0)
     still[: -clock_size(scenario)] = False
     # Gains that a model has none of are 0, or what rounding makes of it.
-    moves = np.ptp(series.targets, axis=(0, 1)) > NOTHING
-    return series._replace(inputs=series.inputs[..., ~still], targets=series.targets[..., moves])
+    moves = np.ptp(data.targets, axis=(0, 1)) > NEGLIGIBLE
+    return data._replace(inputs=data.inputs[..., ~still], targets=data.targets[..., moves])
 
 
-def short_for_sensors(scenario: Scenario, config: RunConfig) -> list[Finding]:
-    """Find windows that end before the slowest sensor has spoken."""
+def check_windows_for_sensors(scenario: Scenario, config: RunConfig) -> list[Finding]:
+    """Find windows shorter than two periods of the slowest sensor."""
     slowest = min(scenario.sensors, key=lambda sensor: sensor.rate_hz)
     step_hz = scenario.event_hz * (
         scenario.ticks_per_event if config.student.every == "tick" else 1
     )
     period = step_hz / slowest.rate_hz
     found = []
-    for name in ("distil_window", "free_window"):
+    for name in ("distil_window", "rollout_window"):
         window = getattr(config.train, name)
         if window >= 2 * period:
             continue
@@ -109,26 +112,28 @@ def short_for_sensors(scenario: Scenario, config: RunConfig) -> list[Finding]:
                 "error" if window < period else "warning",
                 "window",
                 f"{flag} {window} is {window / step_hz:.3g} s; the slowest sensor, {slowest.name}, "
-                f"speaks every {1 / slowest.rate_hz:.3g} s ({period:.3g} steps)",
+                f"reads every {1 / slowest.rate_hz:.3g} s ({period:.3g} steps)",
                 window / period,
-                "windows should hold several of its readings",
+                "make windows long enough for several of its readings",
                 f"kalmanrnn train --sim {config.sim} {flag} {wanted}",
             )
         )
     return found
 
 
-def short_for_lags(config: RunConfig, curve: LagCurve | None) -> list[Finding]:
-    """Find windows of training that end before the last lag that matters."""
+def check_windows_for_lags(config: RunConfig, curve: LagCurve | None) -> list[Finding]:
+    """Find training windows that end before the last lag that matters."""
     again = f"kalmanrnn train --sim {config.sim}"
     return [
-        *short_for_lag("--distil-window", config.train.distil_window, curve, again),
-        *short_for_lag("--free-window", config.train.rollout_window, curve, again),
+        *check_window_for_lag("--distil-window", config.train.distil_window, curve, again),
+        *check_window_for_lag("--rollout-window", config.train.rollout_window, curve, again),
     ]
 
 
-def absolute(scenario: Scenario, config: RunConfig, told: Lessons) -> list[Finding]:
-    """Find absolute outputs: that grow, and that must be right to a sliver of their own spread."""
+def check_absolute_outputs(
+    scenario: Scenario, config: RunConfig, student: StudentData
+) -> list[Finding]:
+    """Find absolute outputs that grow, or that need more precision than a network has."""
     kind = config.student.student
     if kind not in ("direct", "feedback"):
         return []
@@ -138,36 +143,36 @@ def absolute(scenario: Scenario, config: RunConfig, told: Lessons) -> list[Findi
             cure="let the network correct a prediction instead of giving the state itself",
             command=f"kalmanrnn train --sim {config.sim} --student gain",
         )
-        for f in growth(where_it_is(scenario, told.series))
+        for f in check_growth(position_targets(scenario, student.data))
         if f.what.startswith("targets")
     ]
-    size = told.series.targets.std(axis=(0, 1))
-    share = told.spread / np.where(size > 0, size, np.inf)
+    size = student.data.targets.std(axis=(0, 1))
+    share = student.teacher_std / np.where(size > 0, size, np.inf)
     share = np.where(share > 0, share, np.inf)
     worst = int(share.argmin())
-    if share[worst] > RESOLVES:
+    if share[worst] > RESOLUTION:
         return found
     return [
         *found,
         Finding(
             "error",
             "resolution",
-            f"absolute outputs: {_block(scenario, worst)} must be right to {share[worst]:.2%} of "
-            "its own spread to be as good as the teacher, and the spread grows with the drive",
+            f"absolute outputs: {_block(scenario, worst)} must be accurate to {share[worst]:.2%} "
+            "of its own spread to be as good as the teacher, and the spread grows with the drive",
             float(share[worst]),
-            "switch output feedback on: let the network correct a prediction made from the last "
+            "turn output feedback on: let the network correct a prediction made from its last "
             "output",
             f"kalmanrnn train --sim {config.sim} --student gain",
         ),
     ]
 
 
-def where_it_is(scenario: Scenario, series: Series) -> Series:
-    """Keep the targets that say where the robot is: biases that are being found grow too."""
+def position_targets(scenario: Scenario, data: Sequences) -> Sequences:
+    """Keep the position targets: estimated biases grow too, but not without bound."""
     if not scenario.origin:
-        return series
+        return data
     part = scenario.space.tangent_slice(scenario.origin)
-    return series._replace(targets=series.targets[..., part])
+    return data._replace(targets=data.targets[..., part])
 
 
 def _block(scenario: Scenario, index: int) -> str:
@@ -179,11 +184,8 @@ def _block(scenario: Scenario, index: int) -> str:
     return f"output {index}"
 
 
-def more(seen: Diagnosis, found: list[Finding]) -> Diagnosis:
-    """Put what only a scenario can tell among the findings; it knows growth better.
-
-    A bias that is being found grows too, but not without bound.
-    """
+def merge_findings(seen: Diagnosis, found: list[Finding]) -> Diagnosis:
+    """Add the findings that need the scenario; its check of growth replaces the general one."""
     known = {"growth", *(f.name for f in found)} - {"feedback"}
     kept = [f for f in seen.findings if f.name not in known]
     return seen._replace(findings=by_cause([*kept, *found]))

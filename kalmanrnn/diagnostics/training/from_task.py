@@ -1,4 +1,4 @@
-"""A sequence task's sequences, as its network sees them."""
+"""Diagnose a sequence task and its network."""
 
 from __future__ import annotations
 
@@ -9,67 +9,67 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis, Tell, by_cause, examine
-from kalmanrnn.diagnostics.training.lags import short_for_lag
-from kalmanrnn.diagnostics.training.net import Network, of_core
-from kalmanrnn.diagnostics.training.output_range import output_layer
-from kalmanrnn.diagnostics.training.sequences import Series
-from kalmanrnn.diagnostics.training.settings import Settings
+from kalmanrnn.diagnostics.training.diagnosis import Diagnosis, Log, by_cause, run_checks
+from kalmanrnn.diagnostics.training.lags import check_window_for_lag
+from kalmanrnn.diagnostics.training.network import Network, from_core
+from kalmanrnn.diagnostics.training.output_range import check_output_layer
+from kalmanrnn.diagnostics.training.sequences import Sequences
+from kalmanrnn.diagnostics.training.settings import DiagnosisConfig
 from kalmanrnn.tasks.model import Model, Scales, fit_scales, make_model
-from kalmanrnn.tasks.run import configured
-from kalmanrnn.tasks.sampler import HELD_OUT, TRAINING, sequences
+from kalmanrnn.tasks.run import load_configured_task
+from kalmanrnn.tasks.sampler import TEST, TRAINING, sample_sequences
 from kalmanrnn.tasks.task import Sample, SequenceTask
 
-SEQUENCES, MOST_NUMBERS, MOST_UNITS = 256, 2_000_000, 32
+SEQUENCES, MAX_NUMBERS, MAX_UNITS = 256, 2_000_000, 32
 
 
-def from_task(config: TaskConfig, tell: Tell, *, learn: bool = True) -> Diagnosis:
-    """Look at a task before anything is trained."""
-    return look_at_task(configured(config), config.budget, tell, None, None, learn=learn)
+def from_task(config: TaskConfig, log: Log, *, learn: bool = True) -> Diagnosis:
+    """Diagnose a task before anything is trained."""
+    return diagnose_model(load_configured_task(config), config.budget, log, None, None, learn=learn)
 
 
-def look_at_task(
+def diagnose_model(
     task: SequenceTask,
     budget: BudgetConfig,
-    tell: Tell,
+    log: Log,
     model: Model | None,
     network: Network | None,
     *,
     learn: bool = True,
 ) -> Diagnosis:
-    """Draw training and held-out sequences and examine them, in the network's own units."""
-    tell(f"drawing sequences of {task.name}")
-    most = int(np.clip(MOST_NUMBERS // (task.steps * len(task.inputs)), 16, SEQUENCES))
+    """Draw training and validation sequences and check them, in the network's own units."""
+    log(f"drawing sequences of {task.name}")
+    most = int(np.clip(MAX_NUMBERS // (task.steps * len(task.inputs)), 16, SEQUENCES))
     count = min(budget.sequences or most, most)
-    learnt = sequences(task, budget.seed, TRAINING, count)
-    held = sequences(task, budget.seed, HELD_OUT, min(most, 128))
-    scales = model.scales if model is not None else fit_scales(task, learnt.x, learnt.y)
-    settings = Settings(
-        carried=budget.stateful,
+    training = sample_sequences(task, budget.seed, TRAINING, count)
+    validation = sample_sequences(task, budget.seed, TEST, min(most, 128))
+    scales = model.scales if model is not None else fit_scales(task, training.x, training.y)
+    settings = DiagnosisConfig(
+        stateful=budget.stateful,
         learning_rate=budget.learning_rate if budget.optimiser == "adam" else None,
         learn=learn and model is None,
         core=steppable(task.network),
         stride=prod(stride for _, _, stride in task.network.conv),
-        # A recurrent layer's units, the answer itself: tanh keeps them between -1 and 1.
+        # A recurrent output layer: tanh keeps its units between -1 and 1.
         output_range=(-1.0, 1.0) if task.network.recurrent_output else None,
     )
-    series = _series(task, learnt, scales)
-    seen = examine(series, _series(task, held, scales), network, settings, tell)
+    data = _make_data(task, training, scales)
+    seen = run_checks(data, _make_data(task, validation, scales), network, settings, log)
     again = f"kalmanrnn train --sim {task.name}"
-    window = short_for_lag("--window", budget.window, seen.lags, again)
-    if task.by_step and window:
+    window = check_window_for_lag("--window", budget.window, seen.lags, again)
+    if task.per_step and window:
         seen = seen._replace(findings=by_cause([*seen.findings, *window]))
     if network is not None or not task.network.recurrent_output:
         return seen
     blank = network_of(make_model(task, task.network, seed=budget.seed))
     assert blank is not None
-    found = output_layer(blank, series, (-1.0, 1.0))
+    found = check_output_layer(blank, data, (-1.0, 1.0))
     return seen._replace(findings=by_cause([*seen.findings, *found]))
 
 
 def steppable(network: NetworkConfig) -> NetworkConfig:
     """Return a small core like a task's own that runs step by step."""
-    hidden, head = (min(n, MOST_UNITS) for n in (network.hidden, network.head))
+    hidden, head = (min(n, MAX_UNITS) for n in (network.hidden, network.head))
     layers = min(network.layers, 2)
     return replace(network, hidden=hidden, head=head, layers=layers, conv=(), bidirectional=False)
 
@@ -79,12 +79,12 @@ def network_of(model: Model) -> Network | None:
     config = model.task.network
     if config.conv or config.bidirectional:
         return None
-    return of_core(model.graph, model.params)
+    return from_core(model.graph, model.params)
 
 
-def _series(task: SequenceTask, sample: Sample, scales: Scales) -> Series:
+def _make_data(task: SequenceTask, sample: Sample, scales: Scales) -> Sequences:
     made = jax.tree.map(np.asarray, sample)
     x, y = made.x.astype(float), made.y.astype(float)
     x = (x - np.asarray(scales.x_mean)) / np.asarray(scales.x_std)
     y = (y - np.asarray(scales.y_mean)) / np.asarray(scales.y_std)
-    return Series(x, y if task.by_step else y.reshape(len(y), 1, -1), task.by_step)
+    return Sequences(x, y if task.per_step else y.reshape(len(y), 1, -1), task.per_step)

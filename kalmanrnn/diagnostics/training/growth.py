@@ -1,24 +1,24 @@
-"""Numbers that grow without bound: Fibonacci's, or absolute positions."""
+"""Check for numbers that grow without bound, such as absolute positions."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.training.sequences import Series
+from kalmanrnn.diagnostics.training.sequences import Sequences
 
 # A straight line from 0 grows by 6.1 from the first quarter of a sequence to the last, a random
 # walk by 2.6. What settles, or jumps once, grows by less than a fifth between some quarters.
 GROWS, GOES_ON = 4.0, 1.2
-# One path is not an average over many, and rambles more.
+# One path is not an average over many, and wanders more.
 GROWS_OVER_SAMPLES = 10.0
 EXPLODES = 100.0
 
 
-def growth(series: Series) -> list[Finding]:
+def check_growth(data: Sequences) -> list[Finding]:
     """Find columns that grow from quarter to quarter of the sequences, or from one to the next."""
     found = []
-    for name, a in (("inputs", series.inputs), ("targets", series.targets)):
+    for name, a in (("inputs", data.inputs), ("targets", data.targets)):
         if a.shape[1] >= 4:
             found += _judge(name, a, 1, GROWS)
         if not found and len(a) >= 16:
@@ -43,10 +43,10 @@ def _judge(name: str, a: np.ndarray, axis: int, least: float) -> list[Finding]:
     worst = int(np.where(grows, ratio, 0).argmax())
     others = f" and {grows.sum() - 1} more" if grows.sum() > 1 else ""
     explodes = ratio[worst] > EXPLODES
-    cure = "let the network see and give differences or increments, and add them up outside it"
+    cure = "give the network differences, let it predict differences, and sum them outside"
     command = f"{name} = np.diff({name}, axis={axis})"
     if explodes:
-        cure = "use logarithms or ratios of neighbours: a network cannot reach what it never saw"
+        cure = "use logarithms or ratios of neighbours: a network does not extrapolate"
     if explodes and (a[..., worst] > 0).all():
         command = f"{name} = np.diff(np.log({name}), axis={axis})"
     where = "through each sequence" if axis else "from sequence to sequence"

@@ -1,20 +1,20 @@
-"""Whether a network can learn at all, and at which rate: one batch, and a short range test."""
+"""Check whether a network can learn at all, and at which rate: one batch, and a range test."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.training.fit import Loss, blind_loss, fit, repeat
-from kalmanrnn.diagnostics.training.net import Network
-from kalmanrnn.diagnostics.training.sequences import Series
+from kalmanrnn.diagnostics.training.fit import Loss, constant_loss, fit, replicate
+from kalmanrnn.diagnostics.training.network import Network
+from kalmanrnn.diagnostics.training.sequences import Sequences
 
 SEQUENCES, STEPS = 4, 24
-# Share of the whole sequences' variance that the first steps must have.
+# Share of the variance of whole sequences that the first steps must have.
 VARIES = 0.2
 OVERFIT_UPDATES, OVERFIT_RATES = 400, np.array([1e-3, 3e-3, 1e-2, 3e-2])
-# Of what a constant output costs: a network that can learn leaves far less of four sequences.
-LEFT = 0.3
+# Share of a constant output's loss: a network that can learn gets far below it.
+MAX_LOSS = 0.3
 RANGE = 10.0 ** np.arange(-5.0, 0.1, 0.5)
 RANGE_UPDATES, RANGE_BATCH, RANGE_STEPS = 60, 16, 64
 # Of the best rate's progress. Too low only if also this far below the best rate.
@@ -22,45 +22,45 @@ NO_PROGRESS, FAR_BELOW = 0.1, 30.0
 WORSE = 0.5
 
 
-def one_batch(network: Network, series: Series, loss: Loss) -> list[Finding]:
-    """Try to learn four sequences by heart, at several rates; find that none can."""
-    pick = np.linspace(0, len(series.inputs) - 1, SEQUENCES).round().astype(int)
-    few = series._replace(inputs=series.inputs[pick], targets=series.targets[pick])
-    few = opening(few, STEPS)
-    blind = blind_loss(few, loss)
-    if not blind > 0:
+def check_one_batch(network: Network, data: Sequences, loss: Loss) -> list[Finding]:
+    """Try to overfit four sequences at several rates."""
+    pick = np.linspace(0, len(data.inputs) - 1, SEQUENCES).round().astype(int)
+    few = data._replace(inputs=data.inputs[pick], targets=data.targets[pick])
+    few = shorten(few, STEPS)
+    constant = constant_loss(few, loss)
+    if not constant > 0:
         return []
     seen = fit(
-        network, few, OVERFIT_RATES, params=repeat(network.params, len(OVERFIT_RATES)),
+        network, few, OVERFIT_RATES, params=replicate(network.params, len(OVERFIT_RATES)),
         updates=OVERFIT_UPDATES, batch=SEQUENCES, loss=loss,
     )  # fmt: skip
-    least = np.where(np.isfinite(seen.losses), seen.losses, np.inf).min() / blind
-    if least < LEFT:
+    least = np.where(np.isfinite(seen.losses), seen.losses, np.inf).min() / constant
+    if least < MAX_LOSS:
         return []
-    told = "its gradient is not finite" if not np.isfinite(least) else f"{least:.0%} is left"
+    reached = f"is {least:.0%}" if np.isfinite(least) else "is not finite, compared with that"
     return [
         Finding(
             "error",
             "one batch",
-            f"one batch of {SEQUENCES} sequences cannot be learnt by heart: after "
-            f"{OVERFIT_UPDATES} updates at the best of {len(OVERFIT_RATES)} rates {told} of what "
-            "a constant output costs",
+            f"the network cannot overfit one batch of {SEQUENCES} sequences: after "
+            f"{OVERFIT_UPDATES} updates at the best of {len(OVERFIT_RATES)} rates the loss "
+            f"{reached} of a constant output's",
             float(least),
-            "look for a mistake before anything else: equal inputs with different targets, a "
-            "gradient that is cut, an output that cannot reach the targets, a loss of other things",
-            "check(inputs[:4], targets[:4], step=step, carry=carry, params=params)",
+            "look for a bug first: equal inputs with different targets, a stopped gradient, an "
+            "output that cannot reach the targets, a loss of something else",
+            "kalmanrnn.diagnose(x[:4], y[:4], step=step, carry=carry, params=params)",
         )
     ]
 
 
-def learning_rate(
-    network: Network, series: Series, loss: Loss, rate: float | None
+def check_learning_rate(
+    network: Network, data: Sequences, loss: Loss, rate: float | None
 ) -> tuple[list[Finding], float | None]:
-    """Try rates from 1e-5 to 1, a few updates each; return what is wrong, and the best rate."""
-    series = opening(series, RANGE_STEPS)
+    """Try rates from 1e-5 to 1 for a few updates each; return findings and the best rate."""
+    data = shorten(data, RANGE_STEPS)
     rates = np.array([*RANGE, *([] if rate is None else [rate])])
     seen = fit(
-        network, series, rates, params=repeat(network.params, len(rates)),
+        network, data, rates, params=replicate(network.params, len(rates)),
         updates=RANGE_UPDATES, batch=RANGE_BATCH, loss=loss,
     )  # fmt: skip
     last = np.mean(seen.losses[:, -RANGE_UPDATES // 6 :], axis=1)
@@ -77,10 +77,14 @@ def learning_rate(
 def _judge(rate: float, best: float, last: float, start: float, progress: float) -> list[Finding]:
     made = (start - last) / progress
     if rate > best and made < WORSE:
-        told = f"too high: after {RANGE_UPDATES} updates the loss is {last / start:.3g} times what"
+        problem = (
+            f"too high: after {RANGE_UPDATES} updates the loss is {last / start:.3g} times what"
+        )
         number = float(last / start)
     elif rate * FAR_BELOW <= best and made < NO_PROGRESS:
-        told = f"too low: after {RANGE_UPDATES} updates the loss is {last / start:.3g} times what"
+        problem = (
+            f"too low: after {RANGE_UPDATES} updates the loss is {last / start:.3g} times what"
+        )
         number = float(last / start)
     else:
         return []
@@ -89,37 +93,37 @@ def _judge(rate: float, best: float, last: float, start: float, progress: float)
         Finding(
             "error" if rate > best else "warning",
             "learning rate",
-            f"the learning rate {rate:g} is {told} it was; at {best:.1g} it is {after:.3g} times",
+            f"the learning rate {rate:g} is {problem} it was; at {best:.1g} it is {after:.3g}",
             number,
-            f"start from {best:.1g} with a warm-up, and let it fall to a hundredth (cosine)",
-            f"kalmanrnn.doctor.check(inputs, targets, learning_rate={best:.1g})",
+            f"use {best:.1g} with a warm-up and a cosine decay to a hundredth",
+            f"kalmanrnn.diagnose(inputs, targets, learning_rate={best:.1g})",
         )
     ]
 
 
-def opening(series: Series, steps: int) -> Series:
-    """Cut sequences to a few steps, but to enough that something differs there.
+def shorten(data: Sequences, steps: int) -> Sequences:
+    """Cut sequences to their first steps, but to enough that the targets vary there.
 
-    The first ones, with targets that vary; where one target is at the end the last ones, with
-    inputs that differ between sequences: behind short ones there may be padding.
+    Where one target is at the end: to the last steps, enough that inputs differ between sequences,
+    as short sequences may end in padding.
     """
 
-    def varies(part: Series) -> float:
+    def varies(part: Sequences) -> float:
         if part.per_step:
             return float(part.targets.var(axis=(0, 1)).mean())
         return float(part.inputs.var(axis=0).mean())
 
-    least = VARIES * varies(series)
-    while steps < series.inputs.shape[1]:
-        few = first_steps(series, steps)
+    least = VARIES * varies(data)
+    while steps < data.inputs.shape[1]:
+        few = first_steps(data, steps)
         if varies(few) > least:
             return few
         steps *= 2
-    return series
+    return data
 
 
-def first_steps(series: Series, steps: int) -> Series:
+def first_steps(data: Sequences, steps: int) -> Sequences:
     """Cut sequences to their first steps; to their last, where one target is at the end."""
-    if not series.per_step:
-        return series._replace(inputs=series.inputs[:, -steps:])
-    return series._replace(inputs=series.inputs[:, :steps], targets=series.targets[:, :steps])
+    if not data.per_step:
+        return data._replace(inputs=data.inputs[:, -steps:])
+    return data._replace(inputs=data.inputs[:, :steps], targets=data.targets[:, :steps])

@@ -1,4 +1,4 @@
-"""Sequences so long that what decides lies far before the answer: shorten the way to it."""
+"""Check for one target behind very many steps: the gradient has too far to go."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ import numpy as np
 from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
 from kalmanrnn.diagnostics.training.lags import LagCurve
-from kalmanrnn.diagnostics.training.sequences import MOST_STEPS, Series
+from kalmanrnn.diagnostics.training.sequences import MAX_STEPS, Sequences
 
-# As many steps as a recurrent network learns through without effort.
-AVERAGES = 64
-# How much more averages along the whole must tell than the last steps do.
-MORE = 0.1
+# A recurrent network learns through so many steps easily.
+MAX_AVERAGES = 64
+# How much more averages along the whole must explain than the last steps.
+MIN_GAIN = 0.1
 
 
-def too_long(series: Series, curve: LagCurve | None, *, stride: int = 1) -> list[Finding]:
-    """Find one answer behind very many steps that averages along the way tell better.
+def check_length(data: Sequences, curve: LagCurve | None, *, stride: int = 1) -> list[Finding]:
+    """Find one target behind very many steps that averages along the way predict better.
 
-    stride: so many steps become one in front of the network, by strided convolutions.
+    stride: steps that strided convolutions in front of the network merge into one.
     """
-    n, steps, features = series.inputs.shape
-    if series.per_step or steps <= MOST_STEPS * stride:
+    n, steps, features = data.inputs.shape
+    if data.per_step or steps <= MAX_STEPS * stride:
         return []
-    count = min(AVERAGES, regression.MOST_COLUMNS // features)
+    count = min(MAX_AVERAGES, regression.MAX_COLUMNS // features)
     if count < 2:
         return []
-    x = averages(series.inputs, count).reshape(n, -1)
-    rows = regression.rows_of(x, series.targets[:, 0], np.arange(n), n)
+    x = averages(data.inputs, count).reshape(n, -1)
+    rows = regression.split_rows(x, data.targets[:, 0], np.arange(n), n)
     if rows is None:
         return []
     whole = float(np.clip(1 - regression.residual(rows), 0, 1).mean())
     last = float(curve.r2.max()) if curve is not None else 0.0
-    if whole - last < MORE:
+    if whole - last < MIN_GAIN:
         return []
     looked = int(curve.lag[-1]) + 1 if curve is not None else 0
     return [
         Finding(
             "warning",
             "length",
-            f"one answer comes behind {steps:,} steps, and it depends on far more than the last: "
-            f"{count} averages along the whole tell {whole:.0%} of the targets, the last {looked} "
-            f"steps {last:.0%}; gradients have a long way",
+            f"one target comes after {steps:,} steps and depends on far more than the last: "
+            f"{count} averages along the whole explain {whole:.0%} of the targets, the last "
+            f"{looked} steps {last:.0%}; gradients have a long way to go",
             whole - last,
-            "shorten the way: strided convolutions in front, averages over neighbours, and both "
-            "directions where the whole is there",
+            "shorten it: strided convolutions in front, averages over neighbours, both directions "
+            "where the whole sequence is known",
             "kalmanrnn train --sim spectra   # its network is one that does",
         )
     ]

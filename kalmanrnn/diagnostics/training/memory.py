@@ -1,4 +1,4 @@
-"""What the curves say: a network that uses no memory, gradients that vanish or explode."""
+"""Check the curves: a network that uses no memory, gradients that vanish or explode."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training.curves import Curves
 from kalmanrnn.diagnostics.training.lags import LagCurve
 
-# An input further back than this share of the largest sensitivity does not count as seen.
+# Inputs count as seen down to this share of the largest sensitivity.
 SEEN = 0.01
-# How much more the inputs that the network does not see must tell of the targets.
+# How much more of the targets the unseen inputs must explain.
 UNSEEN = 0.1
 VANISHED, EXPLODED = 1e-4, 100.0
-COMMAND = "kalmanrnn train --sim ./mine.py --cell lstm   # forget gates start open for long memory"
+LSTM_COMMAND = (
+    "kalmanrnn train --sim ./mine.py --cell lstm   # forget gates start open for long memory"
+)
 
 
-def reach(sensitivity: np.ndarray) -> int:
+def memory_length(sensitivity: np.ndarray) -> int:
     """Return how many steps back the network looks."""
     seen = np.flatnonzero(sensitivity > SEEN * sensitivity.max())
     return int(seen[-1]) if seen.size else 0
 
 
-def memory(curves: Curves, lags: LagCurve | None) -> list[Finding]:
-    """Compare how far back a network looks with how far back its task needs it."""
+def check_memory(curves: Curves, lags: LagCurve | None) -> list[Finding]:
+    """Compare how far back the network looks with how far back the task needs."""
     if lags is None or lags.needed is None or not curves.sensitivity.max() > 0:
         return []
-    seen = reach(curves.sensitivity)
-    told = float(np.interp(seen, lags.lag, lags.r2))
-    if seen >= lags.needed or lags.r2.max() - told < UNSEEN:
+    seen = memory_length(curves.sensitivity)
+    explained = float(np.interp(seen, lags.lag, lags.r2))
+    if seen >= lags.needed or lags.r2.max() - explained < UNSEEN:
         return []
     before = curves.sensitivity[1:].sum() / curves.sensitivity.sum()
     alone = " at all" if seen == 0 else ""
@@ -38,17 +40,17 @@ def memory(curves: Curves, lags: LagCurve | None) -> list[Finding]:
             "memory",
             f"the network uses no memory beyond {seen} steps back{alone} ({before:.1%} of its "
             f"sensitivity is on the past), and the task needs {lags.needed}: inputs up to {seen} "
-            f"tell {told:.0%} of the targets, all of them {lags.r2.max():.0%}",
-            float(lags.r2.max()) - told,
+            f"explain {explained:.0%} of the targets, all of them {lags.r2.max():.0%}",
+            float(lags.r2.max()) - explained,
             f"train on windows longer than {lags.needed} steps, with gradients through all of "
             "them, and start forget gates open (chrono)",
-            COMMAND,
+            LSTM_COMMAND,
         )
     ]
 
 
-def gradients(curves: Curves, lags: LagCurve | None) -> list[Finding]:
-    """Find gradients that are gone before the lag that matters, or that grow on the way."""
+def check_gradients(curves: Curves, lags: LagCurve | None) -> list[Finding]:
+    """Find gradients that vanish before the last lag that matters, or that explode."""
     size = curves.gradient
     if not size[0] > 0 or len(size) < 3:
         return []
@@ -78,8 +80,8 @@ def gradients(curves: Curves, lags: LagCurve | None) -> list[Finding]:
             f"gradients vanish through time: {lags.needed} steps back, where the task still "
             f"depends on its inputs, {share:.2g} of the last step's is left",
             share,
-            "use an LSTM or GRU whose forget gates start open (chrono), or shorten the way: "
+            "use an LSTM or GRU whose forget gates start open (chrono), or shorten the path: "
             "a strided convolution in front, fewer samples per second",
-            COMMAND,
+            LSTM_COMMAND,
         )
     ]

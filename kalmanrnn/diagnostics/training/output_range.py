@@ -1,4 +1,4 @@
-"""What a network's output can be at all, and whether its output is its memory."""
+"""Check what a network can output at all, and whether its output is its memory."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.training.net import Network, count, run
-from kalmanrnn.diagnostics.training.sequences import Series
+from kalmanrnn.diagnostics.training.network import Network, count_numbers, run_sequence
+from kalmanrnn.diagnostics.training.sequences import Sequences
 
 TRIES, STEPS = 24, 12
-# Bounds that activations have, and how near a probe must come to one to believe in it.
+# How near to a bound of an activation a probe must come.
 TOUCHES = 0.01
 OUTSIDE = 1e-3
 
 
-def bounds(network: Network, features: int) -> tuple[float, float]:
-    """Probe the output's range with wild inputs, and wild parameters where there are any.
+def probe_output_range(network: Network, features: int) -> tuple[float, float]:
+    """Probe the range of outputs with extreme inputs, and extreme parameters if there are any.
 
-    Gives (-1, 1), (0, 1), (0, inf) or (-inf, inf).
+    Returns (-1, 1), (0, 1), (0, inf) or (-inf, inf).
     """
     x_key, p_key = jax.random.split(jax.random.key(0))
     size = 10.0 ** jnp.linspace(-1, 4, TRIES)
     xs = jax.random.normal(x_key, (TRIES, STEPS, features)) * size[:, None, None]
     params, axis = network.params, None
-    if network.learns:
-        params, axis = _wild(network.params, p_key), 0
-    probe = jax.jit(jax.vmap(lambda p, x: run(network, p, x), in_axes=(axis, 0)))
+    if network.is_trainable:
+        params, axis = _extreme_params(network.params, p_key), 0
+    probe = jax.jit(jax.vmap(lambda p, x: run_sequence(network, p, x), in_axes=(axis, 0)))
     seen = np.asarray(probe(params, xs))
     seen = seen[np.isfinite(seen)]
     if not seen.size or np.ptp(seen) == 0:
@@ -45,32 +45,34 @@ def bounds(network: Network, features: int) -> tuple[float, float]:
     return -np.inf, np.inf
 
 
-def out_of_range(series: Series, low: float, high: float) -> list[Finding]:
-    """Find targets that no output can equal."""
+def check_output_range(data: Sequences, low: float, high: float) -> list[Finding]:
+    """Find targets outside the range of outputs."""
     margin = OUTSIDE * (high - low if np.isfinite(high - low) else 1.0)
-    outside = (series.targets < low - margin) | (series.targets > high + margin)
+    outside = (data.targets < low - margin) | (data.targets > high + margin)
     share = float(outside.mean())
     if not share:
         return []
-    y = series.targets
+    y = data.targets
     return [
         Finding(
             "error",
             "range",
-            f"{share:.0%} of the targets lie outside what the output can reach: they go from "
-            f"{y.min():.3g} to {y.max():.3g}, the output from {low:g} to {high:g}",
+            f"{share:.0%} of the targets lie outside the range of outputs: they go from "
+            f"{y.min():.3g} to {y.max():.3g}, outputs from {low:g} to {high:g}",
             share,
-            "end with a linear layer, without an activation, and bring targets to spread 1",
-            "output = h @ W + b   # no tanh, sigmoid or relu behind it",
+            "end with a linear layer without activation, and scale targets to unit spread",
+            "output = h @ W + b   # no tanh, sigmoid or relu after it",
         )
     ]
 
 
-def output_layer(network: Network, series: Series, limits: tuple[float, float]) -> list[Finding]:
+def check_output_layer(
+    network: Network, data: Sequences, limits: tuple[float, float]
+) -> list[Finding]:
     """Find a recurrent layer used as the output layer: outputs that are bounded memory."""
     if limits != (-1.0, 1.0):
         return []
-    x = jnp.asarray(series.inputs[0, :STEPS], jnp.float32)
+    x = jnp.asarray(data.inputs[0, :STEPS], jnp.float32)
     output: Any = None
     carry = network.carry
     for step in x[:3]:
@@ -82,7 +84,7 @@ def output_layer(network: Network, series: Series, limits: tuple[float, float]) 
     ]
     if not any(same) or not np.any(output):
         return []
-    whole = count(network.carry)
+    whole = count_numbers(network.carry)
     alone = whole <= 2 * output.size
     return [
         Finding(
@@ -92,13 +94,13 @@ def output_layer(network: Network, series: Series, limits: tuple[float, float]) 
             f"and 1, are themselves {'the whole' if alone else 'a'} memory ({whole} numbers are "
             "carried in all)",
             float(whole),
-            "put a linear layer behind the recurrent one, and give that 32 units or more",
+            "add a linear layer after the recurrent one, and give that 32 units or more",
             "LSTM(64) -> Dense(3)   instead of   LSTM(3)",
         )
     ]
 
 
-def _wild(params: Any, key: jax.Array) -> Any:
+def _extreme_params(params: Any, key: jax.Array) -> Any:
     """Return TRIES random sets of parameters, from small to large."""
     leaves, tree = jax.tree.flatten(params)
     size = 10.0 ** jnp.tile(jnp.linspace(-1, 2, TRIES // 3), 3)

@@ -1,4 +1,4 @@
-"""What a person reads, and the same as plain data."""
+"""A diagnosis as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import findings_to_json, format_findings
-from kalmanrnn.diagnostics.training.diagnose import Diagnosis
-from kalmanrnn.diagnostics.training.memory import reach
+from kalmanrnn.diagnostics.training.diagnosis import Diagnosis
+from kalmanrnn.diagnostics.training.memory import memory_length
 
 
-def sheet(diagnosis: Diagnosis) -> str:
-    """Lay out findings, then what was measured on the way."""
-    return "\n".join([format_findings(diagnosis.findings), "", *measured(diagnosis)])
+def format_diagnosis(diagnosis: Diagnosis) -> str:
+    """Return findings, then measurements, as text."""
+    return "\n".join([format_findings(diagnosis.findings), "", *format_measurements(diagnosis)])
 
 
-def measured(diagnosis: Diagnosis) -> list[str]:
-    """Say in a line each what the curves and the short trainings came to."""
+def format_measurements(diagnosis: Diagnosis) -> list[str]:
+    """Return a line for each measurement: curves and short trainings."""
     lines = []
     curve = diagnosis.lags
     if curve is not None:
-        last = f"{curve.needed} steps back" if curve.needed is not None else "no step back"
+        needed = f"{curve.needed} steps back" if curve.needed is not None else "none"
         lines.append(
-            f"memory needed: {last} (linear; inputs tell {curve.r2.max():.0%} of the targets, "
-            f"looked at up to {curve.lag[-1]} steps back)"
+            f"memory needed: {needed} (linear; inputs up to {curve.lag[-1]} steps back explain "
+            f"{curve.r2.max():.0%} of the targets)"
         )
     if diagnosis.curves is not None and diagnosis.curves.sensitivity.max() > 0:
-        seen = reach(diagnosis.curves.sensitivity)
-        lines.append(f"memory used by {diagnosis.whose}: {seen} steps back (above 1 %)")
-    if diagnosis.rate is not None:
-        lines.append(f"learning rate that got furthest in a few updates: {diagnosis.rate:.1g}")
-    swept = diagnosis.sweep
-    if swept is not None:
-        told = ", ".join(
+        seen = memory_length(diagnosis.curves.sensitivity)
+        lines.append(f"memory used by {diagnosis.network_name}: {seen} steps back (above 1 %)")
+    if diagnosis.learning_rate is not None:
+        lines.append(f"best learning rate in a few updates: {diagnosis.learning_rate:.1g}")
+    sweep = diagnosis.width_sweep
+    if sweep is not None:
+        losses = ", ".join(
             f"{width} units {np.median(a):.2g} / {np.median(b):.2g}"
-            for width, a, b in zip(swept.widths, swept.train, swept.held, strict=True)
+            for width, a, b in zip(sweep.widths, sweep.train, sweep.validation, strict=True)
         )
-        lines.append(f"training / held-out loss, shares of a constant output's: {told}")
+        lines.append(f"training / validation loss over a constant output's: {losses}")
     return lines
 
 
-def plain(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Give everything as plain data for JSON."""
+def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return everything as JSON values."""
     found: dict[str, Any] = {"findings": findings_to_json(diagnosis.findings)}
     if diagnosis.lags is not None:
         curve = diagnosis.lags
         found["memory_needed"] = curve.needed
-        found["told_by_lag"] = {"lag": curve.lag.tolist(), "r2": curve.r2.tolist()}
+        found["r2_by_lag"] = {"lag": curve.lag.tolist(), "r2": curve.r2.tolist()}
     if diagnosis.curves is not None:
-        found["whose"] = diagnosis.whose
+        found["network"] = diagnosis.network_name
         found["sensitivity"] = diagnosis.curves.sensitivity.tolist()
         found["gradient"] = diagnosis.curves.gradient.tolist()
-        found["memory_used"] = reach(diagnosis.curves.sensitivity)
-    if diagnosis.sweep is not None:
-        found["sweep"] = {
-            "widths": list(diagnosis.sweep.widths),
-            "train": _finite(diagnosis.sweep.train),
-            "held_out": _finite(diagnosis.sweep.held),
+        found["memory_used"] = memory_length(diagnosis.curves.sensitivity)
+    if diagnosis.width_sweep is not None:
+        found["width_sweep"] = {
+            "widths": list(diagnosis.width_sweep.widths),
+            "train": _finite(diagnosis.width_sweep.train),
+            "validation": _finite(diagnosis.width_sweep.validation),
         }
-    return found | {"learning_rate": diagnosis.rate}
+    return found | {"learning_rate": diagnosis.learning_rate}
 
 
 def _finite(a: np.ndarray) -> list[list[float | None]]:
-    """Give numbers that JSON knows: null where a training left the finite."""
+    """Replace what is not finite by None: JSON has no infinity."""
     return [[float(v) if np.isfinite(v) else None for v in row] for row in a]

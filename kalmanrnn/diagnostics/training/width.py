@@ -1,7 +1,7 @@
-"""Bigger networks that get worse: a small sweep of widths and seeds says whether it is training.
+"""Check for larger networks that do worse, with a small sweep over widths and seeds.
 
-A wider network can do all that a narrower one can. If its training loss is worse, the optimiser
-failed; if only its held-out loss is worse, it learnt the training sequences by heart.
+A wider network can represent all that a narrower one can. If its training loss is worse, the
+optimiser failed; if only its validation loss is worse, it overfits.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 
 from kalmanrnn.core.config import NetworkConfig
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.training.fit import Loss, blind_loss, fit, losses_of, repeat
-from kalmanrnn.diagnostics.training.net import Network, count, own
-from kalmanrnn.diagnostics.training.sequences import Series
+from kalmanrnn.diagnostics.training.fit import Loss, constant_loss, evaluate_losses, fit, replicate
+from kalmanrnn.diagnostics.training.network import Network, count_numbers, make_network
+from kalmanrnn.diagnostics.training.sequences import Sequences
 
 SEEDS, UPDATES, BATCH = 3, 200, 16
 WIDTHS = (4, 16, 64)
-# Losses are shares of a constant output's; differences below this are no difference.
-MATTERS, WORSE = 0.05, 1.3
-GAP = 1.5
+# In shares of a constant output's loss: smaller differences do not matter.
+MIN_GAP, MIN_RATIO = 0.05, 1.3
+OVERFIT_RATIO = 1.5
 
 
-class Sweep(NamedTuple):
+class WidthSweep(NamedTuple):
     """Losses `[W, S]` of widths and seeds, as shares of what a constant output costs.
 
     widths: units in each layer. network, params: the widest and what its first seed learnt.
@@ -34,54 +34,56 @@ class Sweep(NamedTuple):
 
     widths: tuple[int, ...]
     train: np.ndarray
-    held: np.ndarray
+    validation: np.ndarray
     network: Network
     params: Any
 
 
-def sweep(
-    train: Series,
-    held: Series,
+def run_width_sweep(
+    train: Sequences,
+    validation: Sequences,
     base: NetworkConfig,
     rate: float,
     loss: Loss,
     *,
     widths: tuple[int, ...] | None = None,
-) -> Sweep:
-    """Train networks of several widths from several seeds, all alike otherwise."""
+) -> WidthSweep:
+    """Train networks of several widths from several seeds, otherwise alike."""
     features, outputs = train.inputs.shape[2], train.targets.shape[2]
     losses, kept = [], None
     for width in widths or WIDTHS:
         config = replace(base, hidden=width, head=width if base.head else 0)
-        made = [own(features, outputs, config, seed=seed) for seed in range(SEEDS)]
+        made = [make_network(features, outputs, config, seed=seed) for seed in range(SEEDS)]
         params = jax.tree.map(lambda *a: jnp.stack(a), *[m.params for m in made])
         seen = fit(
             made[0], train, np.full(SEEDS, rate), params=params,
             updates=UPDATES, batch=BATCH, loss=loss,
         )  # fmt: skip
         # The mean over the last updates: a single batch scatters.
-        learnt = np.mean(seen.losses[:, -UPDATES // 10 :], axis=1) / blind_loss(train, loss)
-        unseen = losses_of(made[0], held, seen.params, loss) / blind_loss(held, loss)
+        learnt = np.mean(seen.losses[:, -UPDATES // 10 :], axis=1) / constant_loss(train, loss)
+        unseen = evaluate_losses(made[0], validation, seen.params, loss) / constant_loss(
+            validation, loss
+        )
         losses.append((learnt, unseen))
         kept = (made[0], jax.tree.map(lambda a: a[0], seen.params))
     assert kept is not None
-    train_loss, held_loss = (
+    train_loss, validation_loss = (
         np.nan_to_num(np.stack(a), nan=np.inf) for a in zip(*losses, strict=True)
     )
-    return Sweep(widths or WIDTHS, train_loss, held_loss, *kept)
+    return WidthSweep(widths or WIDTHS, train_loss, validation_loss, *kept)
 
 
-def wider_is_worse(seen: Sweep) -> list[Finding]:
-    """Find that the widest network trains worse than a narrower, or only holds less."""
+def check_width(seen: WidthSweep) -> list[Finding]:
+    """Find that the widest network trains worse than a narrower one, or only validates worse."""
     if len(seen.widths) < 2:
         return []
     widest = seen.widths[-1]
-    for name, losses in (("train", seen.train), ("held", seen.held)):
+    for name, losses in (("train", seen.train), ("validation", seen.validation)):
         best = int(np.median(losses[:-1], axis=1).argmin())
         narrow, wide = losses[best], losses[-1]
         gap = np.median(wide) - np.median(narrow)
-        apart = wide.min() > narrow.max() and np.median(wide) > WORSE * np.median(narrow)
-        if not apart or gap < MATTERS:
+        apart = wide.min() > narrow.max() and np.median(wide) > MIN_RATIO * np.median(narrow)
+        if not apart or gap < MIN_GAP:
             continue
         compared = (
             f"{widest} units leave {np.median(wide):.2g} of the {{}} loss, "
@@ -92,51 +94,53 @@ def wider_is_worse(seen: Sweep) -> list[Finding]:
                 Finding(
                     "error",
                     "width",
-                    "bigger networks get worse already in training: "
+                    "larger networks do worse even on the training set: "
                     f"{compared.format('training')}; "
-                    "it is the optimisation, not the size",
+                    "the optimisation is at fault, not the size",
                     float(gap),
                     "lower the learning rate, warm it up, clip gradients at 1; then widen again",
-                    "kalmanrnn.doctor.check(inputs, targets, learning_rate=1e-3)",
+                    "kalmanrnn.diagnose(inputs, targets, learning_rate=1e-3)",
                 )
             ]
         return [
             Finding(
                 "warning",
                 "width",
-                f"bigger networks get worse, but only held out: {compared.format('held-out')}; "
-                "they learn the training sequences by heart",
+                f"larger networks overfit: {compared.format('validation')}, "
+                "while the training loss is no worse",
                 float(gap),
-                "more or fresh sequences, fewer units, or stop earlier",
+                "use more or fresh sequences, fewer units, or early stopping",
                 "kalmanrnn train --sim ./mine.py --hidden 16",
             )
         ]
     return []
 
 
-def more_parameters_than_data(
-    network: Network, train: Series, held: Series, rate: float, loss: Loss
+def check_parameters(
+    network: Network, train: Sequences, validation: Sequences, rate: float, loss: Loss
 ) -> list[Finding]:
-    """Find a network with more parameters than target numbers, and that it overfits indeed."""
-    parameters, numbers = count(network.params), train.targets.size
+    """Find a network that has more parameters than target values and overfits."""
+    parameters, numbers = count_numbers(network.params), train.targets.size
     if parameters <= numbers:
         return []
     seen = fit(
-        network, train, np.array([rate]), params=repeat(network.params, 1),
+        network, train, np.array([rate]), params=replicate(network.params, 1),
         updates=UPDATES, batch=BATCH, loss=loss,
     )  # fmt: skip
-    learnt = losses_of(network, train, seen.params, loss)[0] / blind_loss(train, loss)
-    unseen = losses_of(network, held, seen.params, loss)[0] / blind_loss(held, loss)
-    if not (unseen > GAP * learnt and unseen - learnt > 2 * MATTERS):
+    learnt = evaluate_losses(network, train, seen.params, loss)[0] / constant_loss(train, loss)
+    unseen = evaluate_losses(network, validation, seen.params, loss)[0] / constant_loss(
+        validation, loss
+    )
+    if not (unseen > OVERFIT_RATIO * learnt and unseen - learnt > 2 * MIN_GAP):
         return []
     return [
         Finding(
             "warning",
             "parameters",
-            f"more parameters than data: {parameters:,} for {numbers:,} target numbers, and after "
-            f"{UPDATES} updates the held-out loss is {unseen / learnt:.3g} times the training loss",
+            f"more parameters than data: {parameters:,} for {numbers:,} target values, and "
+            f"after {UPDATES} updates the validation loss is {unseen / learnt:.3g} times the training loss",
             float(parameters / numbers),
-            "more sequences (simulate them), or a smaller network",
+            "use more sequences (simulate them), or a smaller network",
             "kalmanrnn train --sim ./mine.py --hidden 16 --layers 1",
         )
     ]

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from kalmanrnn.core.config import RunConfig
 from kalmanrnn.experiments.sweep.text import SweepResult, is_categorical, subject
 from kalmanrnn.experiments.sweep.trend import Curve
-from kalmanrnn.report.style import STYLE, frame, grid, legend, logarithmic
-from kalmanrnn.report.svg import ReportFigure, to_svg
+from kalmanrnn.report.style import STYLE, ReportFigure, frame, grid, legend, logarithmic, to_svg
 from kalmanrnn.report.text import group_label
 from kalmanrnn.report.training_curve import PALETTE
 
