@@ -1,11 +1,12 @@
 """The extended Kalman filter on a manifold, for one drive; batch it with vmap.
 
 Error-state form (Sola 2017, section 5): the covariance lives in the tangent space at the mean,
-Jacobians are taken by jax at zero error, the mean moves through `process` itself.
+jax takes the Jacobians at zero error, and the mean moves through `process` itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,9 +17,9 @@ from kalmanrnn.scenarios.scenario import Scenario
 
 
 class FilterEstimate(NamedTuple):
-    """What a filter says at an event, with what it did to get there.
+    """A filter's estimate at an event, with the quantities behind it.
 
-    mean, cov: as in `Estimate`. prior: `[X]` the mean before the measurements.
+    mean, cov: as in `Estimate`. prior: `[X]`, the mean before the measurements.
     innovation: `[Z]`, 0 where not seen. innovation_cov: `[Z, Z]`, identity where not seen.
     gain: `[D, Z]`, 0 where not seen.
     """
@@ -55,20 +56,34 @@ def ekf(scenario: Scenario) -> Estimator:
         mean = space.retract(x, gain @ innovation)
         return FilterEstimate(mean, cov, x, innovation, s, gain)
 
-    def predict(belief: Belief, tick: tuple[jax.Array, jax.Array]) -> tuple[Belief, None]:
+    def predict(belief: Belief, u: jax.Array, dt: jax.Array) -> Belief:
         x, cov = belief
-        u, dt = tick
         after = scenario.process(x, u, dt)
         zero = jnp.zeros(space.tangent_dim, x.dtype)
         f = jax.jacfwd(
             lambda d: space.difference(scenario.process(space.retract(x, d), u, dt), after)
         )(zero)
         grown = f @ cov @ f.T + scenario.noise_matrix(x, u, dt)
-        return unless_padding(dt, Belief(after, grown), belief), None
+        return Belief(after, grown)
+
+    return kalman_filter(correct, predict)
+
+
+def kalman_filter(
+    correct: Callable[[Belief, Packet], FilterEstimate],
+    predict: Callable[[Belief, jax.Array, jax.Array], Belief],
+) -> Estimator:
+    """Make an estimator that corrects at each event and predicts over each tick."""
+
+    def tick(belief: Belief, inputs: tuple[jax.Array, jax.Array]) -> tuple[Belief, None]:
+        u, dt = inputs
+        after = predict(belief, u, dt)
+        # A padding tick changes no bit.
+        return jax.tree.map(lambda new, old: jnp.where(dt > 0, new, old), after, belief), None
 
     def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
         estimate = correct(belief, packet)
-        carry, _ = jax.lax.scan(predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt))
+        carry, _ = jax.lax.scan(tick, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt))
         return carry, estimate
 
     return Estimator(init=lambda belief: belief, step=step)
@@ -77,8 +92,3 @@ def ekf(scenario: Scenario) -> Estimator:
 def kalman_gain(cross: jax.Array, s: jax.Array) -> jax.Array:
     """Return the gain `[D, Z]` = cross S^-1; S is symmetric and positive definite."""
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), cross.T).T
-
-
-def unless_padding(dt: jax.Array, after: Belief, before: Belief) -> Belief:
-    """Keep the belief through a padding tick, bit for bit."""
-    return jax.tree.map(lambda new, old: jnp.where(dt > 0, new, old), after, before)

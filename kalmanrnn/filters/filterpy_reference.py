@@ -1,7 +1,7 @@
-"""filterpy's own filters on the manifold, one drive at a time, float64: what ours must equal.
+"""filterpy's filters on the manifold, one drive at a time, float64: what ours must equal.
 
-The only importer of filterpy. Its state is the tangent vector at a reference state kept outside:
-after each step the reference takes the mean over and the tangent goes back to zero.
+The only importer of filterpy, whose state is the tangent vector at a reference state kept here:
+after each step the mean moves into the reference and the tangent vector is reset to zero.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ JITTER = 1e-9
 
 
 class FilterpyRun(NamedTuple):
-    """What filterpy says over a drive: `FilterEstimate`'s arrays with `[E]` in front.
+    """filterpy's estimates over a drive: `FilterEstimate`'s arrays with `[E]` in front.
 
-    failures: how often a Cholesky factor needed jitter.
+    failures: how often a Cholesky factorisation needed jitter.
     """
 
     mean: np.ndarray
@@ -44,10 +44,10 @@ class FilterpyRun(NamedTuple):
 class Models(NamedTuple):
     """A scenario's models on tangent vectors at a state x, compiled.
 
-    move: (x, tangents `[n, D]`, u, dt) -> f(x), tangents there `[n, D]`, Q `[D, D]`.
-    move_slope: (x, u, dt) -> f(x), F `[D, D]`, Q.
-    read: (x, tangents, z) -> readings less h(x) `[n, Z]`, innovation `[Z]`.
-    read_slope: (x, z) -> H `[Z, D]`, innovation.
+    process: (x, tangents `[n, D]`, u, dt) -> f(x), tangents there `[n, D]`, Q `[D, D]`.
+    process_jacobian: (x, u, dt) -> f(x), F `[D, D]`, Q.
+    measure: (x, tangents, z) -> readings minus h(x) `[n, Z]`, innovation `[Z]`.
+    measurement_jacobian: (x, z) -> H `[Z, D]`, innovation.
     retract: (x, tangent) -> state.
     """
 
@@ -62,31 +62,33 @@ class Models(NamedTuple):
 def _models(scenario: Scenario) -> Models:
     space = scenario.space
 
-    def moved(x, d, u, dt):
+    def process_tangent(x, d, u, dt):
         after = scenario.process(x, u, dt)
         return space.difference(scenario.process(space.retract(x, d), u, dt), after)
 
-    def seen_from(x, d):
+    def measure_tangent(x, d):
         return scenario.innovation(scenario.measure(space.retract(x, d)), scenario.measure(x))
 
-    def slope(function, x, *rest):
+    def jacobian(function, x, *rest):
         return jax.jacfwd(lambda d: function(x, d, *rest))(jnp.zeros(space.tangent_dim))
 
-    def move(x, d, u, dt):
-        tangents = jax.vmap(lambda d: moved(x, d, u, dt))(d)
+    def process(x, d, u, dt):
+        tangents = jax.vmap(lambda d: process_tangent(x, d, u, dt))(d)
         return scenario.process(x, u, dt), tangents, scenario.noise_matrix(x, u, dt)
 
-    def move_slope(x, u, dt):
-        return scenario.process(x, u, dt), slope(moved, x, u, dt), scenario.noise_matrix(x, u, dt)
+    def process_jacobian(x, u, dt):
+        f = jacobian(process_tangent, x, u, dt)
+        return scenario.process(x, u, dt), f, scenario.noise_matrix(x, u, dt)
 
-    def read(x, d, z):
-        readings = jax.vmap(lambda d: seen_from(x, d))(d)
+    def measure(x, d, z):
+        readings = jax.vmap(lambda d: measure_tangent(x, d))(d)
         return readings, scenario.innovation(z, scenario.measure(x))
 
-    def read_slope(x, z):
-        return slope(seen_from, x), scenario.innovation(z, scenario.measure(x))
+    def measurement_jacobian(x, z):
+        return jacobian(measure_tangent, x), scenario.innovation(z, scenario.measure(x))
 
-    return Models(*map(_in_numpy, (move, move_slope, read, read_slope, space.retract)))
+    functions = (process, process_jacobian, measure, measurement_jacobian, space.retract)
+    return Models(*map(_in_numpy, functions))
 
 
 def _in_numpy(function):
@@ -103,23 +105,23 @@ def _in_numpy(function):
 def filterpy_ukf(scenario: Scenario, drive: Drive) -> FilterpyRun:
     """Run filterpy's UnscentedKalmanFilter over one drive."""
     models, d = _models(scenario), scenario.space.tangent_dim
-    root, failures = _counting_root()
+    root, failures = _robust_cholesky()
     points = MerweScaledSigmaPoints(d, ALPHA, BETA, KAPPA, sqrt_method=root)
     kf = UnscentedKalmanFilter(d, scenario.sigma.size, 1.0, hx=None, fx=None, points=points)
     zero = np.zeros(d)
 
     def predict(x, u, dt):
         centre, images, kf.Q = models.process(x, points.sigma_points(zero, kf.P), u, dt)
-        given = iter(images)
-        kf.predict(fx=lambda point, dt: next(given))
+        rest = iter(images)
+        kf.predict(fx=lambda point, dt: next(rest))
         return centre
 
     def update(x, z, rows, noise):
-        # Sigma points drawn anew around zero: the reference has moved since predict drew them.
+        # Redraw sigma points around zero: the reference has moved since predict drew them.
         kf.sigmas_f = points.sigma_points(zero, kf.P)
         readings, innovation = models.measure(x, kf.sigmas_f, z)
-        given = iter(readings[:, rows])
-        kf.update(innovation[rows], R=noise, hx=lambda point: next(given))
+        rest = iter(readings[:, rows])
+        kf.update(innovation[rows], R=noise, hx=lambda point: next(rest))
 
     return _run(scenario, drive, kf, predict, update, failures)
 
@@ -135,35 +137,35 @@ def filterpy_ekf(scenario: Scenario, drive: Drive) -> FilterpyRun:
         return after
 
     def update(x, z, rows, noise):
-        slope, innovation = models.measurement_jacobian(x, z)
-        # A column state with a flat measurement would silently become (n, n): all is flat.
-        kf.update(innovation[rows], lambda _: slope[rows], lambda _: np.zeros(rows.sum()), R=noise)
+        h, innovation = models.measurement_jacobian(x, z)
+        # A column state with a flat measurement would silently become (n, n): keep all flat.
+        kf.update(innovation[rows], lambda _: h[rows], lambda _: np.zeros(rows.sum()), R=noise)
 
     return _run(scenario, drive, kf, predict, update, [])
 
 
 def _run(scenario, drive, kf, predict, update, failures) -> FilterpyRun:
-    """Drive a filterpy filter through events and ticks, moving its reference state along."""
+    """Step a filterpy filter through events and ticks, moving its reference state along."""
     retract, d = _models(scenario).retract, scenario.space.tangent_dim
     x, kf.P = (np.array(a, float) for a in drive.belief)
     kf.x = np.zeros(d)
-    says = []
+    steps = []
     for packet in _each(drive.packets):
         rows = scenario.mask(packet.seen)
         prior = x
         if rows.any():
             update(x, packet.z, rows, np.diag(scenario.sigma[rows] ** 2))
             x, kf.x = retract(x, kf.x), np.zeros(d)
-        says.append((x, kf.P.copy(), prior, *_spread(kf, rows)))
+        steps.append((x, kf.P.copy(), prior, *_expand(kf, rows)))
         for u, dt in zip(packet.u, packet.dt, strict=True):
             if dt > 0:
                 x = retract(predict(x, u, dt), kf.x)
                 kf.x = np.zeros(d)
-    return FilterpyRun(*(np.stack(a) for a in zip(*says, strict=True)), failures=len(failures))
+    return FilterpyRun(*(np.stack(a) for a in zip(*steps, strict=True)), failures=len(failures))
 
 
-def _spread(kf, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lay innovation, its covariance and the gain of the rows seen out over all `[Z]`."""
+def _expand(kf, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Expand innovation, its covariance and gain from the seen rows to all `[Z]`."""
     innovation, cov = np.zeros(rows.size), np.eye(rows.size)
     gain = np.zeros((kf.P.shape[0], rows.size))
     if rows.any():
@@ -176,8 +178,8 @@ def _each(packets: Packet):
     return (Packet(*parts) for parts in zip(*arrays, strict=True))
 
 
-def _counting_root():
-    """Return an upper Cholesky factor that never fails, and the list of its failures."""
+def _robust_cholesky():
+    """Return a function for upper Cholesky factors that never fails, and the list of failures."""
     failures: list[float] = []
 
     def root(a: np.ndarray) -> np.ndarray:
@@ -193,7 +195,7 @@ def _counting_root():
 
 
 def relative_difference(scenario: Scenario, ours: Any, theirs: Any) -> float:
-    """Return the largest difference of mean and covariance, in units of the beliefs' own sigma."""
+    """Return the largest difference of mean and covariance, in units of the belief's sigma."""
     sigma = np.sqrt(np.diagonal(theirs.cov, axis1=-2, axis2=-1))
     with jax.enable_x64(True):
         apart = jax.vmap(scenario.space.difference)(
@@ -201,7 +203,7 @@ def relative_difference(scenario: Scenario, ours: Any, theirs: Any) -> float:
         )
     mean = np.abs(np.asarray(apart)) / sigma
     cov = np.abs(np.asarray(ours.cov) - theirs.cov) / (sigma[:, :, None] * sigma[:, None, :])
-    # A NaN anywhere is the largest difference there is.
+    # NaN counts as the largest difference.
     return float(np.nan_to_num(np.maximum(mean.max(), cov.max()), nan=np.inf))
 
 
@@ -218,29 +220,29 @@ def largest_difference(
     events: int | None = None,
     seed: int = 0,
 ) -> float:
-    """Compute stretches of a batched run again with filterpy; return the largest difference.
+    """Recompute segments of a batched run with filterpy; return the largest difference.
 
-    The first stretch begins where a drive begins, the others at a random event, from what the
-    batched filter believed there. events: length of a stretch, about 150 ticks by default.
+    The first segment starts with a drive, the others at a random event, from the batched
+    filter's belief there. events: length of a segment, by default about 150 ticks.
     """
     rng = np.random.default_rng(seed)
     batch, total, ticks = np.shape(drives.packets.dt)
     length = min(total, events or max(2, -(-150 // ticks) + 1))
     worst = 0.0
-    for stretch in range(segments):
+    for segment in range(segments):
         b = int(rng.integers(batch))
-        start = 0 if stretch == 0 else int(rng.integers(total - length + 1))
+        start = 0 if segment == 0 else int(rng.integers(total - length + 1))
         own = jax.tree.map(lambda a, b=b, s=start: np.asarray(a[b])[s : s + length], estimates)
-        part = _stretch(drives, own, b, start, length)
+        part = _segment(drives, own, b, start, length)
         worst = max(worst, relative_difference(scenario, own, REFERENCES[kind](scenario, part)))
     return worst
 
 
-def _stretch(drives: Drive, own: FilterEstimate, b: int, start: int, events: int) -> Drive:
+def _segment(drives: Drive, own: FilterEstimate, b: int, start: int, events: int) -> Drive:
     packets = jax.tree.map(lambda a: np.array(a[b, start : start + events]), drives.packets)
     belief = Belief(*(np.asarray(a[b]) for a in drives.belief))
     if start > 0:
-        # Begin with what was believed after the first event: its measurements are used up.
+        # Start from the belief after the first event, whose measurements are used up.
         belief = Belief(own.mean[0], own.cov[0])
         packets.seen[0] = False
     return Drive(np.asarray(drives.t[b])[start : start + events], packets, belief, None)

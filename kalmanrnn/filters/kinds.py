@@ -1,4 +1,4 @@
-"""Our filters by name."""
+"""The filters of this package by name."""
 
 from kalmanrnn.filters.ekf import ekf
 from kalmanrnn.filters.ukf import ukf

@@ -1,4 +1,4 @@
-"""Run any estimator over drives: one scan, batched by vmap, a bounded number at a time."""
+"""Run an estimator over drives: one scan, batched by vmap, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kalmanrnn.core.datatypes import Drive, Estimator
 
 
 def rollout_drive(estimator: Estimator, drive: Drive) -> Any:
-    """Scan an estimator over one drive; its estimates with `[E]` in front."""
+    """Scan an estimator over one drive; return its estimates with `[E]` in front."""
     _, estimates = jax.lax.scan(estimator.step, estimator.init(drive.belief), drive.packets)
     return estimates
 
 
 def rollout(estimator: Estimator, drives: Drive) -> Any:
-    """Scan an estimator over a batch of drives; its estimates with `[B, E]` in front."""
+    """Scan an estimator over a batch of drives; return its estimates with `[B, E]` in front."""
     return jax.vmap(partial(rollout_drive, estimator))(drives)
 
 
 def map_batches(run: Callable[[Drive], Any], drives: Drive, size: int) -> Any:
-    """Apply a jitted function of a batch to `size` drives at a time; numpy comes back.
+    """Apply a jitted function to `size` drives at a time; return numpy arrays.
 
-    A last short batch is filled up with drives from the front: one shape, one compilation.
+    The last batch is filled up with drives from the front: one shape, one compilation.
     """
     count = len(drives.t)
     size = min(size, count)

@@ -1,8 +1,8 @@
 """The unscented Kalman filter on a manifold, for one drive; batch it with vmap.
 
-Merwe's scaled sigma points (van der Merwe 2004, section 3.2). As filterpy >= 2.0 computes it:
-sigma points are drawn anew from the predicted covariance before a measurement is used. The
-mean is taken in the tangent space at the propagated centre point.
+Merwe's scaled sigma points (van der Merwe 2004, section 3.2). As in filterpy >= 2.0, sigma
+points are redrawn from the predicted covariance before a correction. The mean is taken in the
+tangent space at the propagated centre point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Estimator, Packet
-from kalmanrnn.filters.ekf import FilterEstimate, kalman_gain, unless_padding
+from kalmanrnn.filters.ekf import FilterEstimate, kalman_filter, kalman_gain
 from kalmanrnn.scenarios.scenario import Scenario
 
 # Sigma points are columns: the innermost loop is then long, and faster on CPU.
@@ -65,24 +65,18 @@ def ukf(scenario: Scenario) -> Estimator:
         cov = cov - gain @ s @ gain.T
         return FilterEstimate(after, cov, x, innovation, s, gain)
 
-    def predict(belief: Belief, tick: tuple[jax.Array, jax.Array]) -> tuple[Belief, None]:
+    def predict(belief: Belief, u: jax.Array, dt: jax.Array) -> Belief:
         x, cov = belief
-        u, dt = tick
         points = over_points(lambda d: scenario.process(space.retract(x, d), u, dt))(
             sigma_tangents(cov)
         )
         centre = points[:, 0]
         tangents = over_points(lambda y: space.difference(y, centre))(points)
-        mean, _, spread_out = transform(tangents)
-        after = Belief(space.retract(centre, mean), spread_out + scenario.noise_matrix(x, u, dt))
-        return unless_padding(dt, after, belief), None
+        mean, _, covariance = transform(tangents)
+        grown = covariance + scenario.noise_matrix(x, u, dt)
+        return Belief(space.retract(centre, mean), grown)
 
-    def step(belief: Belief, packet: Packet) -> tuple[Belief, FilterEstimate]:
-        estimate = correct(belief, packet)
-        carry, _ = jax.lax.scan(predict, Belief(estimate.mean, estimate.cov), (packet.u, packet.dt))
-        return carry, estimate
-
-    return Estimator(init=lambda belief: belief, step=step)
+    return kalman_filter(correct, predict)
 
 
 def cholesky(a: jax.Array) -> jax.Array:

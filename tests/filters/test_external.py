@@ -84,7 +84,7 @@ def test_our_own_filter_from_outside_says_the_same(tmp_path, rover, few):
 def test_processes_say_what_one_process_says_and_their_number_does_not_matter(tmp_path, rover, few):
     spec = write(tmp_path, OURS)
     here = label(rover, spec, few)
-    told = []
+    calls = []
     for workers in (1, 2):
         there = label(
             rover,
@@ -93,10 +93,10 @@ def test_processes_say_what_one_process_says_and_their_number_does_not_matter(tm
             sim="rover",
             settings=("dropout=0.3",),
             workers=workers,
-            progress=lambda *at: told.append(at),
+            progress=lambda *at: calls.append(at),
         )
         np.testing.assert_allclose(there.mean, here.mean, rtol=0, atol=1e-9)
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)] * 2
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)] * 2
 
 
 def test_laid_out_as_a_run_it_is_the_filters_own(tmp_path, rover, few):
@@ -144,7 +144,7 @@ def test_without_a_covariance_an_ekfs_takes_its_place(tmp_path, rover, few):
     ],
 )
 def test_a_failure_costs_the_drive_and_names_its_cause(tmp_path, rover, few, step, message):
-    # Only the second drive: told apart by where it begins.
+    # Only the second drive, recognised by where it begins.
     start = float(few.belief.mean[1, 0])
     guard = f"if abs(self.x[0] - self.event - {start!r}) > 1e-6: return self.x, np.eye(3)"
     if "np.eye" not in step:
@@ -185,7 +185,7 @@ def test_a_spec_that_names_nothing_is_refused(rover, few, spec):
 
 def test_what_a_worker_raises_reaches_the_user_whole(tmp_path, rover, few):
     spec = write(tmp_path, "import no_such_module\n")
-    with pytest.raises(UserError, match="cannot be made") as caught:
+    with pytest.raises(UserError, match="cannot make the teacher") as caught:
         label(rover, spec, few, sim="rover", workers=1)
     assert "mine.py:1" in caught.value.why
 
@@ -195,7 +195,7 @@ def test_a_teacher_that_remembers_is_found(tmp_path, rover, few):
         "self.x, self.event = belief.mean.copy(), 0",
         "self.x, self.event = belief.mean + getattr(self, 'event', 0), 0",
     )
-    with pytest.raises(UserError, match="remembers the drive before"):
+    with pytest.raises(UserError, match="remembers the previous drive"):
         label(rover, write(tmp_path, text), few)
 
 

@@ -54,7 +54,7 @@ def test_equal_to_filterpy_over_a_whole_drive(kind, sim, scenario, drives, filte
 
 
 @KINDS
-def test_stretches_find_a_wrong_filter(kind, scenario, drives, filtered):
+def test_segments_find_a_wrong_filter(kind, scenario, drives, filtered):
     sim = ("rover", "dropout=0.3")
     s, d = scenario(*sim), drives(*sim, count=4, seconds=10.0)
     run = filtered(kind, *sim, drives=d)
