@@ -1,4 +1,4 @@
-"""The values that travel through the program: drives, beliefs, packets, estimates."""
+"""The values passed between packages: drives, beliefs, packets, estimates."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# A numpy or a jax array; the two are interchangeable here, and no type checker believes it.
+# A numpy or a jax array: interchangeable here, but not to a type checker.
 Array = Any
 
 
 class Belief(NamedTuple):
-    """A state and how sure one is of it.
+    """A state and its uncertainty.
 
     mean: `[X]` state, laid out as `StateSpace` says.
     cov: `[D, D]` covariance in the tangent space at `mean`.
@@ -23,7 +23,7 @@ class Belief(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """One event: what the correcting sensors say, and the ticks up to the next event.
+    """One event: the readings of the correcting sensors, and the ticks up to the next event.
 
     z: `[Z]` measurements, 0 where not seen; columns are those of `Scenario.sensors`.
     seen: `[S]` bool, one per sensor.
@@ -38,10 +38,10 @@ class Packet(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What an estimator says at an event, after its measurements.
+    """An estimator's estimate at an event, after its measurements.
 
     mean: `[X]` state.
-    cov: `[D, D]` covariance in the tangent space, or None from one that has none.
+    cov: `[D, D]` covariance in the tangent space, or None if there is none.
     """
 
     mean: Array
@@ -53,8 +53,8 @@ class Drive(NamedTuple):
 
     t: `[E]` seconds of each event, float64.
     packets: a `Packet` whose arrays have `[E]` in front.
-    belief: where the filter starts, before the first event's measurements.
-    truth: `[E, X]` state at each event, or None where nobody knows it.
+    belief: the initial belief, before the first event's measurements.
+    truth: `[E, X]` state at each event, or None if it is unknown.
     """
 
     t: Array
@@ -64,17 +64,17 @@ class Drive(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Time from the first event to the last [s], of the first drive in a batch."""
+        """Return the time from the first event to the last [s], of a batch's first drive."""
         t = np.asarray(self.t).reshape(-1, np.shape(self.t)[-1])[0]
         return float(t[-1] - t[0])
 
 
 class Estimator(NamedTuple):
-    """Anything that runs over a drive: a filter or a student.
+    """A filter or a student.
 
     init: belief -> carry.
-    step: (carry, packet) -> (carry, estimate). The estimate holds at the packet's event,
-    after its measurements; the carry has been taken on to the next event.
+    step: (carry, packet) -> (carry, estimate). The estimate is for the packet's event,
+    after its measurements; the carry is for the next event.
     """
 
     init: Callable[[Belief], Any]

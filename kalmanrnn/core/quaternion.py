@@ -1,8 +1,7 @@
 """Unit quaternions x, y, z, w as plain arrays `[4]`; all formulas from Sola (2017).
 
-jaxlie does the same; its products cost three times as much in compiled CPU code and eight
-seconds of compilation in the simulator, so these few lines stand here instead, and a test
-holds them equal to scipy's.
+jaxlie does the same, but its products are three times slower in compiled CPU code and add eight
+seconds of compilation to the simulator. A test compares these functions with scipy's.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 
 
 def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Compose: turn by b, then by a."""
+    """Compose: rotate by b, then by a."""
     ax, ay, az, aw = a
     bx, by, bz, bw = b
     return jnp.stack(
@@ -28,20 +27,20 @@ def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def inverse(q: jax.Array) -> jax.Array:
-    """Turn back."""
+    """Return the inverse rotation."""
     x, y, z, w = q
     return jnp.stack([-x, -y, -z, w])
 
 
 def cross(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Vector product of two `[3]`."""
+    """Return the cross product of two `[3]`."""
     return jnp.stack(
         [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
     )
 
 
 def rotate(q: jax.Array, v: jax.Array) -> jax.Array:
-    """Turn a vector `[3]`."""
+    """Rotate a vector `[3]`."""
     twice = 2.0 * cross(q[:3], v)
     return v + q[3] * twice + cross(q[:3], twice)
 
@@ -61,8 +60,8 @@ def matrix(q: jax.Array) -> jax.Array:
 def exp(d: jax.Array) -> jax.Array:
     """Return the quaternion of a rotation vector `[3]` [rad].
 
-    By series in the half angle, brought into a quarter turn: XLA on CPU calls sine and cosine one
-    number at a time, and a UKF takes most of its time there.
+    By series in the half angle, reduced to a quarter turn: XLA on CPU evaluates sine and cosine
+    number by number, which would take most of a UKF's time.
     """
     square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
     far = square > jnp.pi**2
@@ -102,7 +101,7 @@ def _series(coefficients: list[float], x: jax.Array) -> jax.Array:
 
 
 def _barrier(q: jax.Array) -> jax.Array:
-    """Have XLA compute this once, and not again for each number that follows from it."""
+    """Have XLA compute this once, not again for each use."""
     return jax.lax.optimization_barrier(q)
 
 
@@ -127,8 +126,8 @@ def _log_by_arctan(q: jax.Array) -> jax.Array:
     return jnp.stack([factor * x, factor * y, factor * z])
 
 
-# Derivatives go by sine and arctangent: XLA repeats a series for each of their columns, and a
-# Jacobian would take twice as long.
+# Derivatives use sine and arctangent: XLA repeats a series for each column, and a Jacobian would
+# take twice as long.
 exp.defjvp(lambda primals, tangents: jax.jvp(_exp_by_sine, primals, tangents))
 log.defjvp(lambda primals, tangents: jax.jvp(_log_by_arctan, primals, tangents))
 
@@ -139,7 +138,7 @@ def normalise(q: jax.Array) -> jax.Array:
 
 
 def from_axis_angle(axis: int, angle: jax.Array) -> jax.Array:
-    """Return the quaternion of a turn [rad] about axis 0, 1 or 2."""
+    """Return the quaternion of a rotation [rad] about axis 0, 1 or 2."""
     parts = [jnp.zeros_like(angle)] * 3
     parts[axis] = jnp.sin(0.5 * angle)
     return jnp.stack([*parts, jnp.cos(0.5 * angle)])

@@ -1,7 +1,7 @@
 """State spaces made of named blocks, each a vector, an angle or a rotation.
 
 A state is a flat array `[X]`; a rotation takes four numbers of it, a unit quaternion
-x, y, z, w that turns body axes into world axes. A tangent vector is a flat array `[D]`;
+x, y, z, w from body to world axes. A tangent vector is a flat array `[D]`;
 a rotation takes three numbers of it, a rotation vector [rad] in world axes or, for
 `side="body"`, in body axes.
 """
@@ -25,9 +25,9 @@ DEGREES = 180.0 / np.pi
 class Block:
     """One named part of a state.
 
-    size: length of a vector block; angles have 1 and rotations 4 numbers whatever it says.
-    unit: what a person reads in reports; "deg" and "deg/s" are converted from radians.
-    side: the axes in which a rotation's tangent is written.
+    size: length of a vector block; ignored for angles (1) and rotations (4).
+    unit: the unit in reports; "deg" and "deg/s" are converted from radians.
+    side: the axes of a rotation's tangent vector.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Block:
 
     @property
     def factor(self) -> float:
-        """What SI is multiplied with to give `unit`."""
+        """Return the factor from SI to `unit`."""
         return DEGREES if self.unit.startswith("deg") else 1.0
 
 
@@ -60,16 +60,16 @@ class StateSpace:
 
     @cached_property
     def state_dim(self) -> int:
-        """X, the length of a state."""
+        """Return X, the length of a state."""
         return sum(block.state_size for block in self.blocks)
 
     @cached_property
     def tangent_dim(self) -> int:
-        """D, the length of a tangent vector."""
+        """Return D, the length of a tangent vector."""
         return sum(block.tangent_size for block in self.blocks)
 
     def block(self, name: str) -> Block:
-        """Return the block of that name; KeyError names those there are."""
+        """Return the block of that name; KeyError lists the others."""
         for block in self.blocks:
             if block.name == name:
                 return block
@@ -80,11 +80,11 @@ class StateSpace:
         return any(b.name == name and b.kind == "vector" and b.size == 3 for b in self.blocks)
 
     def state_slice(self, name: str) -> slice:
-        """Where a block lies in a state."""
+        """Return a block's slice of a state."""
         return self._slices("state_size")[self.blocks.index(self.block(name))]
 
     def tangent_slice(self, name: str) -> slice:
-        """Where a block lies in a tangent vector."""
+        """Return a block's slice of a tangent vector."""
         return self._slices("tangent_size")[self.blocks.index(self.block(name))]
 
     def _slices(self, size: str) -> list[slice]:
@@ -99,7 +99,7 @@ class StateSpace:
         return x[self.state_slice(name)]
 
     def identity(self) -> np.ndarray:
-        """Return the state of zeros, rotations being none."""
+        """Return the state of zeros and identity rotations."""
         parts = [
             np.array([0.0, 0.0, 0.0, 1.0]) if b.kind == "rotation" else np.zeros(b.state_size)
             for b in self.blocks
@@ -117,7 +117,7 @@ class StateSpace:
         return jnp.concatenate(parts)
 
     def difference(self, y: jax.Array, x: jax.Array) -> jax.Array:
-        """Return the tangent vector `[D]` that takes state x to state y."""
+        """Return the tangent vector `[D]` from state x to state y."""
         parts = [
             _difference(block, y[s], x[s])
             for block, s in zip(self.blocks, self._slices("state_size"), strict=True)
@@ -126,7 +126,7 @@ class StateSpace:
 
 
 def wrap(angle: jax.Array) -> jax.Array:
-    """Bring angles [rad] into [-pi, pi)."""
+    """Wrap angles [rad] to [-pi, pi)."""
     return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
 
 
@@ -135,8 +135,8 @@ def _retract(block: Block, x: jax.Array, d: jax.Array) -> jax.Array:
         return x + d
     if block.kind == "angle":
         return wrap(x + d)
-    turn = quaternion.exp(d)
-    pair = (turn, x) if block.side == "world" else (x, turn)
+    rotation = quaternion.exp(d)
+    pair = (rotation, x) if block.side == "world" else (x, rotation)
     return quaternion.normalise(quaternion.multiply(*pair))
 
 

@@ -1,7 +1,7 @@
-"""The recurrent core: convolutions where a task has them, stacked cells, a head; how they start.
+"""The recurrent core: optional convolutions, stacked recurrent layers, a head; and their start.
 
-The only importer of flax. Cells are written with the input projection apart from the recurrent
-one, so that a whole sequence's projections are one matrix product outside the scan.
+The only importer of flax. The input projection is separate from the recurrent one, so that a
+sequence's projections are one matrix product outside the scan.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GATES = {"lstm": 4, "gru": 3, "elman": 1}
 
 
 class Layer(nnx.Module):
-    """One recurrent layer: `x_map` on the input, `h_map` on the last output."""
+    """One recurrent layer: `x_map` projects the input, `h_map` the last output."""
 
     def __init__(self, inputs: int, config: NetworkConfig, *, rngs: nnx.Rngs):
         self.cell = config.cell
@@ -39,18 +39,18 @@ class Layer(nnx.Module):
             self.x_map.bias[...] = _chrono(rngs.params(), config)
 
     def initial_state(self) -> tuple[jax.Array, ...]:
-        """Return the empty memory."""
+        """Return a hidden state of zeros."""
         zero = jnp.zeros(self.hidden)
         return (zero, zero) if self.cell == "lstm" else (zero,)
 
     def update(
-        self, memory: tuple[jax.Array, ...], projected: jax.Array
+        self, state: tuple[jax.Array, ...], projected: jax.Array
     ) -> tuple[tuple[jax.Array, ...], jax.Array]:
         """Advance by one step, given the input's projection."""
-        recurrent = self.h_map(memory[0])
+        recurrent = self.h_map(state[0])
         if self.cell == "lstm":
             i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)
-            c = jax.nn.sigmoid(f) * memory[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+            c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
             h = jax.nn.sigmoid(o) * jnp.tanh(c)
             return (h, c), h
         if self.cell == "gru":
@@ -58,7 +58,7 @@ class Layer(nnx.Module):
                 jnp.split(a, 3, axis=-1) for a in (projected, recurrent)
             )
             z = jax.nn.sigmoid(z_x + z_h)
-            h = (1 - z) * jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h) + z * memory[0]
+            h = (1 - z) * jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h) + z * state[0]
             return (h,), h
         h = jnp.tanh(projected + recurrent)
         return (h,), h
@@ -67,8 +67,8 @@ class Layer(nnx.Module):
 class Core(nnx.Module):
     """Strided convolutions (if any), stacked recurrent layers, a small head.
 
-    Convolutions and backward layers need the whole sequence: such a core has `sequence` alone.
-    With `recurrent_out` there is no head: a last recurrent layer's units are the outputs.
+    Convolutions and backward layers need the whole sequence: such a core has no `step`. With
+    `recurrent_output` there is no head: the last recurrent layer's units are the outputs.
     """
 
     def __init__(self, inputs: int, outputs: int, config: NetworkConfig, *, rngs: nnx.Rngs):
@@ -81,13 +81,13 @@ class Core(nnx.Module):
             inputs = channels
         if convolutions:
             self.convolutions = nnx.List(convolutions)
-        ways = 1 + config.bidirectional
+        directions = 1 + config.bidirectional
         layers, backward, size = [], [], inputs
         for _ in range(config.layers):
             layers.append(Layer(size, config, rngs=rngs))
             if config.bidirectional:
                 backward.append(Layer(size, config, rngs=rngs))
-            size = ways * config.hidden + inputs * config.skip
+            size = directions * config.hidden + inputs * config.skip
         self.recurrent_output = config.recurrent_output
         if config.recurrent_output:
             layers.append(Layer(size, replace(config, hidden=outputs), rngs=rngs))
@@ -96,7 +96,7 @@ class Core(nnx.Module):
             self.backward = nnx.List(backward)
         if config.recurrent_output:
             return
-        read = ways * config.hidden * (config.layers if config.skip else 1)
+        read = directions * config.hidden * (config.layers if config.skip else 1)
         if config.head:
             self.head_map = nnx.Linear(read, config.head, rngs=rngs)
         kernel = (
@@ -105,37 +105,37 @@ class Core(nnx.Module):
         self.out_map = nnx.Linear(config.head or read, outputs, kernel_init=kernel, rngs=rngs)
 
     def initial_state(self) -> HiddenState:
-        """Return the empty memory of one sequence; what reads backwards remembers nothing."""
+        """Return one sequence's hidden state of zeros; a bidirectional core has none."""
         return () if self.bidirectional else tuple(layer.initial_state() for layer in self.layers)
 
-    def step(self, memory: HiddenState, x: jax.Array) -> tuple[HiddenState, jax.Array]:
+    def step(self, state: HiddenState, x: jax.Array) -> tuple[HiddenState, jax.Array]:
         """Advance by one step: features `[F]` to outputs."""
         assert not self.bidirectional
         assert not hasattr(self, "convolutions")
         first, after, seen = x, [], []
-        for layer, m in zip(self.layers, memory, strict=True):
+        for layer, m in zip(self.layers, state, strict=True):
             m, x = layer.update(m, layer.x_map(x))
             after.append(m)
             seen.append(x)
             x = jnp.concatenate([x, first], axis=-1) if self.skip else x
         return tuple(after), self.head(jnp.concatenate(seen, axis=-1) if self.skip else seen[-1])
 
-    def sequence(self, memory: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
-        """Advance over `[T, ..., F]`; equal to `step` repeated."""
-        memory, seen = self.run_layers(memory, xs)
-        return memory, self.head(seen)
+    def sequence(self, state: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
+        """Advance over `[T, ..., F]`; equal to repeated `step`."""
+        state, seen = self.run_layers(state, xs)
+        return state, self.head(seen)
 
-    def run_layers(self, memory: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
-        """Run all but the head over `[T, ..., F]`: what the head sees, at each step.
+    def run_layers(self, state: HiddenState, xs: jax.Array) -> tuple[HiddenState, jax.Array]:
+        """Run everything but the head over `[T, ..., F]`; return the head's input at each step.
 
         Strides leave fewer steps than T. Backward layers run from the last step to the first.
         """
         xs = self.convolve(xs)
         if self.bidirectional:
             empty = tuple(layer.initial_state() for layer in self.layers)
-            memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (*xs.shape[1:-1], *a.shape)), empty)
+            state = jax.tree.map(lambda a: jnp.broadcast_to(a, (*xs.shape[1:-1], *a.shape)), empty)
         first, after, seen = xs, [], []
-        for at, (layer, m) in enumerate(zip(self.layers, memory, strict=True)):
+        for at, (layer, m) in enumerate(zip(self.layers, state, strict=True)):
             end, hs = jax.lax.scan(layer.update, m, layer.x_map(xs))
             if self.bidirectional:
                 back = self.backward[at]
@@ -148,7 +148,7 @@ class Core(nnx.Module):
         return after, jnp.concatenate(seen, axis=-1) if self.skip else seen[-1]
 
     def convolve(self, xs: jax.Array) -> jax.Array:
-        """Run the strided convolutions over `[T, B, F]`, where there are any."""
+        """Run the strided convolutions, if any, over `[T, B, F]`."""
         if not hasattr(self, "convolutions"):
             return xs
         xs = jnp.swapaxes(xs, 0, 1)
@@ -157,7 +157,7 @@ class Core(nnx.Module):
         return jnp.swapaxes(xs, 0, 1)
 
     def summary(self, seen: jax.Array) -> jax.Array:
-        """Take from what `read` gave the step that has seen the whole sequence."""
+        """Return the head's input, from `run_layers`, that has seen the whole sequence."""
         if not self.bidirectional:
             return seen[-1]
         parts = seen.reshape(*seen.shape[:-1], -1, 2, self.layers[0].hidden)
@@ -184,7 +184,7 @@ def _chrono(key: jax.Array, config: NetworkConfig) -> jax.Array:
 
 
 def network_config(config: StudentConfig) -> NetworkConfig:
-    """Say a student's network in the settings that any network has."""
+    """Return a student's network as the settings of any network."""
     return NetworkConfig(
         cell=config.cell,
         hidden=config.hidden,
@@ -198,11 +198,11 @@ def network_config(config: StudentConfig) -> NetworkConfig:
 def make_core(
     inputs: int, outputs: int, config: NetworkConfig, *, seed: int
 ) -> tuple[nnx.GraphDef, Any]:
-    """Return the network's structure and its first parameters."""
+    """Return the network's structure and its initial parameters."""
     graph, params = nnx.split(Core(inputs, outputs, config, rngs=nnx.Rngs(seed)))
     return graph, params
 
 
 def merge(graph: nnx.GraphDef, params: Any) -> Core:
-    """Put structure and parameters together again, inside a pure function."""
+    """Merge structure and parameters into a network, inside a pure function."""
     return nnx.merge(graph, params)
