@@ -192,7 +192,8 @@ from kalmanrnn.sensors import Channel
 from kalmanrnn.task import Merit, SequenceTask, plain
 
 TASK = SequenceTask(
-    name="old", summary="", kind="step_value", inputs=(Channel("x", ""),), labels=(Channel("y", ""),), steps=8,
+    name="old", summary="", kind="step_value", steps=8,
+    inputs=(Channel("x", ""),), labels=(Channel("y", ""),),
     draw=lambda key, n: plain(jnp.zeros((n, 1)), jnp.zeros((n, 1))),
     merit=Merit("error", "RMSE", bar=0.5), network=NetworkConfig(hidden=4, quiet_start=True),
     budget=BudgetConfig(watched=8, rate=1e-3), beside=(("mean", 1.0),), scaled=False,

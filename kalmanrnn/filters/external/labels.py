@@ -1,7 +1,4 @@
-"""Label drives with a user's own filter, in worker processes and with a cache.
-
-Not joblib: its pool has no initialiser, which here sets jax to float64.
-"""
+"""Label drives with a user's own filter, in worker processes and with a cache."""
 
 from __future__ import annotations
 
@@ -112,6 +109,7 @@ def _run_inline(scenario: Scenario, spec: FilterSpec) -> Run:
 
 def _run_in_pool(scenario: Scenario, spec: FilterSpec, workers: int) -> Run:
     """Return a function that runs drives in that many processes, the last one after all others."""
+
     def run(drives: list[Drive]) -> Iterator[tuple[int, FilterOutput]]:
         if not drives:
             return
