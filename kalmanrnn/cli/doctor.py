@@ -39,7 +39,7 @@ class DoctorFlags:
     """An .npz with inputs [N, T, F] and targets [N, T, D] or [N, D]; if there is a validation set,
     validation_inputs and validation_targets too."""
     sim: str | None = None
-    """Name of a shipped sim, or a path to a .py file that exports SCENARIO or TASK."""
+    """Name of a bundled sim, or a path to a .py file that exports SCENARIO or TASK."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
     stateful: bool = False
@@ -67,9 +67,9 @@ class TaskFlags:
     """Find out why a network does not learn a sequence task."""
 
     sim: str
-    """Name of a shipped task, or a path to a .py file that exports TASK."""
+    """Name of a bundled task, or a path to a .py file that exports TASK."""
     set: tuple[str, ...] = ()
-    """Parameters of the task's make(), as name=value; defaults below follow from them."""
+    """Parameters of the task's make(), as name=value; they change the defaults below."""
     learn: bool = True
     """Also train small networks, for about a minute; otherwise only the data are checked."""
     out: Path | None = None
@@ -138,21 +138,13 @@ def _diagnose_arrays(flags: DoctorFlags, path: Path, log: Any) -> Diagnosis:
     from kalmanrnn.diagnostics.training.diagnosis import run_checks
     from kalmanrnn.diagnostics.training.settings import DiagnosisConfig
 
-    rate = flags.learning_rate
-    if rate is not None and not rate > 0:
-        raise UserError(
-            f"--learning-rate must be positive, got {rate}",
-            why="it scales every update",
-            cure="--learning-rate 1e-3",
-            code=USAGE,
-        )
-    found = read_arrays(path)
     settings = DiagnosisConfig(
-        stateful=flags.carried,
-        learning_rate=rate,
+        stateful=flags.stateful,
+        learning_rate=flags.learning_rate,
         output_range=flags.output_range,
         learn=flags.learn,
     )
+    found = read_arrays(path)
     return run_checks(found.train, found.validation, None, settings, log)
 
 

@@ -1,4 +1,4 @@
-"""`kalmanrnn sims`: list the shipped sims, copy one, check one's own."""
+"""`kalmanrnn sims`: list the bundled sims, copy one, check one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kalmanrnn.core.errors import OK, USAGE, UserError
 
 
 def sims(args: Sequence[str]) -> int:
-    """List the shipped sims, one line each; or copy one, or check one."""
+    """List the bundled sims, one line each; or copy one, or check one."""
     if args and args[0] in ACTIONS:
         return ACTIONS[args[0]](args[1:])
     if args and args[0] not in ("-h", "--help"):
         raise UserError(
-            f"sims takes no {args[0]!r}",
-            why="alone it lists the robots that come along; with a word it copies or checks one",
+            f"sims has no subcommand {args[0]!r}",
+            why="alone it lists the bundled sims; subcommands: copy, check",
             cure="kalmanrnn sims, kalmanrnn sims copy NAME FILE.py, kalmanrnn sims check FILE.py",
             code=USAGE,
         )
@@ -34,46 +34,46 @@ def sims(args: Sequence[str]) -> int:
         print(f"{name:12s} {summary}")
     if args:
         print("\nkalmanrnn sims copy NAME FILE.py    start your own from a copy")
-        print("kalmanrnn sims check FILE.py        find its mistakes before you train")
+        print("kalmanrnn sims check FILE.py        find mistakes before you train")
     return OK
 
 
 @dataclass(frozen=True)
 class CopyFlags:
-    """Write a shipped sim to a file of your own, to describe your robot in."""
+    """Copy a bundled sim to a file of your own, as a start for your robot."""
 
     name: tyro.conf.Positional[str]
-    """A shipped sim; `kalmanrnn sims` lists them."""
+    """A bundled sim; `kalmanrnn sims` lists them."""
     file: tyro.conf.Positional[Path]
     """The new file, ending in .py."""
 
 
 def copy(args: Sequence[str]) -> int:
-    """Copy a shipped sim."""
+    """Copy a bundled sim."""
     flags = parse(CopyFlags, args, prog="kalmanrnn sims copy")
     from kalmanrnn.scenarios.catalogue import copy_sim
 
     copy_sim(flags.name, flags.file)
     path = flags.file if flags.file.is_absolute() else f"./{flags.file}"
-    print(f"{flags.file}: a copy of {flags.name}; describe your robot in it, then\n")
+    print(f"{flags.file}: a copy of {flags.name}; edit it to describe your robot, then\n")
     print(f"kalmanrnn sims check {path}\nkalmanrnn train --sim {path}")
     return OK
 
 
 @dataclass(frozen=True)
 class CheckFlags:
-    """Check a sim: dimensions, units, Jacobians, observability, consistency, first belief."""
+    """Check a sim: dimensions, units, Jacobians, observability, consistency, initial belief."""
 
     sim: tyro.conf.Positional[str]
-    """Name of a shipped sim, or a path to a .py file that exports SCENARIO."""
+    """Name of a bundled sim, or a path to a .py file that exports SCENARIO."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
     seed: int = 0
-    """Of the drives it is tried on."""
+    """Seed of the simulated drives."""
 
 
 def check(args: Sequence[str]) -> int:
-    """Check a sim; exit code 3 where something is wrong with it."""
+    """Check a sim; exit code 3 if there is an error."""
     flags = parse(CheckFlags, args, prog="kalmanrnn sims check")
     from kalmanrnn.diagnostics.finding import exit_code, format_findings
     from kalmanrnn.diagnostics.scenario.check import check_scenario

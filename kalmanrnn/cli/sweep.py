@@ -20,29 +20,29 @@ from kalmanrnn.core.errors import OK, USAGE, UserError
 if TYPE_CHECKING:
     from kalmanrnn.experiments.sweep.folder import Sweep
 
-LOG_FLAGS = ("log", "map", "mix", "held-share", "held-gap-s")
+LOG_FLAGS = ("log", "map", "mix", "test-share", "test-gap-s")
 NOT_PASSED = ("sim", "set", "out", "resume", "device", "json", "quiet", *LOG_FLAGS)
 
 
 @dataclass(frozen=True)
 class SweepFlags:
-    """Train a grid of settings, a run for each, and report error against width.
+    """Train a run for each setting of a grid, and report error against width.
 
-    Flags of `kalmanrnn train` that all runs share follow after `--`:
+    Flags of `kalmanrnn train` that all runs share come after `--`:
     kalmanrnn sweep --sim rover --grid hidden=8,16,32 seed=0,1 -- --distil-steps 3000
     """
 
     sim: str = "imu_gps"
-    """Name of a shipped sim, or a path to a .py file that exports SCENARIO or TASK."""
+    """Name of a bundled sim, or a path to a .py file that exports SCENARIO or TASK."""
     set: tuple[str, ...] = ()
     """Parameters of the sim's make(), as name=value."""
     grid: tuple[str, ...] = ()
-    """Flags of `kalmanrnn train` with their values, as hidden=8,16,32 student=gain,delta seed=0,1;
-    the first with several numbers is the axis that error is drawn against."""
+    """Flags of `kalmanrnn train` with values, such as hidden=8,16,32 student=gain,delta seed=0,1;
+    the first with several numbers is the x axis of the error plot."""
     out: Path | None = None
     """Folder of the sweep; sweeps/<time>-<sim> if not given."""
     resume: Path | None = None
-    """Go on with a sweep that was stopped; its settings are kept."""
+    """Resume a stopped sweep with its own settings."""
     device: Device = "auto"
     """Where JAX runs."""
     json: bool = False
@@ -52,7 +52,7 @@ class SweepFlags:
 
 
 def sweep(args: Sequence[str]) -> int:
-    """Make the runs of a grid and report on all of them."""
+    """Train the runs of a grid and report on all of them."""
     cut = list(args).index("--") if "--" in args else len(args)
     own, passed = list(args[:cut]), list(args[cut + 1 :])
     flags = parse(SweepFlags, own, prog="kalmanrnn sweep")
@@ -67,12 +67,12 @@ def sweep(args: Sequence[str]) -> int:
 
 
 def _resume(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Sweep:
-    """Open a sweep to go on with; its settings are kept, so none may be given."""
+    """Open a sweep to resume, with its own settings: none may be given."""
     given = [flag for flag in ("--sim", "--set", "--grid", "--out") if flag_values(own, flag)]
     if given or passed:
         raise UserError(
-            f"--resume does not go with {(given or list(passed))[0]}",
-            why="a sweep that goes on keeps its settings",
+            f"--resume cannot be combined with {(given or list(passed))[0]}",
+            why="a resumed sweep keeps its settings",
             cure=f"kalmanrnn sweep --resume {flags.resume}",
             code=USAGE,
         )
@@ -83,7 +83,7 @@ def _resume(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Swe
 
 
 def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sweep:
-    """Make a new sweep's folder, after everything has been checked."""
+    """Check everything, then create a new sweep's folder."""
     from kalmanrnn.experiments.sweep.folder import create_sweep
     from kalmanrnn.experiments.sweep.grid import read_grid
 
@@ -91,10 +91,10 @@ def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sw
         name = text.removeprefix("--").partition("=")[0]
         if text.startswith("--") and name in NOT_PASSED:
             raise UserError(
-                f"--{name} cannot follow the --",
-                why="a sweep learns from simulated drives alone"
+                f"--{name} cannot come after --",
+                why="a sweep trains on simulated drives only"
                 if name in LOG_FLAGS
-                else "behind it come flags of kalmanrnn train that all runs share",
+                else "only flags of kalmanrnn train that all runs share come there",
                 cure=f"leave --{name} out" if name in LOG_FLAGS else f"put --{name} before the --",
                 code=USAGE,
             )
@@ -106,8 +106,8 @@ def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sw
         if flag_values([t.replace("_", "-") for t in passed], flag):
             raise UserError(
                 f"{flag} is given twice",
-                why="it is in the grid, and again behind the --",
-                cure=f"leave {flag} out behind the --",
+                why="it is in the grid and again after --",
+                cure=f"leave {flag} out after --",
                 code=USAGE,
             )
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(flags.sim).stem}"
@@ -121,7 +121,7 @@ def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sw
 
 
 def settings(args: Sequence[str]) -> RunConfig | TaskConfig:
-    """Return the settings that `kalmanrnn train` would have of these flags."""
+    """Return the settings that `kalmanrnn train` would have with these flags."""
     from kalmanrnn.cli import train, train_task
 
     if train.is_task(args):
@@ -140,7 +140,7 @@ def settings(args: Sequence[str]) -> RunConfig | TaskConfig:
 
 @contextmanager
 def compilation_cache() -> Iterator[None]:
-    """Keep compiled programs on disk: every run starts a process that needs most of them again."""
+    """Keep compiled programs on disk: each run starts a process that needs most of them again."""
     with TemporaryDirectory(prefix="kalmanrnn-sweep-", ignore_cleanup_errors=True) as place:
         kept = {
             "JAX_COMPILATION_CACHE_DIR": place,

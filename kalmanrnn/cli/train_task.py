@@ -1,4 +1,4 @@
-"""`kalmanrnn train` for a sequence task: its file writes the defaults."""
+"""`kalmanrnn train` for a sequence task, whose file has the defaults."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from kalmanrnn.training.run_directory import create_run, open_run
 
 @dataclass(frozen=True)
 class TaskFlags:
-    """Train a network on a sequence task, judge it on fresh sequences, and report."""
+    """Train a network on a sequence task, evaluate it on test sequences, and report."""
 
     sim: str
-    """Name of a shipped task, or a path to a .py file that exports TASK."""
+    """Name of a bundled task, or a path to a .py file that exports TASK."""
     set: tuple[str, ...] = ()
-    """Parameters of the task's make(), as name=value; defaults below follow from them."""
+    """Parameters of the task's make(), as name=value; they change the defaults below."""
     out: Path | None = None
     """Folder of the run; runs/<time>-<sim> if not given."""
     resume: Path | None = None
-    """Go on with a run that was stopped; its settings are kept."""
+    """Resume a stopped run with its own settings."""
     device: Device = "auto"
     """Where JAX runs."""
     json: bool = False
@@ -66,12 +66,12 @@ def train_task(args: Sequence[str]) -> int:
 
 
 def flags_of(config: TaskConfig) -> TaskFlags:
-    """Return flags that ask for a run's own settings."""
+    """Return the flags of a run's settings."""
     return TaskFlags(config.sim, config.set, network=config.network, budget=config.budget)
 
 
 def defaults(args: Sequence[str]) -> TaskFlags:
-    """Return what holds where no flag says otherwise: what the task's file writes."""
+    """Return the defaults: those in the task's file."""
     from kalmanrnn.tasks.task import load_task
 
     sim, settings = flag_value(args, "--sim"), tuple(flag_values(args, "--set"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from kalmanrnn.core.errors import DATA, OK
+from kalmanrnn.core.json_text import json_values
 
 Level = Literal["error", "warning", "note", "ok"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note", "ok")
@@ -53,11 +53,7 @@ def format_findings(findings: Sequence[Finding]) -> str:
 
 def findings_to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return findings as JSON values, in their order; evidence that is not finite is null."""
-    return [f._asdict() | {"evidence": _finite(f.evidence)} for f in findings]
-
-
-def _finite(evidence: Any) -> Any:
-    return None if isinstance(evidence, float) and not math.isfinite(evidence) else evidence
+    return json_values([f._asdict() for f in findings])
 
 
 def count_levels(findings: Sequence[Finding]) -> str:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
+from kalmanrnn.core.json_text import json_values
 from kalmanrnn.evaluation.comparison import Comparison, EstimatorMetrics
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.text import verdict
 
 POINTS = 400
+DIGITS = 6
 
 
 def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything a report shows; what is not finite becomes null."""
+    """Return everything a report shows; numbers that are not finite become null."""
     c = comparison
     student = c.metrics[c.student]
     keep = np.unique(np.linspace(0, len(c.t) - 1, POINTS).astype(int))
-    made = {
+    report = {
         "scenario": c.scenario,
         "summary": c.summary,
         "verdict": verdict(c),
@@ -55,7 +54,7 @@ def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
         "error_quantiles": {"at": QUANTILES[::10]} | _by_group(c, lambda o: o.quantiles, 10),
     }
     for field in ("rmse", "median", "p95", "max"):
-        made[field] = {
+        report[field] = {
             g.name: {
                 name: getattr(o.errors[g.name], field)
                 for name, o in c.metrics.items()
@@ -63,18 +62,18 @@ def as_json(comparison: Comparison, info: Mapping[str, Any]) -> dict[str, Any]:
             }
             for g in c.groups
         }
-    return plain(made | dict(info))
+    return json_values(report | dict(info), digits=DIGITS)
 
 
 def _interval(i: Interval) -> dict[str, float]:
     return i._asdict()
 
 
-def _by_group(c: Comparison, pick: Any, step: Any) -> dict[str, Any]:
+def _by_group(c: Comparison, select: Any, step: Any) -> dict[str, Any]:
     """Return `{group: {estimator: numbers}}` of arrays, thinned."""
     rows = slice(None, None, step) if isinstance(step, int) else step
     return {
-        g.name: {n: pick(o)[g.name][rows] for n, o in c.metrics.items() if g.name in pick(o)}
+        g.name: {n: select(o)[g.name][rows] for n, o in c.metrics.items() if g.name in select(o)}
         for g in c.groups
     }
 
@@ -91,21 +90,6 @@ def _over_time(c: Comparison, keep: np.ndarray) -> dict[str, Any]:
     }
 
 
-def plain(x: Any) -> Any:
-    """Turn arrays, tuples, dataclasses and numpy numbers into what JSON knows."""
-    if is_dataclass(x) and not isinstance(x, type):
-        return plain(asdict(x))
-    if isinstance(x, Mapping):
-        return {str(k): plain(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [plain(v) for v in x]
-    if isinstance(x, np.ndarray | np.generic | jax.Array):
-        return plain(x.tolist())
-    if isinstance(x, float):
-        return float(f"{x:.6g}") if math.isfinite(x) else None
-    return x if x is None or isinstance(x, str | int | bool) else str(x)
-
-
 def per_drive_csv(comparison: Comparison) -> str:
     """Return one row per drive and estimator: RMSE by group, and whether it diverged."""
     c = comparison
@@ -115,8 +99,8 @@ def per_drive_csv(comparison: Comparison) -> str:
     writer.writerow(["drive", "estimator", "diverged", *names])
     for drive in range(c.drives):
         for name, o in c.metrics.items():
-            figures = [o.per_drive.get(g.name) for g in c.groups]
-            cells = ["" if f is None or np.isnan(f[drive]) else f"{f[drive]:.6g}" for f in figures]
+            errors = [o.per_drive.get(g.name) for g in c.groups]
+            cells = ["" if e is None or np.isnan(e[drive]) else f"{e[drive]:.6g}" for e in errors]
             flag = "" if o.diverged is None else int(o.diverged[drive])
             writer.writerow([drive, name, flag, *cells])
     return text.getvalue()

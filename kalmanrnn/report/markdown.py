@@ -1,4 +1,4 @@
-"""A report as markdown: the words and the tables."""
+"""A report as Markdown: text and tables."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from kalmanrnn.core.json_text import json_values
 from kalmanrnn.evaluation.comparison import Comparison
-from kalmanrnn.report.json_data import plain
 from kalmanrnn.report.tables import Table, tables
 from kalmanrnn.report.text import GLOSSARY, number, verdict
 
 
 def render(comparison: Comparison, info: Mapping[str, Any]) -> str:
-    """Return the whole report.md."""
+    """Return report.md."""
     parts = [f"# {comparison.scenario}: can the student do the filter's job?"]
     parts += [f"**{verdict(comparison)}**"]
     if info.get("reference_note"):
-        parts.append(f"> **Mind the reference.** {info['reference_note']}")
+        parts.append(f"> **About the reference.** {info['reference_note']}")
     parts.append(comparison.summary + ".")
     parts += [table_text(t) for t in tables(comparison, info)]
     parts.append("Figures: `report.html`. Every number: `report.json`, `per_drive.csv`.")
     if notes(info):
         parts.append("## Notes\n\n" + "\n".join(f"- {r}" for r in notes(info)))
-    parts.append("## What the words mean\n\n" + "\n".join(f"- {m}" for m in GLOSSARY))
+    parts.append("## Glossary\n\n" + "\n".join(f"- {m}" for m in GLOSSARY))
     parts.append("## How it was made\n")
     if info.get("command"):
         parts.append(f"```sh\n{info['command']}\n```")
     if info.get("map"):
-        parts.append(f"The map it was read with:\n\n```yaml\n{info['map']}\n```")
+        parts.append(f"The map of the log:\n\n```yaml\n{info['map']}\n```")
     parts.append("\n".join(f"- {name}: {value}" for name, value in provenance(comparison, info)))
     return "\n\n".join(parts) + "\n"
 
@@ -44,32 +44,32 @@ def table_text(table: Table) -> str:
 
 
 def notes(info: Mapping[str, Any]) -> list[str]:
-    """Collect what a reader must know about this run."""
+    """Return what a reader must know about this run."""
     found = []
-    if info.get("reanchored") is not None:
+    if info.get("resets") is not None:
         found.append(
-            f"Drives set back onto the teacher's state during training: {info['reanchored']}. "
-            "At evaluation nothing is ever set back."
+            f"Diverged drives reset to the teacher's state during training: {info['resets']}. "
+            "At evaluation nothing is ever reset."
         )
-    if info.get("teacher_check") is not None:
+    if info.get("filterpy_difference") is not None:
         found.append(
             "Largest relative difference between the teacher and filterpy on re-computed "
-            f"stretches: {float(info['teacher_check']):.1e}."
+            f"segments: {float(info['filterpy_difference']):.1e}."
         )
     return found + [str(note) for note in info.get("notes") or ()]
 
 
 def provenance(comparison: Comparison, info: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List seeds, versions and settings, so that the run can be made again."""
+    """List seeds, versions and settings, so that the run can be repeated."""
     found = [("seed", f"{info.get('seed', comparison.seed)}")]
-    found.append(("seed of the intervals", f"{comparison.seed}"))
+    found.append(("bootstrap seed", f"{comparison.seed}"))
     if info.get("seconds_total") is not None:
-        found.append(("time taken in all", f"{number(float(info['seconds_total']))} s"))
+        found.append(("total time", f"{number(float(info['seconds_total']))} s"))
     if info.get("machine"):
         found.append(("machine", str(info["machine"])))
     versions = info.get("versions") or {}
     if versions:
         found.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
     if info.get("config"):
-        found.append(("settings", json.dumps(plain(info["config"]))))
+        found.append(("settings", json.dumps(json_values(info["config"]))))
     return found

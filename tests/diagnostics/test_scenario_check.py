@@ -116,7 +116,7 @@ def test_findings_are_shown_with_their_cures():
 def test_wrong_shapes_and_what_jax_cannot_trace(linear):
     f = found(check_scenario(replace(linear, process=lambda x, u, dt: x[:3])), "shapes")
     assert f.level == "error"
-    assert "process must give (4,), gives (3,)" in f.what
+    assert "process must return (4,), returns (3,)" in f.what
 
     def choosy(x, u, dt):
         return x if x[0] > 0 else -x
@@ -128,7 +128,7 @@ def test_wrong_shapes_and_what_jax_cannot_trace(linear):
     )
     assert "simulate_truth(8 ticks)" in found(check_scenario(short), "shapes").what
     f = found(check_scenario(with_sensor(linear, 0, measure=lambda x: x)), "shapes")
-    assert "measure of gps must give (2,), gives (4,)" in f.what
+    assert "measure of gps must return (2,), returns (4,)" in f.what
 
 
 def test_constants_that_change_the_precision(linear):
@@ -163,7 +163,7 @@ def test_slopes_that_are_not_finite(linear):
 
     f = found(laws(with_sensor(linear, 0, measure=distance), linear), "finite")
     assert f.level == "error"
-    assert "the slope of measure is not finite in gps's gps_east" in f.what
+    assert "the Jacobian of measure is not finite in gps's gps_east" in f.what
     assert "gps_north" not in f.what
 
     def divides(x, u, dt):
@@ -249,7 +249,7 @@ def test_an_origin_that_is_known(rover):
     f = found(laws(with_beacon, rover), "origin")
     assert f.level == "error"
     assert f.what.startswith("beacon's range is")
-    assert "when the world moves by 10 km" in f.what
+    assert "when the origin moves by 10 km" in f.what
     assert not only(laws(replace(with_beacon, origin=""), rover), "warning")
 
 
@@ -318,11 +318,11 @@ def test_a_teacher_that_boasts_names_its_block(rover):
     seen = _sound(rover)
     f = check_teacher(rover, seen._replace(error=seen.error * np.array([1, 1, 4])))
     assert f.level == "error"
-    assert "too sure of itself" in f.what
-    assert f.cure.endswith("in heading")
+    assert "overconfident" in f.what
+    assert f.cure.endswith("for heading")
     f = check_teacher(rover, seen._replace(error=seen.error * 0.3))
     assert f.level == "warning"
-    assert "too unsure of itself" in f.what
+    assert "conservative" in f.what
     # Outliers are the robot's, not a mistake in its description.
     wild = with_sensor(rover, 1, outlier=0.02)
     f = check_teacher(wild, seen._replace(error=seen.error * np.array([4, 4, 1])))
@@ -335,11 +335,11 @@ def test_innovations_that_are_larger_than_expected(rover):
     run = seen.run._replace(innovation=seen.run.innovation * np.array([1, 2, 2]))
     f = found(check_consistency(rover, seen._replace(run=run)), "innovations of gps")
     assert f.level == "warning"
-    assert "larger than it expects" in f.what
+    assert "larger than expected" in f.what
     packets = seen.drives.packets
     never = seen.drives._replace(packets=packets._replace(seen=packets.seen & [True, False]))
     f = found(check_consistency(rover, seen._replace(drives=never)), "innovations of gps")
-    assert f.what == "no reading was seen"
+    assert f.what == "no readings"
 
 
 def test_a_teacher_that_is_lost_says_when(rover):
@@ -360,11 +360,11 @@ def test_too_little_process_noise_names_its_block(rover):
     f = next(f for f in findings if f.name == "process noise")
     assert f.level == "error"
     # Ten times, as it was planted; 48 000 draws know that to a percent.
-    assert "one tick of heading is 9.97 times" in f.what
+    assert "one tick of heading differs by 9.97 times" in f.what
     assert "position" not in f.what
     f = next(f for f in findings if f.name == "teacher")
     assert f.level != "ok"
-    assert "too sure of itself" in f.what
+    assert "overconfident" in f.what
     assert "heading" in f.cure
 
 
@@ -383,7 +383,7 @@ def test_process_noise_of_the_wrong_size(linear):
     exact = seen.residual * np.array([1, 1, 1e-6, 1e-6])
     assert check_process_noise(linear, seen._replace(noise=nothing, residual=exact)).level == "ok"
     f = check_process_noise(linear, seen._replace(noise=nothing))
-    assert f.what == "velocity differs tick by tick, and process_noise claims nothing"
+    assert f.what == "velocity changes at each tick, but process_noise is 0"
     # Its white acceleration, 0.5 m/s^2/sqrt(Hz).
     assert f.cure == "give velocity a variance of 0.25 a second"
 

@@ -54,10 +54,11 @@ def three_lines(capsys):
 
 
 def test_a_grid_is_read_by_the_types_of_the_settings():
-    grid = read_grid(("hidden=8,16", "student=gain,delta", "rollout-learning-rate=1e-3", "seed=0,1"),
-                     RunConfig("rover"))  # fmt: skip
+    texts = ("hidden=8,16", "student=gain,delta", "rollout-learning-rate=1e-3", "seed=0,1")
+    grid = read_grid(texts, RunConfig("rover"))
     assert grid == {
-        "hidden": (8, 16), "student": ("gain", "delta"), "rollout_learning_rate": (1e-3,), "seed": (0, 1)
+        "hidden": (8, 16), "student": ("gain", "delta"),
+        "rollout_learning_rate": (1e-3,), "seed": (0, 1),
     }  # fmt: skip
     assert read_grid(("stateful=true,false",), TaskConfig("sine")) == {"stateful": (True, False)}
 
@@ -199,7 +200,7 @@ def test_a_sweep_leaves_a_run_for_each_point_and_one_report(sine, capsys):
     assert sorted(run["name"] for run in found["runs"]) == names
     of_run = json.loads((sine / names[0] / "report" / "report.json").read_text())
     assert found["runs"][0]["metrics"] == {of_run["metric"]: of_run["value"]}
-    assert found["runs"][0]["weights"] == of_run["weights"]
+    assert found["runs"][0]["num_parameters"] == of_run["weights"]
     assert found["curves"][0]["x"] == [3, 6]
     assert "base64" in (sine / "report" / "report.html").read_text()
     assert main(["report", str(sine)]) == OK
@@ -208,7 +209,7 @@ def test_a_sweep_leaves_a_run_for_each_point_and_one_report(sine, capsys):
 
 def values_of(out):
     found = json.loads((out / "report" / "report.json").read_text())
-    return {run["name"]: run["figures"] for run in found["runs"]}
+    return {run["name"]: run["metrics"] for run in found["runs"]}
 
 
 def test_stop_and_resume_gives_the_same_runs(sine, tmp_path, monkeypatch, capsys):
@@ -253,11 +254,11 @@ def test_a_sweep_over_a_robot_judges_each_state_group(tmp_path, capsys):
     found = json.loads(told.out)
     of_run = json.loads((out / "hidden=4,seed=3" / "report" / "report.json").read_text())
     for group in ("position", "velocity"):
-        ratio = found["runs"][0]["figures"][group]
+        ratio = found["runs"][0]["metrics"][group]
         assert ratio == of_run["accuracy_ratio"][group]["value"]
         assert ratio > 0.9
     assert "nothing to compare" in found["verdict"]
-    assert found["runs"][0]["weights"] > 4 * 4 * 4
+    assert found["runs"][0]["num_parameters"] > 4 * 4 * 4
 
 
 def finish(run, *, report=None, failure=None):
@@ -287,7 +288,7 @@ def test_failures_are_recorded_and_shown(tmp_path):
     assert (
         "Error RISES with hidden: position from 1.10 at 8 to 64, where 1 of 1 runs diverged" in said
     )
-    assert "it is the optimisation that is at fault" in said
+    assert "the optimisation is at fault" in said
     assert "hidden=64,seed=1 failed: the disk is gone" in said
 
 
@@ -327,14 +328,14 @@ def test_a_run_that_was_taken_away_is_laid_out_anew(tmp_path):
         (("--sim", "sine", "--grid", "hidden=3", "hidden=4"), "--grid hidden=3,4"),
         (("--sim", "sine", "--grid", "cell=lstn,gru"), "lstm, gru, elman"),
         (("--sim", "sine", "--grid", "stateful=1"), "true or false"),
-        (("--sim", "sine", "--grid", "conv=3"), "told apart"),
+        (("--sim", "sine", "--grid", "conv=3"), "several numbers"),
         (("--sim", "sine", "--grid", "hidden=0,3"), "--hidden 0 cannot be"),
         (("--sim", "rovr", "--grid", "hidden=3"), "--sim rover"),
         (("--sim", "sine", "--grid", "hidden=3", "--", "--hidden", "4"), "given twice"),
         (("--sim", "sine", "--grid", "hidden=3", "--", "--out", "x"), "put --out before"),
         (("--sim", "rover", "--grid", "hidden=3", "--", "--log", "x"), "leave --log out"),
         (("--resume", "nowhere"), "there is no sweep in nowhere"),
-        (("--resume", "nowhere", "--grid", "hidden=3"), "--resume does not go with --grid"),
+        (("--resume", "nowhere", "--grid", "hidden=3"), "--resume cannot be combined with --grid"),
     ],
 )
 def test_bad_input_gets_three_lines_and_leaves_nothing(args, says, tmp_path, monkeypatch, capsys):

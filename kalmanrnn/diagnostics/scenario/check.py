@@ -1,4 +1,4 @@
-"""Check a scenario before a student is trained on it: about five seconds instead of a lost run."""
+"""Check a scenario before a student is trained on it, in about five seconds."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ __all__ = ["Finding", "check_scenario", "exit_code", "format_findings"]
 
 
 def check_scenario(scenario: Scenario, *, seed: int = 0) -> tuple[Finding, ...]:
-    """Look at description, models, teacher and observability; stop where the rest is pointless.
+    """Check shapes, units, models, observability and the consistency of the UKF.
 
-    Runs the scenario's functions, its simulator and its UKF in float64, best on the CPU.
+    Runs the scenario's functions, its simulator and its UKF in float64, best on the CPU. Stops
+    after an error that makes further checks pointless. seed: of the simulated drives.
     """
     findings = check_description(scenario)
     if any(f.level == "error" for f in findings):
         return tuple(findings)
-    seen = collect_evidence(scenario, seed)
-    findings += check_invariants(scenario, seen)
+    evidence = collect_evidence(scenario, seed)
+    findings += check_invariants(scenario, evidence)
     if any(f.level == "error" and f.name == "finite" for f in findings):
         return tuple(findings)
-    return (*findings, check_observable(scenario, seen), *check_consistency(scenario, seen))
+    return (*findings, check_observable(scenario, evidence), *check_consistency(scenario, evidence))

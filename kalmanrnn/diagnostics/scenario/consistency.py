@@ -1,8 +1,8 @@
-"""Whether beliefs are honest: the first one, the teacher's, and what it expects to read.
+"""Check consistency: the initial belief, the teacher's NEES, the innovations' NIS.
 
-Squared errors in units of what was claimed have a mean of 1 per dimension (Bar-Shalom 2001,
-section 5.4). Their chi-square band is taken with as many independent samples as the spread from
-drive to drive shows: errors of one drive are alike over time.
+Normalised squared errors have a mean of 1 per dimension (Bar-Shalom 2001, section 5.4). Their
+chi-square interval uses as many independent samples as the spread between drives indicates, since
+errors within a drive are correlated.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from kalmanrnn.diagnostics.scenario.process_noise import check_process_noise
 from kalmanrnn.evaluation.metrics import mahalanobis
 from kalmanrnn.scenarios.scenario import Scenario
 
-# A healthy scenario is looked at a dozen times; one in a thousand leaves it silent.
+# False alarms: a sound scenario is tested a dozen times.
 CHANCE = 1e-3
-# A world finer than the filter's model costs this much at most before it is worth a word.
+# Tolerated mismatch between the simulated truth and the filter's model.
 MODEL_ALLOWANCE = 1.3
 FAR = 2.0
 
 
 class ConsistencyTest(NamedTuple):
-    """A mean squared error per dimension and the band it should lie in."""
+    """A normalised squared error per dimension, and the interval expected for it."""
 
     mean: float
     low: float
@@ -37,7 +37,7 @@ class ConsistencyTest(NamedTuple):
 
 
 def consistency_test(squares: np.ndarray, dims: int) -> ConsistencyTest:
-    """Judge `[B, n]` values of e' P^-1 e of that many dimensions, NaN where there is none."""
+    """Test `[B, n]` values of e' P^-1 e with that many dimensions; NaN where there is none."""
     counts = np.sum(~np.isnan(squares), axis=1)
     kept = squares[counts > 0] / dims
     if not len(kept):
@@ -52,7 +52,7 @@ def consistency_test(squares: np.ndarray, dims: int) -> ConsistencyTest:
 
 
 def check_consistency(scenario: Scenario, seen: Evidence) -> list[Finding]:
-    """Check the first belief, one tick of the process noise, the UKF, and what it expects."""
+    """Check the initial belief, one tick of process noise, the UKF and its innovations."""
     first = check_initial_belief(scenario, seen)
     noise = check_process_noise(scenario, seen)
     if not (np.isfinite(seen.run.mean).all() and np.isfinite(seen.run.cov).all()):
@@ -61,35 +61,41 @@ def check_consistency(scenario: Scenario, seen: Evidence) -> list[Finding]:
 
 
 def check_initial_belief(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check that errors of the first belief are as large as `initial_std` says."""
+    """Check that errors of the initial belief are as large as `initial_std` says."""
     cov = np.diag(np.square(scenario.initial_std))
     return _check_errors(
         scenario,
-        "first belief",
+        "initial belief",
         seen.initial_error,
         np.broadcast_to(cov, (*seen.initial_error.shape, len(cov))),
-        sure="raise initial_std of",
-        unsure="lower initial_std of",
+        if_overconfident="raise initial_std of",
+        if_conservative="lower initial_std of",
     )
 
 
 def check_teacher(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check the UKF's NEES over the second half of each drive, and name the guilty block."""
+    """Check the UKF's NEES over the second half of each drive, and name the block at fault."""
     half = seen.error.shape[1] // 2
     return _check_errors(
         scenario,
         "teacher",
         seen.error[:, half:],
         np.asarray(seen.run.cov)[:, half:],
-        sure="raise process_noise (or a sensor's sigma) until it is honest, or mend process, in",
-        unsure="lower process_noise (or a sensor's sigma) of",
+        if_overconfident="raise process_noise (or a sensor's sigma), or fix process, for",
+        if_conservative="lower process_noise (or a sensor's sigma) of",
     )
 
 
 def _check_errors(
-    scenario: Scenario, name: str, errors: np.ndarray, cov: np.ndarray, *, sure: str, unsure: str
+    scenario: Scenario,
+    name: str,
+    errors: np.ndarray,
+    cov: np.ndarray,
+    *,
+    if_overconfident: str,
+    if_conservative: str,
 ) -> Finding:
-    """Judge errors `[B, n, D]` under covariances, as a whole and block by block."""
+    """Test errors `[B, n, D]` against covariances, as a whole and block by block."""
     space = scenario.space
     whole = consistency_test(mahalanobis(errors, cov), space.tangent_dim)
     parts = {}
@@ -99,19 +105,20 @@ def _check_errors(
         parts[block.name] = consistency_test(own, block.tangent_size)
     over = {n: s for n, s in parts.items() if s.mean > s.high}
     under = {n: s for n, s in parts.items() if s.mean < s.low}
-    told = f"{len(errors)} drives, squared error / claimed variance per dimension {whole}"
+    measured = f"{len(errors)} drives, squared error / claimed variance per dimension {whole}"
     if not (over or under or not whole.low <= whole.mean <= whole.high):
-        return Finding("ok", name, told)
+        return Finding("ok", name, measured)
     far = whole.mean > FAR * whole.high or any(s.mean > FAR * s.high for s in over.values())
     worst = over or ({} if whole.mean > whole.high else under)
     if not worst:
         worst = {n: s for n, s in parts.items() if s.mean == max(p.mean for p in parts.values())}
     blocks = ", ".join(f"{n} {s}" for n, s in worst.items())
-    too_sure = bool(over) or whole.mean > whole.high
-    what = f"too {'sure' if too_sure else 'unsure'} of itself: {told}; {blocks}"
-    cure = f"{sure if too_sure else unsure} {', '.join(worst)}"
-    if too_sure and any(s.outlier for s in scenario.sensors):
-        return Finding("warning", name, what + "; its sensors throw outliers", cure=cure)
+    overconfident = bool(over) or whole.mean > whole.high
+    what = f"{'overconfident' if overconfident else 'conservative'}: {measured}; {blocks}"
+    cure = if_overconfident if overconfident else if_conservative
+    cure = f"{cure} {', '.join(worst)}"
+    if overconfident and any(s.outlier for s in scenario.sensors):
+        return Finding("warning", name, what + "; its sensors have outliers", cure=cure)
     return Finding("error" if far else "warning", name, what, cure=cure)
 
 
@@ -126,23 +133,23 @@ def check_innovations(scenario: Scenario, seen: Evidence) -> list[Finding]:
         found, name = consistency_test(squares, sensor.size), f"innovations of {sensor.name}"
         if np.isnan(found.mean):
             findings.append(
-                Finding("warning", name, "no reading was seen", cure="look at rate_hz and dropout")
+                Finding("warning", name, "no readings", cure="look at rate_hz and dropout")
             )
             continue
-        told = f"squared innovation / expected variance per dimension {found}"
+        measured = f"squared innovation / expected variance per dimension {found}"
         if found.low <= found.mean <= found.high:
-            findings.append(Finding("ok", name, told))
+            findings.append(Finding("ok", name, measured))
             continue
         how = "larger" if found.mean > found.high else "smaller"
-        cure = f"compare sigma of {sensor.name} and process_noise with what the world draws"
+        cure = f"compare sigma of {sensor.name} and process_noise with the simulated noise"
         if how == "larger" and sensor.outlier:
-            cure = f"expected with outlier={sensor.outlier:g}: this filter does not reject any"
-        findings.append(Finding("warning", name, f"{how} than it expects: {told}", cure=cure))
+            cure = f"expected with outlier={sensor.outlier:g}: this filter does not reject outliers"
+        findings.append(Finding("warning", name, f"{how} than expected: {measured}", cure=cure))
     return findings
 
 
 def _diverged(scenario: Scenario, seen: Evidence) -> Finding:
-    """Tell where the UKF's estimates stopped being numbers."""
+    """Return where the UKF's estimates stopped being finite."""
     cov = np.isfinite(seen.run.cov).all(axis=(-2, -1))
     bad = np.asarray(~(np.isfinite(seen.run.mean).all(axis=-1) & cov))
     first = int(np.argmax(bad.any(axis=0)))
@@ -151,6 +158,6 @@ def _diverged(scenario: Scenario, seen: Evidence) -> Finding:
         "teacher",
         f"the UKF's estimate is not finite in {int(bad.any(axis=1).sum())} of {len(bad)} drives, "
         f"first {first / scenario.event_hz:.3g} s after the start",
-        cure="its covariance lost its positive roots: look at process_noise and initial_std, "
-        "and at measure where the estimate is far off",
+        cure="its covariance is no longer positive definite: check process_noise and "
+        "initial_std, and measure where the estimate is far off",
     )

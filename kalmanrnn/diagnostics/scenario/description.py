@@ -1,4 +1,4 @@
-"""What can be seen without running a model: shapes, units, and whether jax can trace it."""
+"""Check what needs no model run: shapes, units, and whether jax can trace the functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from kalmanrnn.diagnostics.finding import Finding, pass_or_fail
 from kalmanrnn.scenarios.scenario import Scenario, check_models
 
-# Units that look like SI's and are not; the program converts nothing on the way in.
+# Common units that are not SI; nothing is converted.
 NOT_SI = {
     "deg": "rad",
     "deg/s": "rad/s",
@@ -32,7 +32,7 @@ TICKS = 8
 
 
 def scenario_functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Callable, list, Any]]:
-    """Give each function of a scenario: name, itself, the shapes it takes, what it must give."""
+    """Yield each function of a scenario: name, function, argument shapes, result shape."""
 
     def shape(*n: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(n, dtype)
@@ -53,7 +53,7 @@ def scenario_functions(scenario: Scenario, dtype: Any) -> Iterator[tuple[str, Ca
 
 
 def check_description(scenario: Scenario) -> list[Finding]:
-    """Check shapes, tracing, precision and units; the first error makes the rest pointless."""
+    """Check shapes, tracing, precision and units; stop at wrong shapes."""
     shapes = check_shapes(scenario)
     if shapes.level == "error":
         return [shapes]
@@ -61,7 +61,7 @@ def check_description(scenario: Scenario) -> list[Finding]:
 
 
 def check_shapes(scenario: Scenario) -> Finding:
-    """Trace every function in float64 and compare what it gives with what it must."""
+    """Trace every function in float64 and check the shape of its result."""
     bad = []
     with jax.enable_x64(True):
         for name, function, takes, gives in scenario_functions(scenario, jnp.float64):
@@ -71,7 +71,7 @@ def check_shapes(scenario: Scenario) -> Finding:
                 bad.append(f"{name} cannot be traced by jax: {first_line(error)}")
                 continue
             if gives is not None and got != gives:
-                bad.append(f"{name} must give {gives}, gives {got}")
+                bad.append(f"{name} must return {gives}, returns {got}")
         bad += _random_shapes(scenario)
     if not bad:
         try:
@@ -80,27 +80,26 @@ def check_shapes(scenario: Scenario) -> Finding:
             bad.append(str(error))
     good = f"state {scenario.space.state_dim}, tangent {scenario.space.tangent_dim}, "
     good += f"inputs {len(scenario.inputs)}, readings {scenario.sigma.size}"
-    cure = "mend the function named; use jnp and jnp.where in place of np and if"
+    cure = "fix the function named; use jnp and jnp.where instead of np and if"
     return pass_or_fail("shapes", bad, good, cure)
 
 
 def _random_shapes(scenario: Scenario) -> list[str]:
-    """Compare what `simulate_truth` and `sample_initial` draw with what they must."""
+    """Check the shapes that `simulate_truth` and `sample_initial` return."""
     key, x = jax.random.key(0), jax.ShapeDtypeStruct((scenario.space.state_dim,), jnp.float64)
     bad = []
     try:
         truth, u = jax.eval_shape(lambda k: scenario.simulate_truth(k, TICKS), key)
         wanted = ((TICKS + 1, *x.shape), (TICKS, len(scenario.inputs)))
         if (truth.shape, u.shape) != wanted:
-            bad.append(
-                f"simulate_truth({TICKS} ticks) must give {wanted}, gives {(truth.shape, u.shape)}"
-            )
+            got = (truth.shape, u.shape)
+            bad.append(f"simulate_truth({TICKS} ticks) must return {wanted}, returns {got}")
         if scenario.sample_initial is not None:
             mean = jax.eval_shape(scenario.sample_initial, key, x)
             if mean.shape != x.shape:
-                bad.append(f"sample_initial must give {x.shape}, gives {mean.shape}")
+                bad.append(f"sample_initial must return {x.shape}, returns {mean.shape}")
     except Exception as error:
-        bad.append(f"world or initial cannot be traced by jax: {first_line(error)}")
+        bad.append(f"simulate_truth or sample_initial cannot be traced by jax: {first_line(error)}")
     return bad
 
 
@@ -112,7 +111,7 @@ def check_precision(scenario: Scenario) -> Finding:
     bad = _changed(scenario, jnp.float64, x64=True) + _changed(scenario, jnp.float32, x64=False)
     cure = "give constants the state's precision: jnp.asarray(c, x.dtype), or plain numbers"
     if not bad:
-        # What jax forgives while float64 is off; an exporter may not.
+        # jax tolerates this while float64 is off, but an exporter may not.
         hidden = _changed(scenario, jnp.float32, x64=True)
         if hidden:
             return pass_or_fail("precision", hidden, "", cure, "warning")
@@ -123,7 +122,7 @@ def _changed(scenario: Scenario, dtype: Any, *, x64: bool) -> list[str]:
     bad = []
     with jax.enable_x64(x64):
         for name, function, takes, _ in scenario_functions(scenario, dtype):
-            # A new lambda each time, or jax hands out a trace made in the other precision.
+            # A new lambda each time, else jax reuses the trace of the other precision.
             made = jax.eval_shape(lambda *a, f=function: f(*a), *takes)
             given = {np.dtype(a.dtype).name for a in jax.tree.leaves(made)}
             if given != {np.dtype(dtype).name}:
@@ -132,24 +131,24 @@ def _changed(scenario: Scenario, dtype: Any, *, x64: bool) -> list[str]:
 
 
 def check_purity(scenario: Scenario) -> Finding:
-    """Trace every function twice: what reads a clock, a counter or a random number differs."""
+    """Trace every function twice: one that reads a clock, counter or random number differs."""
     bad = []
     with jax.enable_x64(True):
         for name, function, takes, _ in scenario_functions(scenario, jnp.float64):
-            # A new lambda each time, or jax hands out the first trace again.
+            # A new lambda each time, else jax reuses the first trace.
             one, two = (jax.make_jaxpr(lambda *a, f=function: f(*a))(*takes) for _ in range(2))
             same = str(one) == str(two) and all(
                 np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
                 for a, b in zip(one.consts, two.consts, strict=True)
             )
             if not same:
-                bad.append(f"{name} is another function each time it is traced")
-    cure = "a model may depend on its arguments only: no numpy random numbers, no counters"
+                bad.append(f"{name} differs each time it is traced")
+    cure = "make it depend on its arguments only: no numpy random numbers, no counters"
     return pass_or_fail("purity", bad, "every model depends on its arguments only", cure)
 
 
 def check_units(scenario: Scenario) -> Finding:
-    """Check that every channel and block names a unit, and that those coming in are SI."""
+    """Check that every channel and block has a unit, and that inputs and readings are SI."""
     bad = []
     channels = [("input", c) for c in scenario.inputs]
     channels += [(f"{s.name}'s", c) for s in scenario.sensors for c in s.channels]
@@ -163,13 +162,13 @@ def check_units(scenario: Scenario) -> Finding:
             bad.append(f"block {block.name} has no unit")
         elif block.unit in NOT_SI and block.unit not in SHOWN_IN_DEGREES:
             bad.append(f"block {block.name} is in {block.unit}, not {NOT_SI[block.unit]}")
-    cure = "name SI units (only a block may be shown in deg): inputs and readings come in SI, "
-    cure += "radians; write '1' for a number that has no unit"
+    cure = "use SI units (only a block may be shown in deg): inputs and readings are in SI, "
+    cure += "radians; write '1' for a number without a unit"
     good = f"{len(channels)} channels and {len(scenario.space.blocks)} blocks in SI"
     return pass_or_fail("units", bad, good, cure, "warning")
 
 
 def first_line(error: Exception) -> str:
-    """Give an exception's kind and first line, short enough for one line."""
+    """Return an exception's type and message as one short line."""
     text = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {text}"[:140]

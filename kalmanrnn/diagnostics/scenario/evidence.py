@@ -1,6 +1,6 @@
-"""Run a scenario's simulator, its models and its UKF once: the numbers that checks judge.
+"""Run a scenario's simulator, models and UKF once, for all checks.
 
-Three programs, traced one after the other, compiled side by side: compiling is what takes time.
+Three programs, traced one after another and compiled in parallel: compilation dominates the time.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from kalmanrnn.scenarios.simulation import initial_belief, simulate_drive
 
 DRIVES, SECONDS, MAX_TICKS, MIN_EVENTS = 16, 30.0, 3000, 40
 DRAWS = 16
-# A third of the compiler's time, and the programs run no slower.
+# Compiles in a third of the time; the programs run no slower.
 QUICK_COMPILE: Any = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
 
 class Evidence(NamedTuple):
-    """What a scenario did; B drives of E events and T ticks, float64.
+    """What a scenario's functions returned; B drives of E events and T ticks, float64.
 
-    drives, run: simulated drives and what the UKF said; error: `[B, E, D]` truth less mean.
+    drives, run: simulated drives and the UKF's estimates; error: `[B, E, D]` truth less mean.
     truth: `[B, T + 1, X]`. u: `[B, T, U]`. draws: `[B, n, D]` truth less drawn first beliefs.
     after: `[B, T, X]` f(truth, u). residual: `[B, T, D]` the next truth less that.
     noise: `[B, T, D]` the diagonal of Q. slope: `[c, T, D, D]` F and chain: `[c, E, D, D]` its
@@ -54,7 +54,7 @@ class Evidence(NamedTuple):
 
 
 def collect_evidence(scenario: Scenario, seed: int) -> Evidence:
-    """Run it all; the scenario's functions must be known to trace."""
+    """Run everything; the scenario's functions must be known to trace."""
     events = round(min(SECONDS, MAX_TICKS / scenario.tick_hz) * scenario.event_hz)
     events = max(events, MIN_EVENTS)
     with jax.enable_x64(True):
@@ -67,7 +67,7 @@ def collect_evidence(scenario: Scenario, seed: int) -> Evidence:
             (jax.jit(partial(run_ukf, scenario)), (drives,)),
             (jax.jit(partial(sample_models, scenario)), (truth, u, white)),
         ]
-        # Compiling does not trace, so that threads are safe here.
+        # Compilation does not trace, so threads are safe here.
         with ThreadPoolExecutor(len(programs)) as pool:
             lowered = (program.lower(*takes) for program, takes in programs)
             started = [pool.submit(compile_quickly, one) for one in lowered]
@@ -79,7 +79,7 @@ def collect_evidence(scenario: Scenario, seed: int) -> Evidence:
 
 
 def compile_quickly(lowered: Any) -> Any:
-    """Compile quickly where this jax knows how, as usual where it does not."""
+    """Compile quickly where this version of jax can, else as usual."""
     try:
         return lowered.compile(compiler_options=QUICK_COMPILE)
     except jax.errors.JaxRuntimeError:
@@ -94,7 +94,7 @@ def simulate_batch(scenario: Scenario, events: int) -> Any:
 def simulate_with_truth(
     scenario: Scenario, key: jax.Array, *, events: int
 ) -> tuple[Drive, Any, Any, Any]:
-    """Make one drive, and keep the truth at every tick and more draws of the first belief."""
+    """Simulate a drive; keep the truth at every tick and more draws of the initial belief."""
     world_key, drive_key, draw_key = jax.random.split(key, 3)
     ticks = events * scenario.ticks_per_event
     made = scenario.simulate_truth(world_key, ticks)
@@ -108,7 +108,7 @@ def simulate_with_truth(
 
 
 def run_ukf(scenario: Scenario, drives: Drive) -> tuple[FilterEstimate, Any]:
-    """Run the UKF; its estimates and their errors."""
+    """Run the UKF; return its estimates and their errors."""
     run = rollout(FILTERS["ukf"](scenario), drives)
     truth: Any = drives.truth
     return run, jax.vmap(jax.vmap(scenario.space.difference))(truth, run.mean)

@@ -1,4 +1,4 @@
-"""The laws every model must keep at every state: finite, on the manifold, still at dt = 0."""
+"""Check what every model must satisfy at every state: finite, on the manifold, still at dt = 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNIT = 1e-8
 
 
 def check_invariants(scenario: Scenario, seen: Evidence) -> list[Finding]:
-    """Check all of them; where something is not finite the rest means nothing."""
+    """Check all invariants; stop where something is not finite."""
     finite = check_finite(scenario, seen)
     if finite.level == "error":
         return [finite]
@@ -30,25 +30,25 @@ def check_invariants(scenario: Scenario, seen: Evidence) -> list[Finding]:
 
 
 def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
-    """Name every block or column in which a model or its slope is not finite."""
+    """Find blocks or columns in which a model or its Jacobian is not finite."""
     state, tangent = block_names(scenario, "state"), block_names(scenario, "tangent")
     columns = reading_names(scenario)
     inputs = [f"input {c.name}" for c in scenario.inputs]
     near = seen.samples
-    looked = [
+    checked = [
         ("simulate_truth's states", seen.truth, state),
         ("simulate_truth's inputs", seen.u, inputs),
         ("sample_initial", seen.initial_error, tangent),
         ("process", seen.after, state),
         ("process near the truth", near.after, state),
         ("process_noise", seen.noise, tangent),
-        ("the slope of process", np.swapaxes(seen.process_jacobian, -1, -2), tangent),
+        ("the Jacobian of process", np.swapaxes(seen.process_jacobian, -1, -2), tangent),
         ("measure near the truth", near.readings, columns),
-        ("the slope of measure", np.swapaxes(seen.measurement_jacobian, -1, -2), columns),
+        ("the Jacobian of measure", np.swapaxes(seen.measurement_jacobian, -1, -2), columns),
         ("process at dt = 0", near.rest, tangent),
     ]
     bad = []
-    for name, values, names in looked:
+    for name, values, names in checked:
         if not names:
             continue
         share = 1 - np.isfinite(values).reshape(-1, len(names)).mean(axis=0)
@@ -56,8 +56,8 @@ def check_finite(scenario: Scenario, seen: Evidence) -> Finding:
             worst = join_unique(n for n, s in zip(names, share, strict=True) if s > 0)
             bad.append(f"{name} is not finite in {worst} ({share.max():.1%} of the states tried)")
     states = seen.after[..., 0].size + len(near.after)
-    good = f"process, measure and their slopes at {states} simulated states"
-    cure = "look for a square root or arctan2 at 0 (add 1e-12 inside) and for a division by 0 or dt"
+    good = f"process, measure and their Jacobians at {states} simulated states"
+    cure = "look for a square root or arctan2 at 0 (add 1e-12 inside) and a division by 0 or dt"
     return pass_or_fail("finite", bad, good, cure)
 
 
@@ -78,7 +78,7 @@ def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
     good = f"quaternions within {worst:.0e} of length 1, angles within pi"
     if not kinds:
         good = "only vectors"
-    cure = "end it with rotation.normalise(q) or manifold.wrap(angle)"
+    cure = "end it with quaternion.normalise(q) or state_space.wrap(angle)"
     return pass_or_fail("manifold", bad, good, cure)
 
 
@@ -94,12 +94,12 @@ def check_retract(scenario: Scenario, seen: Evidence) -> Finding:
         "retract",
         bad,
         f"difference undoes it to {off.max():.0e}",
-        "mend the state space: a rotation's tangent must be on the side its block names",
+        "fix the state space: a rotation's tangent must be on the side that its block names",
     )
 
 
 def check_zero_dt(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check that a tick of no length changes nothing and adds no noise."""
+    """Check that a tick with dt = 0 changes nothing and adds no noise."""
     tangent, near = block_names(scenario, "tangent"), seen.samples
     moved = np.abs(near.rest).max(axis=0)
     added = np.abs(near.rest_noise).max(axis=0)
@@ -112,12 +112,12 @@ def check_zero_dt(scenario: Scenario, seen: Evidence) -> Finding:
         f"process_noise adds {added[i]:.2g} to {tangent[i]} at dt = 0"
         for i in _first_of_each(tangent, ~(added <= 1e-9 * usual))
     ]
-    cure = "multiply what a tick changes by dt (a variance by dt or dt**2): ticks of dt = 0 are "
-    return pass_or_fail("dt = 0", bad, "changes nothing and adds no noise", cure + "padding")
+    cure = "multiply what a tick changes by dt (a variance by dt or dt**2): padding has ticks of "
+    return pass_or_fail("dt = 0", bad, "changes nothing and adds no noise", cure + "dt = 0")
 
 
 def check_yaw_symmetry(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check that process and measure do not know which way north is, as `yaw_symmetry` claims."""
+    """Check that process and measure commute with `yaw_symmetry`."""
     moved = np.abs(seen.samples.turned_after).max(axis=0)
     read = np.abs(seen.samples.turned_readings).max(axis=0)
     bad = [
@@ -128,25 +128,25 @@ def check_yaw_symmetry(scenario: Scenario, seen: Evidence) -> Finding:
         f"measure and yaw_symmetry do not commute: {column} is {off:.2g} off"
         for column, off in _worst_of_each(reading_names(scenario), read)
     ]
-    cure = "turn every block and reading that has a direction, or give no yaw_symmetry"
+    cure = "rotate every block and reading that has a direction, or drop yaw_symmetry"
     return pass_or_fail("yaw_symmetry", bad, "process and measure commute with it", cure)
 
 
 def check_origin(scenario: Scenario, seen: Evidence) -> Finding:
-    """Check that 10 km elsewhere everything is the same, readings of the origin block moved."""
+    """Check that a shift by 10 km changes nothing but readings of the origin block."""
     moved = np.abs(seen.samples.moved_after).max(axis=0)
     read = np.abs(seen.samples.moved_readings).max(axis=0)
     bad = [
-        f"process depends on where the origin is: {tangent} is {off:.2g} off"
+        f"process depends on the origin: {tangent} is {off:.2g} off"
         for tangent, off in _worst_of_each(block_names(scenario, "tangent"), moved)
     ]
     bad += [
-        f"{column} is {off:.3g} off when the world moves by 10 km"
+        f"{column} is {off:.3g} off when the origin moves by 10 km"
         for column, off in _worst_of_each(reading_names(scenario), read)
     ]
-    cure = f'a sensor that reads {scenario.origin} itself says observes="{scenario.origin}"; where '
-    cure += 'something depends on the place, say origin=""'
-    return pass_or_fail("origin", bad, "a world moved by 10 km moves its readings as much", cure)
+    cure = f'set observes="{scenario.origin}" for a sensor that reads {scenario.origin}, or '
+    cure += 'origin="" where something depends on the absolute position'
+    return pass_or_fail("origin", bad, "a shift by 10 km shifts the readings as much", cure)
 
 
 def block_names(scenario: Scenario, side: str) -> list[str]:
@@ -171,7 +171,7 @@ def _first_of_each(names: Sequence[str], wrong: np.ndarray) -> list[int]:
 def _worst_of_each(names: Sequence[str], off: np.ndarray) -> list[tuple[str, float]]:
     worst: dict[str, float] = {}
     for name, value in zip(names, off, strict=True):
-        # Ten kilometres are known to 2e-12 of themselves.
+        # 10 km have a rounding error of 2e-12 m.
         if not value <= EXACT:
             worst[name] = max(worst.get(name, 0.0), float(value))
     return list(worst.items())

@@ -1,4 +1,4 @@
-"""Try a scenario's models along simulated truth and around it, all states in one batch."""
+"""Evaluate a scenario's models along simulated truth and around it, in one batch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Samples(NamedTuple):
 
 
 def sample_models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: RandomDraws) -> tuple:
-    """Try the models along the truth and around it."""
+    """Evaluate the models along the truth and around it."""
     space, k, d = scenario.space, scenario.ticks_per_event, scenario.space.tangent_dim
     before = truth[:, :-1]
     flat_x = before.reshape(-1, before.shape[-1])
@@ -47,7 +47,7 @@ def sample_models(scenario: Scenario, truth: jax.Array, u: jax.Array, white: Ran
     some_u = flat_u[::step][:SAMPLES]
     at = jax.vmap(partial(perturbed_states, scenario))(flat_x[::step][:SAMPLES], white)
     states = (flat_x, at.x, at.x, at.turned, at.moved)
-    # Every state in one batch: a model compiled once instead of five times.
+    # All states in one batch: each model is compiled once instead of five times.
     dt = jnp.full(sum(map(len, states)), 1 / scenario.tick_hz)
     ends = np.cumsum([len(a) for a in states])
     dt = dt.at[ends[1] : ends[2]].set(0.0)
@@ -89,7 +89,7 @@ def measurement_jacobian(scenario: Scenario, x: jax.Array) -> jax.Array:
 
 
 class RandomDraws(NamedTuple):
-    """Random numbers for `SAMPLES` states: drawn by numpy, which compiles nothing.
+    """Random numbers for `SAMPLES` states, from numpy, which compiles nothing.
 
     place: `[n, D]` normal. tangent: `[n, D]` within 1. angle: `[n]` [rad]. shift: `[n, o]` of
     the origin block.
@@ -102,7 +102,7 @@ class RandomDraws(NamedTuple):
 
 
 def draw_random(scenario: Scenario, seed: int) -> RandomDraws:
-    """Draw them."""
+    """Draw the random numbers."""
     rng, d = np.random.default_rng(seed), scenario.space.tangent_dim
     size = scenario.space.block(scenario.origin).state_size if scenario.origin else 0
     return RandomDraws(
@@ -114,7 +114,7 @@ def draw_random(scenario: Scenario, seed: int) -> RandomDraws:
 
 
 class States(NamedTuple):
-    """A state x near the truth, a tangent there, x in a turned world and in one moved."""
+    """A state x near the truth, a tangent there, x rotated in yaw and x shifted."""
 
     x: Any
     tangent: Any
@@ -125,7 +125,7 @@ class States(NamedTuple):
 
 
 def perturbed_states(scenario: Scenario, x: jax.Array, white: RandomDraws) -> States:
-    """Lay out where to try the models, as far off a true state as the first belief may be."""
+    """Return states as far from the truth as the initial belief may be."""
     space = scenario.space
     x = space.retract(x, jnp.asarray(scenario.initial_std) * white.place)
     turned = x
@@ -139,7 +139,7 @@ def perturbed_states(scenario: Scenario, x: jax.Array, white: RandomDraws) -> St
 def invariant_residuals(
     scenario: Scenario, at: States, near: list, rest_noise: jax.Array
 ) -> Samples:
-    """Tell what each law lacks, from f at x, at x with dt = 0, turned and moved."""
+    """Return the residual of each invariant, from f at x, with dt = 0, rotated and shifted."""
     after, rest, turned, moved = near
     space, zero = scenario.space, jnp.zeros(scenario.space.tangent_dim)
     readings, there, elsewhere = jax.vmap(scenario.measure)(jnp.stack([at.x, at.turned, at.moved]))

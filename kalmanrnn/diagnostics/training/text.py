@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.core.json_text import json_values
 from kalmanrnn.diagnostics.finding import findings_to_json, format_findings
 from kalmanrnn.diagnostics.training.diagnosis import Diagnosis
 from kalmanrnn.diagnostics.training.memory import memory_length
@@ -44,24 +45,16 @@ def format_measurements(diagnosis: Diagnosis) -> list[str]:
 def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return everything as JSON values."""
     found: dict[str, Any] = {"findings": findings_to_json(diagnosis.findings)}
-    if diagnosis.lags is not None:
-        curve = diagnosis.lags
-        found["memory_needed"] = curve.needed
-        found["r2_by_lag"] = {"lag": curve.lag.tolist(), "r2": curve.r2.tolist()}
-    if diagnosis.curves is not None:
+    lags, curves, sweep = diagnosis.lags, diagnosis.curves, diagnosis.width_sweep
+    if lags is not None:
+        found["memory_needed"] = lags.needed
+        found["r2_by_lag"] = {"lag": lags.lag, "r2": lags.r2}
+    if curves is not None:
         found["network"] = diagnosis.network_name
-        found["sensitivity"] = diagnosis.curves.sensitivity.tolist()
-        found["gradient"] = diagnosis.curves.gradient.tolist()
-        found["memory_used"] = memory_length(diagnosis.curves.sensitivity)
-    if diagnosis.width_sweep is not None:
+        found |= {"sensitivity": curves.sensitivity, "gradient": curves.gradient}
+        found["memory_used"] = memory_length(curves.sensitivity)
+    if sweep is not None:
         found["width_sweep"] = {
-            "widths": list(diagnosis.width_sweep.widths),
-            "train": _finite(diagnosis.width_sweep.train),
-            "validation": _finite(diagnosis.width_sweep.validation),
-        }
-    return found | {"learning_rate": diagnosis.learning_rate}
-
-
-def _finite(a: np.ndarray) -> list[list[float | None]]:
-    """Replace what is not finite by None: JSON has no infinity."""
-    return [[float(v) if np.isfinite(v) else None for v in row] for row in a]
+            "widths": sweep.widths, "train": sweep.train, "validation": sweep.validation
+        }  # fmt: skip
+    return json_values(found | {"learning_rate": diagnosis.learning_rate})

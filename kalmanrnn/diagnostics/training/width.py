@@ -138,7 +138,8 @@ def check_parameters(
             "warning",
             "parameters",
             f"more parameters than data: {parameters:,} for {numbers:,} target values, and "
-            f"after {UPDATES} updates the validation loss is {unseen / learnt:.3g} times the training loss",
+            f"after {UPDATES} updates the validation loss is {unseen / learnt:.3g} times the "
+            "training loss",
             float(parameters / numbers),
             "use more sequences (simulate them), or a smaller network",
             "kalmanrnn train --sim ./mine.py --hidden 16 --layers 1",

@@ -1,4 +1,4 @@
-"""The picture of a sweep: error against width, seeds as points, their mean as a line."""
+"""The figure of a sweep: error against width, seeds as points, their mean as a line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kalmanrnn.report.style import STYLE, ReportFigure, frame, grid, legend, log
 from kalmanrnn.report.text import group_label
 from kalmanrnn.report.training_curve import PALETTE
 
-# Lines are shifted by this share of the axis, so that points of equal error stay apart.
+# Shift lines by this share of the axis, so that points of equal error stay apart.
 LINE_SHIFT = 0.012
 
 
 def sweep_figures(found: SweepResult) -> list[ReportFigure]:
-    """Draw what there is; nothing before the first run is over."""
+    """Draw the figure; none before the first run is finished."""
     if not found.curves:
         return []
     title = f"Error {subject(found)}"
@@ -28,15 +28,15 @@ def sweep_figures(found: SweepResult) -> list[ReportFigure]:
         f"Points: one run each. {mark}: their mean; shaded: one standard deviation between seeds."
     )
     if isinstance(found.config, RunConfig):
-        text += " 1 is the teacher's own error, dotted."
+        text += " Dotted at 1: the teacher's error."
     if any(not np.isfinite(v) for c in found.curves for at in c.values for v in at):
-        text += " A cross at the top: the run diverged or did not learn."
+        text += " Cross at the top: the run diverged or did not learn."
     with mpl.rc_context(STYLE):
         return [ReportFigure(title, text, to_svg(draw(found), title))]
 
 
 def draw(found: SweepResult) -> Figure:
-    """Draw a panel for each figure, a line for each setting of the other axes."""
+    """Draw a panel for each metric, a line for each setting of the other axes."""
     figures = list(dict.fromkeys(c.metric for c in found.curves))
     names = list(dict.fromkeys(c.line for c in found.curves))
     figure, axes = grid(len(figures), height=3.0)
@@ -58,7 +58,7 @@ def draw(found: SweepResult) -> Figure:
 
 
 def draw_numeric(ax: Axes, shown: list[Curve], names: list[str]) -> None:
-    """Draw figures along an axis of numbers, a line for each setting of the others."""
+    """Draw metrics along an axis of numbers, a line for each setting of the others."""
     set_axes(ax, shown)
     for curve in shown:
         at = names.index(curve.line)
@@ -66,7 +66,7 @@ def draw_numeric(ax: Axes, shown: list[Curve], names: list[str]) -> None:
 
 
 def draw_categorical(ax: Axes, shown: list[Curve]) -> None:
-    """Draw figures by name: a place on the axis for each, its seeds, a bar at their mean."""
+    """Draw metrics by name: a place on the axis for each, its seeds, a bar at their mean."""
     for place, curve in enumerate(shown):
         paint = PALETTE[place % len(PALETTE)]
         values = np.array(curve.values[0])
@@ -99,7 +99,7 @@ def draw_curve(ax: Axes, curve: Curve, *, paint: str, shift: float) -> None:
 
 
 def draw_seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
-    """Draw the runs of one place: points, and a cross at the top if one has no figure."""
+    """Draw the runs of one point, and a cross at the top if one diverged."""
     finite = values[np.isfinite(values)]
     ax.plot([place] * len(finite), finite, "o", color=paint, ms=4, alpha=0.8, zorder=4)
     if len(finite) < len(values):
@@ -108,7 +108,7 @@ def draw_seeds(ax: Axes, place: float, values: np.ndarray, paint: str) -> None:
 
 
 def set_axes(ax: Axes, shown: list[Curve]) -> None:
-    """Lay out both axes: widths double, so they are logarithmic, with the values on them."""
+    """Scale both axes; widths are on a logarithmic axis with their values as ticks."""
     x = np.array(sorted({v for c in shown for v in c.x}))
     if x[0] > 0 and x[-1] >= 4 * x[0]:
         ax.set_xscale("log")

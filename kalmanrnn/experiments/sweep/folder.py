@@ -1,7 +1,7 @@
-"""A sweep's folder: `sweep.json`, and a run's folder for each point of the grid.
+"""A sweep's folder: `sweep.json`, and a run directory for each setting of the grid.
 
-All runs' folders are made at the start, with their settings in them: a sweep that goes on needs
-nothing but what lies there, and any of its runs can be trained by `kalmanrnn train --resume`.
+All run directories are created at the start, with their settings: resuming needs nothing else, and
+`kalmanrnn train --resume` can train any of the runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.renamed import CONFIG_SECTIONS, with_new_names
 from kalmanrnn.experiments.sweep.grid import (
     Config,
     Grid,
@@ -28,7 +29,7 @@ SWEEP_FILE, FAILURE_FILE = "sweep.json", "failed.json"
 
 
 class Run(NamedTuple):
-    """One run of a sweep: where it lies in the grid, and on disk."""
+    """One run of a sweep: its setting in the grid, and its directory."""
 
     name: str
     setting: Setting
@@ -36,13 +37,13 @@ class Run(NamedTuple):
 
     @property
     def failure(self) -> dict[str, Any] | None:
-        """What went wrong, where the run ended with a failure that a user can mend."""
+        """The UserError that ended the run, if one did."""
         path = self.folder.path / FAILURE_FILE
         return json.loads(path.read_text()) if path.exists() else None
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do: it has its report, or has failed."""
+        """Whether the run has its report, or has failed."""
         return (self.folder.report / "report.json").exists() or self.failure is not None
 
     def config(self) -> Config:
@@ -51,7 +52,7 @@ class Run(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """A sweep on disk; runs in the order in which they are made."""
+    """A sweep on disk, its runs in order."""
 
     path: Path
     command: str
@@ -62,28 +63,28 @@ class Sweep(NamedTuple):
 def create_sweep(
     path: Path, base: Config, grid: Grid, *, command: Sequence[str], train: Sequence[str]
 ) -> Sweep:
-    """Make the folders of a sweep; refuse one that exists, and runs that cannot be: UserError.
+    """Create the folders of a sweep; UserError if it exists or a setting is invalid.
 
     train: the `kalmanrnn train` command that all runs share.
     """
     if path.exists():
         raise UserError(
             f"{path} exists already",
-            why="a sweep never writes over another",
+            why="a sweep never overwrites another",
             cure=f"kalmanrnn sweep --resume {path}   (or another --out)",
             code=USAGE,
         )
-    laid = [(run_name(point), point, apply_setting(base, point)) for point in grid_settings(grid)]
+    runs = [(run_name(s), s, apply_setting(base, s)) for s in grid_settings(grid)]
     path.mkdir(parents=True)
     facts = {"command": " ".join(command), "train": list(train), "grid": grid}
-    for name, point, config in laid:
-        _create(path / name, config, train, point)
+    for name, setting, config in runs:
+        _create(path / name, config, train, setting)
     atomic_write(path / SWEEP_FILE, json.dumps(facts, indent=2) + "\n")
     return open_sweep(path)
 
 
 def open_sweep(path: Path) -> Sweep:
-    """Take up a sweep's folder; runs whose folders were taken away are laid out anew."""
+    """Open a sweep's folder; missing run directories are created again."""
     try:
         facts = json.loads((path / SWEEP_FILE).read_text())
         grid = {key: tuple(values) for key, values in facts["grid"].items()}
@@ -101,12 +102,17 @@ def open_sweep(path: Path) -> Sweep:
             why=f"{type(problem).__name__}: {problem}",
             cure="restore it from a copy, or sweep again into another folder",
         ) from None
-    runs = [Run(run_name(p), p, RunDirectory(path / run_name(p))) for p in grid_settings(grid)]
+    # Folders keep their names; a grid from before version 0.2 has old names of settings.
+    runs = [
+        Run(run_name(s), _with_new_names(s), RunDirectory(path / run_name(s)))
+        for s in grid_settings(grid)
+    ]
+    grid = _with_new_names(grid)
     there = [run for run in runs if run.folder.path.is_dir()]
     if not there:
         raise UserError(
             f"no run is left in {path}",
-            why="their settings lay in their folders",
+            why="the settings are in the runs' folders",
             cure="restore one from a copy, or sweep again into another folder",
         )
     for run in runs:
@@ -117,7 +123,13 @@ def open_sweep(path: Path) -> Sweep:
     return Sweep(path, command, grid, runs)
 
 
-def _create(path: Path, config: Config, train: Sequence[str], point: Setting) -> None:
-    create_run(path, config, [*train, *setting_flags(point), "--out", str(path)])
-    # Which of a sweep's runs is the latest means nothing.
+def _with_new_names(setting: dict[str, Any]) -> dict[str, Any]:
+    for section in CONFIG_SECTIONS:
+        setting = with_new_names(section, setting)
+    return setting
+
+
+def _create(path: Path, config: Config, train: Sequence[str], setting: Setting) -> None:
+    create_run(path, config, [*train, *setting_flags(setting), "--out", str(path)])
+    # "latest" is meaningless in a sweep.
     (path.parent / "latest").unlink(missing_ok=True)

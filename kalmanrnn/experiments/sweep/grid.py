@@ -1,4 +1,4 @@
-"""A grid over the flags of `kalmanrnn train`: read it, check it, lay out its runs; no jax."""
+"""A grid over the flags of `kalmanrnn train`: its settings, checked; imports no jax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kalmanrnn.core.errors import USAGE, UserError
 from kalmanrnn.scenarios.catalogue import nearest
 
 SEED, WIDTH = "seed", "hidden"
-# Settings in which more means a network that can do all that a smaller one can.
+# Settings that enlarge what a network can represent.
 CAPACITY = ("hidden", "layers", "head")
 SECTIONS = {RunConfig: ("student", "data", "train"), TaskConfig: ("network", "budget")}
 
@@ -34,19 +34,19 @@ def read_grid(texts: Sequence[str], base: Config) -> Grid:
         name, sign, values = text.partition("=")
         key = name.lstrip("-").replace("-", "_")
         if not sign or not values:
-            why = "an axis is a name, an equals sign, and values with commas between them"
+            why = "an axis is name=value,value"
             raise _usage_error(f"cannot read {text!r} in the grid", why, "--grid hidden=8,16,32")
         if key not in known:
             near = nearest(key, list(known)) or WIDTH
             raise _usage_error(
-                f"the grid cannot go over {key!r}",
-                f"kalmanrnn train --sim {base.sim} has no flag of that name for it",
+                f"there is no setting {key!r} for the grid",
+                f"kalmanrnn train --sim {base.sim} has no such flag",
                 f"--grid {near}={values}   (kalmanrnn train --sim {base.sim} --help lists them)",
             )
         if key in grid:
             raise _usage_error(
                 f"{key} is in the grid twice",
-                "an axis has all its values in one place",
+                "give all values of an axis at once",
                 f"--grid {key}={','.join(map(str, grid[key]))},{values}",
             )
         grid[key] = _values(key, values, known[key])
@@ -60,21 +60,21 @@ def _values(key: str, text: str, hint: Any) -> tuple[Any, ...]:
         raise _usage_error(
             f"cannot read {key}={text} in the grid",
             str(problem),
-            f"--grid {key}=...   (kalmanrnn train --help says what it can be)",
+            f"--grid {key}=...   (see kalmanrnn train --help)",
         ) from None
     if len(set(values)) < len(values):
         only = ",".join(dict.fromkeys(map(str, values)))
         raise _usage_error(
-            f"{key} has a value twice", "each run is made once", f"--grid {key}={only}"
+            f"{key} has a value twice", "each run is made only once", f"--grid {key}={only}"
         )
     return values
 
 
 def _value(text: str, hint: Any) -> Any:
-    """Read one value as the setting's type says; ValueError."""
+    """Read one value by the setting's type; ValueError."""
     if get_origin(hint) is Literal:
         if text not in get_args(hint):
-            raise ValueError(f"{text!r} is none of {', '.join(map(str, get_args(hint)))}")
+            raise ValueError(f"{text!r} is not one of {', '.join(map(str, get_args(hint)))}")
         return text
     if hint is bool:
         if text.lower() not in ("true", "false"):
@@ -88,11 +88,11 @@ def _value(text: str, hint: Any) -> Any:
             raise ValueError(f"expected {word}, got {text!r}") from None
     if hint is str and text:
         return text
-    raise ValueError("its values cannot be told apart by commas")
+    raise ValueError("it takes several numbers, which a grid cannot list")
 
 
 def sweepable_fields(base: Config) -> dict[str, Any]:
-    """Return the settings a grid may go over, with their types."""
+    """Return the settings that a grid may have, with their types."""
     known: dict[str, Any] = {}
     for part in SECTIONS[type(base)]:
         known |= get_type_hints(type(getattr(base, part)))
@@ -100,20 +100,20 @@ def sweepable_fields(base: Config) -> dict[str, Any]:
 
 
 def grid_settings(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
-    """Lay out the runs: all of the first seed, then of the next, so that curves come early."""
+    """Return the settings of all runs, first seed first, so that curves appear early."""
     order = sorted(grid, key=lambda key: key != SEED)
     axes = [grid[key] for key in order]
-    laid = [dict(zip(order, values, strict=True)) for values in itertools.product(*axes)]
-    return [{key: point[key] for key in grid} for point in laid]
+    settings = [dict(zip(order, values, strict=True)) for values in itertools.product(*axes)]
+    return [{key: setting[key] for key in grid} for setting in settings]
 
 
-def apply_setting(base: Config, point: Setting) -> Config:
-    """Return the settings of one run; UserError where no run can have them."""
+def apply_setting(base: Config, setting: Setting) -> Config:
+    """Apply a setting to the base config; UserError where the result is invalid."""
     made = base
     for part in SECTIONS[type(base)]:
         inside = getattr(base, part)
         names = {f.name for f in fields(inside)}
-        changed = replace(inside, **{k: v for k, v in point.items() if k in names})
+        changed = replace(inside, **{k: v for k, v in setting.items() if k in names})
         made = replace(made, **{part: changed})
     if isinstance(made, TaskConfig):
         check_task_config(made)
@@ -122,16 +122,16 @@ def apply_setting(base: Config, point: Setting) -> Config:
     return made
 
 
-def run_name(point: Setting) -> str:
-    """Name a run's folder by where it lies in the grid."""
-    said = ",".join(f"{key}={value}" for key, value in point.items())
-    return re.sub(r"[^\w.,=+-]", "_", said)
+def run_name(setting: Setting) -> str:
+    """Return the name of a run's folder."""
+    name = ",".join(f"{key}={value}" for key, value in setting.items())
+    return re.sub(r"[^\w.,=+-]", "_", name)
 
 
-def setting_flags(point: Setting) -> list[str]:
-    """Say a point of the grid as flags of `kalmanrnn train`."""
+def setting_flags(setting: Setting) -> list[str]:
+    """Return a setting as flags of `kalmanrnn train`."""
     made: list[str] = []
-    for key, value in point.items():
+    for key, value in setting.items():
         flag = key.replace("_", "-")
         if isinstance(value, bool):
             made.append(f"--{flag}" if value else f"--no-{flag}")
@@ -141,7 +141,7 @@ def setting_flags(point: Setting) -> list[str]:
 
 
 def sweep_axis(grid: Mapping[str, Sequence[Any]]) -> str:
-    """Choose the axis that errors are drawn against: the first with several numbers."""
+    """Return the axis to draw errors against: the first with several numbers."""
     for key, values in grid.items():
         numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         if key != SEED and numeric and len(values) > 1:

@@ -1,4 +1,4 @@
-"""What came of a sweep's runs, as their folders say."""
+"""Results of a sweep's runs, read from their folders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from kalmanrnn.experiments.sweep.grid import Setting
 
 
 class RunResult(NamedTuple):
-    """What came of one run.
+    """The result of one run.
 
-    figures: error by state group (student / teacher), or a task's figure of merit by its name;
-    infinite where the run diverged, not a number where nothing is known. state: "done", "failed"
-    or "waiting". why: what a failed run said. weights: numbers that were learnt. seconds: spent
-    learning.
+    metrics: error by state group (student / teacher), or a task's metric by its name; infinite
+    where the run diverged, NaN where unknown. state: "done", "failed" or "waiting". why: the
+    error of a failed run. num_parameters: of the network. seconds: of training.
     """
 
     name: str
@@ -27,50 +26,50 @@ class RunResult(NamedTuple):
     state: str
     metrics: dict[str, float]
     why: str = ""
-    weights: int | None = None
+    num_parameters: int | None = None
     seconds: float | None = None
 
 
 def read_results(runs: Sequence[Run]) -> list[RunResult]:
-    """Read all runs; each result has the same figures in the same order."""
-    found = [read_result(run) for run in runs]
-    names = dict.fromkeys(name for result in found for name in result.metrics)
+    """Read all runs; each result has the same metrics in the same order."""
+    results = [read_result(run) for run in runs]
+    names = dict.fromkeys(name for result in results for name in result.metrics)
     lost = [(run.failure or {}).get("code") == DIVERGED for run in runs]
     return [
         r._replace(metrics={n: r.metrics.get(n, math.inf if diverged else math.nan) for n in names})
-        for r, diverged in zip(found, lost, strict=True)
+        for r, diverged in zip(results, lost, strict=True)
     ]
 
 
 def read_result(run: Run) -> RunResult:
     """Read one run: its report, its failure, or how far it is."""
     failure, path = run.failure, run.folder.report / "report.json"
-    figures = report_metrics(json.loads(path.read_text())) if path.exists() else {}
-    state = "failed" if failure else "done" if figures else "waiting"
+    metrics = report_metrics(json.loads(path.read_text())) if path.exists() else {}
+    state = "failed" if failure else "done" if metrics else "waiting"
     why = f"{failure['what']}: {failure['why']}" if failure else ""
     spent = [line["seconds"] for line in run.folder.history() if "seconds" in line]
     return RunResult(
         run.name,
         run.setting,
         state,
-        figures,
+        metrics,
         why,
-        weights=count_weights(run) if state == "done" else None,
+        num_parameters=count_parameters(run) if state == "done" else None,
         seconds=spent[-1] if spent else None,
     )
 
 
 def report_metrics(report: dict[str, Any]) -> dict[str, float]:
-    """Return what a run's report says of its error; what was not finite there is infinite."""
+    """Return the errors in a run's report; null there means not finite."""
     if "task" in report:
-        raw = {report["merit"]: report["value"]}
+        raw = {report.get("metric") or report["merit"]: report["value"]}
     else:
         raw = {group: ratio["value"] for group, ratio in report["accuracy_ratio"].items()}
     return {name: math.inf if value is None else float(value) for name, value in raw.items()}
 
 
-def count_weights(run: Run) -> int | None:
-    """Count the numbers in a run's model that were learnt; None where it has none."""
+def count_parameters(run: Run) -> int | None:
+    """Count the parameters of a run's model; None where it has none."""
     missing = UserError("no model", why="", cure="")
     try:
         arrays, _ = read_npz(run.folder.best, missing=missing, cure="")

@@ -1,4 +1,4 @@
-"""Make the runs of a sweep one after the other, and keep its report up to date."""
+"""Run a sweep: train its runs one after another and keep its report up to date."""
 
 from __future__ import annotations
 
@@ -25,18 +25,22 @@ from kalmanrnn.tasks.run import train_task
 
 
 def run_sweep(sweep: Sweep, *, stop: Callable[[int], bool], quiet: bool) -> dict[str, Any]:
-    """Make all runs that are not over yet; return the sweep's report.json.
+    """Train all runs that are not finished; return the sweep's report.json.
 
-    A run that fails in a way a user can mend is recorded, and the next one begins. `stop(step)`
-    true ends the sweep: UserError with exit code INTERRUPTED, after everything has been saved.
+    A run that ends with a UserError is recorded as failed, and the next one starts. `stop(step)`
+    ends the sweep: UserError with code INTERRUPTED, after everything is saved.
     """
     todo = [run for run in sweep.runs if not run.is_finished]
     began, before = time.monotonic(), len(sweep.runs) - len(todo)
-    say = _quiet if quiet else _say
+
+    def log(text: str) -> None:
+        if not quiet:
+            print(text, file=sys.stderr, flush=True)
+
     if before:
-        say(f"{before} of {len(sweep.runs)} runs are over already")
+        log(f"{before} of {len(sweep.runs)} runs are finished already")
     for count, run in enumerate(todo, 1):
-        say(f"run {before + count} of {len(sweep.runs)}: {run.name}")
+        log(f"run {before + count} of {len(sweep.runs)}: {run.name}")
         try:
             if stop(0):
                 raise interrupted_error(sweep)
@@ -48,30 +52,30 @@ def run_sweep(sweep: Sweep, *, stop: Callable[[int], bool], quiet: bool) -> dict
             raise interrupted_error(sweep) from None
         write_sweep_report(sweep)
         left_s = (time.monotonic() - began) / count * (len(todo) - count)
-        say(format_result(run) + (f"; about {format_duration(left_s)} left" if left_s else ""))
+        log(format_result(run) + (f"; about {format_duration(left_s)} left" if left_s else ""))
     found = write_sweep_report(sweep)
     if not any(run["state"] == "done" for run in found["runs"]):
         raise UserError(
-            f"none of the {len(sweep.runs)} runs of {sweep.path} learnt",
+            f"none of the {len(sweep.runs)} runs of {sweep.path} learned anything",
             why=str(found["runs"][0]["why"]),
-            cure=f"mend one of them first: {(sweep.runs[0].folder.path / 'command.txt')}",
+            cure=f"fix one of them first: {(sweep.runs[0].folder.path / 'command.txt')}",
             code=DIVERGED,
         )
     return found
 
 
 def run_one(run: Run, *, stop: Callable[[int], bool], quiet: bool) -> None:
-    """Train and judge one run, from where it stands; record a failure that a user can mend."""
+    """Train and evaluate one run, resuming if it was begun; record a UserError as its failure."""
     config = run.config()
-    tell = plain_progress(run.name, "updates", quiet=quiet)
+    log = plain_progress(run.name, "updates", quiet=quiet)
     total = count_updates(config)
 
     def step(done: int) -> bool:
-        tell(done, total)
+        log(done, total)
         return stop(done)
 
     try:
-        # A sweep tells of its runs itself, in a line now and then.
+        # The sweep reports progress itself, in a line now and then.
         if isinstance(config, TaskConfig):
             train_task(config, run.folder, stop=step, quiet=True)
         else:
@@ -83,7 +87,7 @@ def run_one(run: Run, *, stop: Callable[[int], bool], quiet: bool) -> None:
         facts = {key: getattr(problem, key) for key in ("what", "why", "cure", "code")}
         atomic_write(run.folder.path / FAILURE_FILE, json.dumps(facts, indent=2) + "\n")
     finally:
-        # Other settings are other programs; those of past runs would only fill the memory.
+        # Other settings compile other programs; old ones would only fill the memory.
         jax.clear_caches()
 
 
@@ -95,33 +99,25 @@ def count_updates(config: Config) -> int:
 
 
 def format_result(run: Run) -> str:
-    """Say in one line what came of a run."""
+    """Return a run's result as one line."""
     result = read_result(run)
     if result.state == "failed":
         return f"{run.name}: failed, {result.why}"
-    figures = ", ".join(f"{name} {number(value)}" for name, value in result.metrics.items())
-    return f"{run.name}: {figures}"
+    metrics = ", ".join(f"{name} {number(value)}" for name, value in result.metrics.items())
+    return f"{run.name}: {metrics}"
 
 
 def format_duration(seconds: float) -> str:
-    """Say a stretch of time roughly."""
+    """Return a rounded duration."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def interrupted_error(sweep: Sweep) -> UserError:
-    """Say how to go on."""
-    over = sum(run.is_finished for run in sweep.runs)
+    """Return the error of a stopped sweep, with the command that resumes it."""
+    finished = sum(run.is_finished for run in sweep.runs)
     return UserError(
-        f"stopped with {over} of {len(sweep.runs)} runs done",
-        why="interrupted; everything up to there is saved",
+        f"stopped with {finished} of {len(sweep.runs)} runs done",
+        why="interrupted; everything so far is saved",
         cure=f"kalmanrnn sweep --resume {sweep.path}",
         code=INTERRUPTED,
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _quiet(text: str) -> None:
-    """Say nothing."""

@@ -1,4 +1,4 @@
-"""The tables of a report on a sweep: trends, means along the axis, all runs."""
+"""The tables of a sweep's report: trends, means along the axis, all runs."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from kalmanrnn.report.text import NOTHING, number
 
 
 def tables(found: SweepResult) -> list[Table]:
-    """Return the report's tables: trends, means along the axis (where there are any), all runs."""
+    """Return all tables that there are data for."""
     made = [] if is_categorical(found) or not found.curves else [trend_table(found)]
     return [*made, *([mean_table(found)] if found.curves else []), run_table(found)]
 
 
 def trend_table(found: SweepResult) -> Table:
-    """Tabulate how each curve goes."""
+    """Tabulate each curve's trend."""
     worse = "WORSE" if found.higher_is_better else "RISES"
     rows = tuple(
         (
             curve_label(c),
-            worse if t.direction == "RISES" else t.direction,
+            worse if t.direction == "rises" else t.direction,
             format_trend(found, c, t),
         )
         for c, t in zip(found.curves, found.trends, strict=True)
     )
     note = (
-        f"{worse}: a mean is worse than at a smaller value of {found.axis}, by more than chance "
-        "makes of the spread over seeds in one sweep of twenty (studentised range), and by at "
-        "least 1 %; by 5 % where there is one seed and nobody knows the spread."
+        f"{worse}: a mean is worse than at a smaller value of {found.axis}, by more than the "
+        "spread over seeds explains in 95 % of sweeps (studentised range), and by at least 1 %; "
+        "by 5 % with one seed, where the spread is unknown."
     )
-    header = ("figure", f"with {found.axis}", "from and to")
+    header = ("metric", f"with {found.axis}", "from and to")
     return Table("Trend", note, header, rows, ("",) * len(rows), text_columns=len(header))
 
 
 def mean_table(found: SweepResult) -> Table:
-    """Tabulate mean and spread over seeds along the axis, with the number of weights."""
-    figures = list(dict.fromkeys(c.metric for c in found.curves))
+    """Tabulate mean and spread over seeds along the axis."""
+    metrics = list(dict.fromkeys(c.metric for c in found.curves))
     rows = []
     for line in dict.fromkeys(c.line for c in found.curves):
         of_line = {c.metric: c for c in found.curves if c.line == line}
         places = sorted({x for c in of_line.values() for x in c.x})
         for i, x in enumerate(places):
-            cells = [_mean(of_line.get(figure), x) for figure in figures]
+            cells = [_mean(of_line.get(metric), x) for metric in metrics]
             seeds = max(len(c.values[c.x.index(x)]) for c in of_line.values() if x in c.x)
             rows.append((line if i == 0 else "", f"{x:g}", *cells, str(seeds)))
-    header = ("line", found.axis, *(metric_label(found, f) for f in figures), "seeds")
+    header = ("line", found.axis, *(metric_label(found, m) for m in metrics), "seeds")
     note = "Mean ± standard deviation between seeds."
     if isinstance(found.config, RunConfig):
         note += " Errors are accuracy ratios: student / teacher, 1 is parity."
@@ -80,17 +80,23 @@ def _mean(curve: Curve | None, x: float) -> str:
 
 def run_table(found: SweepResult) -> Table:
     """Tabulate every run."""
-    figures = list(found.results[0].metrics)
+    metrics = list(found.results[0].metrics)
     rows = tuple(
         (
             r.name,
-            *(number(r.metrics[f], 4) for f in figures),
-            NOTHING if r.weights is None else f"{r.weights:,}",
+            *(number(r.metrics[m], 4) for m in metrics),
+            NOTHING if r.num_parameters is None else f"{r.num_parameters:,}",
             number(r.seconds),
             r.state,
         )
         for r in found.results
     )
-    header = ("run", *(metric_label(found, f) for f in figures), "weights", "learning [s]", "state")
-    note = f"Each in a folder of that name in {found.sweep.path}."
+    header = (
+        "run",
+        *(metric_label(found, m) for m in metrics),
+        "parameters",
+        "training [s]",
+        "state",
+    )
+    note = f"Each is a folder in {found.sweep.path}."
     return Table("All runs", note, header, rows, ("",) * len(rows))

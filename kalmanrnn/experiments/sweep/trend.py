@@ -1,7 +1,7 @@
-"""Say whether error falls, stays flat or rises along an axis, against the spread over seeds.
+"""Whether error falls, stays flat or rises along an axis, given the spread over seeds.
 
-A wider network can do all that a narrower one can. Where its error is higher by more than what
-another seed changes, it is not the width: the optimisation did not find what is there.
+A wider network can represent all that a narrower one can. Where its error is higher by more than
+the spread over seeds, the width is not at fault but the optimisation.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from kalmanrnn.experiments.sweep.grid import SEED, Grid, Setting
 from kalmanrnn.experiments.sweep.results import RunResult
 
-# Smaller shares of a figure are no difference; with one seed, whose spread nobody knows, more.
+# Smaller relative differences do not count; with one seed the spread is unknown, so more.
 MIN_DIFFERENCE, MIN_DIFFERENCE_ONE_SEED = 0.01, 0.05
 
-Direction = Literal["falls", "flat", "RISES", "unknown"]
+Direction = Literal["falls", "flat", "rises", "unknown"]
 
 
 class Curve(NamedTuple):
-    """One figure along an axis, for one setting of all other axes.
+    """One metric along an axis, for one setting of all other axes.
 
-    line: that setting in words, "" where there is only one. x: `[P]` ascending. values: of each
+    line: that setting as text, "" where there is only one. x: `[P]` ascending. values: of each
     seed at each x, infinite where a run diverged.
     """
 
@@ -46,9 +46,9 @@ class Curve(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """How a curve goes. better, worse: places on it that say so. spread: between seeds.
+    """The direction of a curve. better, worse: the points that show it. std: between seeds.
 
-    relative: whether spread is a share of the figure, and not in its own unit.
+    relative: whether std is a share of the metric, rather than in its unit.
     """
 
     direction: Direction
@@ -58,34 +58,37 @@ class Trend(NamedTuple):
     relative: bool
 
 
-def make_curves(results: Sequence[RunResult], grid: Grid, x: str, alone: float) -> list[Curve]:
-    """Sort results into curves: by figure, then by the axes that are neither x nor seed.
+def make_curves(results: Sequence[RunResult], grid: Grid, x: str, default: float) -> list[Curve]:
+    """Group results into curves: by metric, then by the axes that are neither x nor seed.
 
-    alone: where everything lies on an x axis that is not in the grid.
+    default: x of all results where the axis is not in the grid.
     """
     others = [key for key, values in grid.items() if key not in (x, SEED) and len(values) > 1]
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for figure in dict.fromkeys(name for r in results for name in r.metrics):
+    for metric in dict.fromkeys(name for r in results for name in r.metrics):
         for result in results:
-            value = result.metrics[figure]
+            value = result.metrics[metric]
             if not math.isnan(value):
-                line = found.setdefault((figure, _line_name(result.setting, others)), {})
-                line.setdefault(float(result.setting.get(x, alone)), []).append(value)
+                line = found.setdefault((metric, _line_name(result.setting, others)), {})
+                line.setdefault(float(result.setting.get(x, default)), []).append(value)
     return [
-        Curve(figure, line, tuple(sorted(by_x)), tuple(tuple(by_x[at]) for at in sorted(by_x)))
-        for (figure, line), by_x in found.items()
+        Curve(metric, line, tuple(sorted(by_x)), tuple(tuple(by_x[at]) for at in sorted(by_x)))
+        for (metric, line), by_x in found.items()
     ]
 
 
-def judge_trend(curve: Curve, *, higher: bool = False) -> Trend:
-    """Judge a curve; `higher` says that more is better.
+def judge_trend(curve: Curve, *, higher_is_better: bool = False) -> Trend:
+    """Judge whether a curve rises, falls or stays flat.
 
     Errors that are all positive are compared as shares of each other, others as they are. The
     spread is the standard deviation between seeds, of all places together.
     """
     finite = [v for at in curve.values for v in at if math.isfinite(v)]
-    relative = not higher and all(v > 0 for v in finite)
-    costs = [[_cost(v, higher=higher, relative=relative) for v in at] for at in curve.values]
+    relative = not higher_is_better and all(v > 0 for v in finite)
+    costs = [
+        [_cost(v, higher_is_better=higher_is_better, relative=relative) for v in at]
+        for at in curve.values
+    ]
     mean = np.array([np.mean(at) for at in costs])
     count = np.array([len(at) for at in costs])
     spread, free = pooled_std(costs)
@@ -97,7 +100,7 @@ def judge_trend(curve: Curve, *, higher: bool = False) -> Trend:
     chance = chance_difference(spread, free, len(mean))
 
     def beyond(worse: int, better: int) -> float:
-        """By how much a difference is larger than one that says nothing."""
+        """By how much a difference exceeds an insignificant one."""
         gap = 0.0 if mean[worse] == mean[better] else float(mean[worse] - mean[better])
         return gap - max(least, chance * math.sqrt(1 / count[worse] + 1 / count[better]))
 
@@ -105,13 +108,13 @@ def judge_trend(curve: Curve, *, higher: bool = False) -> Trend:
     rises = [beyond(at, b) for at, b in enumerate(best, 1)]
     if max(rises) > 0:
         worse = int(np.argmax(rises)) + 1
-        return Trend("RISES", best[worse - 1], worse, spread, relative)
+        return Trend("rises", best[worse - 1], worse, spread, relative)
     better = int(np.argmin(mean))
     return Trend("falls" if beyond(0, better) > 0 else "flat", better, 0, spread, relative)
 
 
 def chance_difference(spread: float, free: int, places: int) -> float:
-    """Return what the largest of all differences along a curve reaches by chance alone.
+    """Return the largest difference along a curve that chance alone explains.
 
     For means of one value each: times sqrt(1/n + 1/m) for means of n and m. The studentised range
     (Tukey 1953; Kramer 1956) at 90 % holds for differences either way, so at 95 % for rises. The
@@ -129,9 +132,9 @@ def _studentised_range(places: int, free: int) -> float:
 
 
 def pooled_std(costs: Sequence[Sequence[float]]) -> tuple[float, int]:
-    """Return the standard deviation between seeds, of all places together, and its freedom.
+    """Return the standard deviation between seeds, pooled over points, and its degrees of freedom.
 
-    Not a number and 0 where no place has two seeds.
+    NaN and 0 where no point has two seeds.
     """
     groups = [np.array([v for v in at if math.isfinite(v)]) for at in costs]
     free = sum(len(at) - 1 for at in groups if at.size)
@@ -141,11 +144,11 @@ def pooled_std(costs: Sequence[Sequence[float]]) -> tuple[float, int]:
     return math.sqrt(squares / free), free
 
 
-def _cost(value: float, *, higher: bool, relative: bool) -> float:
-    """Bring a figure to where less is better and differences compare."""
+def _cost(value: float, *, higher_is_better: bool, relative: bool) -> float:
+    """Transform a metric so that less is better and differences compare."""
     if not math.isfinite(value):
         return math.inf
-    return math.log(value) if relative else -value if higher else value
+    return math.log(value) if relative else -value if higher_is_better else value
 
 
 def _std(values: Sequence[float]) -> float:
