@@ -61,13 +61,13 @@ def layer_of() -> Layer:
 
     def step(given, h, c, x):
         params = jax.tree.unflatten(tree, [given[name] for name in order])
-        ((h, c),), said = merge(graph, params).step(((h, c),), x)
-        return h, c, said
+        ((h, c),), output = merge(graph, params).step(((h, c),), x)
+        return h, c, output
 
     one = jax.ShapeDtypeStruct((HIDDEN,), np.float32)
     examples = {"h": one, "c": one, "x": jax.ShapeDtypeStruct((FEATURES,), np.float32)}
     return Layer(
-        trace(step, "core", examples, ["h_next", "c_next", "said"], weights=weights), weights
+        trace(step, "core", examples, ["h_next", "c_next", "output"], weights=weights), weights
     )
 
 
@@ -89,9 +89,9 @@ def write_c(layer: Layer, inputs: np.ndarray, folder: Path) -> None:
     used = {k for k in OWN if f"{function_name(k)}(" in function.text}
     used |= {k for k in LINEAR if f"{k}(" in function.text}
     shell = """void generated(const float *restrict h, const float *restrict c,
-    const float *restrict x, float *restrict h_out, float *restrict c_out, float *restrict said)
+    const float *restrict x, float *restrict h_out, float *restrict c_out, float *restrict output)
 {
-    step(h, c, x, h_out, c_out, said);
+    step(h, c, x, h_out, c_out, output);
 }"""
     includes = '#include "core.h"\n#include <math.h>\n#include <stdint.h>\n#include <string.h>'
     parts = (includes, _externs(own), helpers(used), function.text, shell)
@@ -118,8 +118,8 @@ def take_times(folder: Path, laps: int) -> Took:
     program = folder / "core"
     command = [find_compiler(), "-std=c99", *OPTIONS, f"-I{folder}", *map(str, sources), "-lm"]
     subprocess.run([*command, "-o", str(program)], check=True)
-    said = subprocess.run([program, str(laps)], check=True, capture_output=True, text=True)
-    lines = [np.array(line.split(), float) for line in said.stdout.splitlines()]
+    done = subprocess.run([program, str(laps)], check=True, capture_output=True, text=True)
+    lines = [np.array(line.split(), float) for line in done.stdout.splitlines()]
     calls, last = through_onnxruntime(layer, inputs, laps)
     for name, answer in (("generated", lines[0]), ("by hand", lines[1])):
         # Sums in another order, over 64 steps.
@@ -131,17 +131,17 @@ def take_times(folder: Path, laps: int) -> Took:
 def through_onnxruntime(
     layer: Layer, inputs: np.ndarray, laps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nanoseconds of a call, mean of each lap, and the last answer."""
+    """Return the nanoseconds per call, mean of each lap, and the last output."""
     names = [port.name for port in layer.program.inputs]
     outputs = [port.name for port in layer.program.outputs]
     session: Any = open_session(
         build_model(layer.program, "core", names, outputs, {}).SerializeToString()
     )
-    took, said = [], np.zeros(0)
+    took, output = [], np.zeros(0)
     for _ in range(max(laps // 10, 5) + 1):
         h = c = np.zeros(HIDDEN, np.float32)
         begin = time.perf_counter()
         for x in inputs:
-            h, c, said = session.run(outputs, {"h": h, "c": c, "x": x})
+            h, c, output = session.run(outputs, {"h": h, "c": c, "x": x})
         took.append(1e9 * (time.perf_counter() - begin) / len(inputs))
-    return np.array(took[1:]), said
+    return np.array(took[1:]), output

@@ -57,18 +57,23 @@ class Ready(NamedTuple):
 Replays = dict[str, Ready]
 
 
-def taught_of(scenario: Scenario) -> TeacherRun:
+def teacher_run_of(scenario: Scenario) -> TeacherRun:
     """Let the teacher run over a few drives, to fit scales on."""
     drives = jax.block_until_ready(simulate_batch(scenario, jax.random.key(0), 4, 20.0))
     return run_teacher(scenario, DataConfig(check_segments=0), drives, every="event", seed=0)
 
 
 def student_of(
-    scenario: Scenario, taught: TeacherRun, hidden: int, layers: int, *, weights: str = "float32"
+    scenario: Scenario,
+    teacher_run: TeacherRun,
+    hidden: int,
+    layers: int,
+    *,
+    weights: str = "float32",
 ) -> tuple[Machine, Estimator]:
     """Trace a `gain` student of that size with random weights, its scales fitted."""
     student, params = make_student(scenario, StudentConfig(hidden=hidden, layers=layers), seed=0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 0)
+    norm = fit_normaliser(student, teacher_run.drives, teacher_run.run, 0)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda a: a + 1e-3 * rng.standard_normal(a.shape, np.float32), params)
     scales = {}
@@ -81,11 +86,11 @@ def student_of(
 
 def replays_of(scenario: Scenario, events: Events, folder: Path) -> Replays:
     """Emit and compile every estimator; return its replay by name."""
-    taught = taught_of(scenario)
+    teacher_run = teacher_run_of(scenario)
     made: Replays = {}
     for name in (*SIZES, "EKF", "UKF"):
         machine = (
-            student_of(scenario, taught, *SIZES[name])[0]
+            student_of(scenario, teacher_run, *SIZES[name])[0]
             if name in SIZES
             else trace_estimator(name.lower(), scenario)
         )
@@ -134,41 +139,41 @@ def tell_students(us: dict[str, Any]) -> list[tuple[str, str]]:
     return slower
 
 
-def tell_core(laps: int) -> dict[str, Any]:
+def measure_core(laps: int) -> dict[str, Any]:
     """Time the network alone: generated, by hand, through onnxruntime."""
     with tempfile.TemporaryDirectory() as folder:
         took = export_core.take_times(Path(folder), laps)
-    told = {name: common.spread(ns) for name, ns in took._asdict().items()}
+    results = {name: common.spread(ns) for name, ns in took._asdict().items()}
     print("One LSTM layer of 64 with its head, ns a step:")
-    for name, each in told.items():
+    for name, each in results.items():
         print(f"  {name.replace('_', ' ')}: {each}")
     ratios = {
         "onnxruntime, called from Python : generated": [
-            told["onnxruntime"].median / told["generated"].median,
-            told["onnxruntime"].low / told["generated"].low,
+            results["onnxruntime"].median / results["generated"].median,
+            results["onnxruntime"].low / results["generated"].low,
         ],
         "generated : by hand": [
-            told["generated"].median / told["by_hand"].median,
-            told["generated"].low / told["by_hand"].low,
+            results["generated"].median / results["by_hand"].median,
+            results["generated"].low / results["by_hand"].low,
         ],
     }
     for name, (median, fastest) in ratios.items():
         print(f"  {name} {median:.2f} (fastest to fastest {fastest:.2f})")
-    return {"ns": {k: v._asdict() for k, v in told.items()}, "ratios": ratios}
+    return {"ns": {k: v._asdict() for k, v in results.items()}, "ratios": ratios}
 
 
 def tell_ticks(made: Replays, events: Events, rounds: int, seconds: float) -> dict[str, Any]:
     """Time everyone at fewer and fewer ticks an event, and say where a student loses."""
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     slower = []
     for ticks in TICKS:
         cut = events._replace(ticks=np.minimum(events.ticks, ticks).astype(np.int32))
         us = microseconds(made, cut, rounds, seconds)
-        told[str(ticks)] = {name: common.spread(each)._asdict() for name, each in us.items()}
+        results[str(ticks)] = {name: common.spread(each)._asdict() for name, each in us.items()}
         print(f"\n{ticks} ticks an event, us:")
         slower += [f"{name} at {ticks} ({kind})" for name, kind in tell_students(us)]
     print(f"\nstudents slower than a filter, at how many ticks: {', '.join(slower) or 'none'}")
-    return {"us": told, "slower": slower}
+    return {"us": results, "slower": slower}
 
 
 def filterpy_us(scenario: Scenario, rounds: int) -> common.Spread:
@@ -201,7 +206,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = replays_of(scenario, events, Path(folder))
         pin()
-        core = tell_core(200 if flags.quick else 2000)
+        core = measure_core(200 if flags.quick else 2000)
         ticks = tell_ticks(made, events, flags.repeats, seconds)
         more = tell_options(made, events, flags.repeats, seconds)
     full = ticks["us"][str(TICKS[-1])]

@@ -10,11 +10,11 @@ from helpers import one
 from kalmanrnn.core.config import StudentConfig
 from kalmanrnn.core.datatypes import Belief, Packet
 from kalmanrnn.deploy.c import compiled, source_files
-from kalmanrnn.deploy.c.names import PORTABLE
 from kalmanrnn.deploy.c.selftest import record_selftest
-from kalmanrnn.deploy.c.sizes import with_target
+from kalmanrnn.deploy.c.sizes import identifier, with_target
 from kalmanrnn.deploy.int8.quantise import quantise_weights, with_scales
 from kalmanrnn.deploy.machine.machine import trace_estimator
+from kalmanrnn.deploy.options import PORTABLE
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import blank_normaliser, estimator, make_student
 from kalmanrnn.scenarios.simulation import simulate_batch
@@ -41,6 +41,13 @@ class Step(NamedTuple):
     packet: Packet
     after: dict
     error: dict
+
+
+def compile_and_load(machine, folder, recorded=None, options=("-O2",)):
+    """Write a machine's C into a folder, compile it strictly and load it."""
+    source_files.write_sources(machine, folder, recorded)
+    library = compiled.compile_folder(folder, identifier(machine.name), options)
+    return compiled.load_library(machine, library)
 
 
 def case_of(sim, kind, *, target=PORTABLE, weights="float32", **more):

@@ -49,7 +49,7 @@ class OnBoard(NamedTuple):
 
 
 class BoardError(Exception):
-    """The program on the board ended with a status; the text is all it told."""
+    """The program on the board ended with a status; the text is its output."""
 
 
 def lacking() -> str:
@@ -65,18 +65,18 @@ def measure(machine: Machine, recorded: Record, folder: Path) -> OnBoard:
     name = identifier(machine.name)
     own = [f"{name}.c", f"{name}_weights.c"]
     program = compiled(folder, "board", [*own, f"{name}_selftest.c", HERE / "main.c"])
-    told = run(program)
-    assert told["two_million"] == TWO_MILLION, "the board's counter does not count instructions"
+    printed = run(program)
+    assert printed["two_million"] == TWO_MILLION, "the board's counter does not count instructions"
     image = _text(compiled(folder, "image", [*own, HERE / "image.c"]))
     least = _text(compiled(folder, "least", [HERE / "image.c"], "-DWITHOUT"))
     held = 4 * sum(size for _, size in carry_of(machine)) + 4 * _output(machine)
     return OnBoard(
-        instructions=told["instructions"],
-        most=told["most"],
+        instructions=printed["instructions"],
+        most=printed["most"],
         flash=image - least,
-        ram=held + told["stack"],
-        stack=told["stack"],
-        selftest=told["selftest"],
+        ram=held + printed["stack"],
+        stack=printed["stack"],
+        selftest=printed["selftest"],
     )
 
 
@@ -108,7 +108,7 @@ def compiled(folder: Path, label: str, sources: list, *options: str) -> Path:
 
 
 def run(program: Path, timeout_s: float = 120.0) -> dict[str, int]:
-    """Emulate a program; return the numbers it told by key."""
+    """Emulate a program; return the numbers it printed, by key."""
     semihosting = ("-semihosting-config", "enable=on,target=native")
     command = [*BOARD, *semihosting, "-kernel", str(program)]
     done = subprocess.run(
@@ -117,10 +117,10 @@ def run(program: Path, timeout_s: float = 120.0) -> dict[str, int]:
     )  # fmt: skip
     # Semihosting writes on the standard error.
     pairs = [line.split() for line in (done.stdout + done.stderr).splitlines()]
-    told = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+    printed = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
     if done.returncode:
         raise BoardError(f"exit code {done.returncode}: {done.stdout}{done.stderr}")
-    return told
+    return printed
 
 
 def _output(machine: Machine) -> int:

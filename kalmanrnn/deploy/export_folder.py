@@ -1,7 +1,4 @@
-"""Write an export: every form beside what proves it, all of it or nothing.
-
-The folder is made beside its place and renamed only after every form has been verified.
-"""
+"""Export an estimator: every format beside the vectors that verify it, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -18,16 +15,15 @@ import jax
 from kalmanrnn.core.datatypes import Estimator
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.deploy.c import misra, source_files
-from kalmanrnn.deploy.c.names import PORTABLE
 from kalmanrnn.deploy.c.packaging import render_readme
-from kalmanrnn.deploy.c.selftest import record_selftest as record_selftest
+from kalmanrnn.deploy.c.selftest import record_selftest
 from kalmanrnn.deploy.c.sizes import with_target
-from kalmanrnn.deploy.int8.evaluate import QuantisationResult, format_errors
-from kalmanrnn.deploy.int8.quantise import with_scales
+from kalmanrnn.deploy.int8.evaluate import QuantisationResult, format_errors, quantise_within
+from kalmanrnn.deploy.int8.quantise import check_weights, with_scales
 from kalmanrnn.deploy.machine import archive
 from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
+from kalmanrnn.deploy.options import FORMATS, INT8_LIMIT, ONNX, STABLEHLO, C, Target, Weights
 from kalmanrnn.deploy.verification import test_vectors
-from kalmanrnn.deploy.verification.backends import FORMATS, ONNX, STABLEHLO, C
 from kalmanrnn.deploy.verification.benchmark import compare_costs, format_report
 from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck, format_checks, verify
 from kalmanrnn.deploy.verification.sequence_features import add_features, has_sequence_model
@@ -40,10 +36,10 @@ VERIFIED = "verified.json"
 
 
 class Subject(NamedTuple):
-    """What is exported: its machine, how jax makes it, the robot it is for.
+    """What is exported: its programs, how jax makes it, and the scenario it is for.
 
-    trained: the student that it is, None for a filter. judged: what int8 weights cost it, None
-    for float32; floats: then the machine of the student as it was.
+    trained: the student, None for a filter. quantised: what int8 weights cost it, None for
+    float32; float_machine: then the student with its own weights.
     """
 
     machine: Machine
@@ -51,101 +47,121 @@ class Subject(NamedTuple):
     scenario: Scenario
     trained: TrainedStudent | None = None
     quantised: QuantisationResult | None = None
-    floats: Machine | None = None
+    float_machine: Machine | None = None
 
 
-def subject_of(
-    scenario: Scenario,
-    trained: TrainedStudent | None,
-    kind: str,
-    max_ticks: int | None,
+def export(
+    estimator: TrainedStudent | str,
+    folder: str | Path,
     *,
-    target: str = PORTABLE,
-    judged: QuantisationResult | None = None,
-) -> Subject:
-    """Trace a run's student, or a filter of its scenario by name.
+    scenario: Scenario | None = None,
+    formats: Sequence[str] = FORMATS,
+    max_ticks: int | None = None,
+    weights: Weights = "float32",
+    int8_limit: float = INT8_LIMIT,
+    target: Target = "portable",
+) -> list[FormatCheck]:
+    """Write an estimator as code for a robot into a new folder, and verify every format.
 
-    target: the processor that the C's loops are for. judged: the student with int8 weights,
-    which then is the one exported.
+    estimator: a trained student, or the filter "ekf" or "ukf" of `scenario`. formats: some of
+    "numpy", "c", "onnx", "stablehlo"; weights, spec and the numpy runtime are always written.
+    max_ticks: the most ticks between two events, as in simulation if not given. weights: "int8"
+    rounds a student's matrices. int8_limit: the largest ratio of int8 to float32 error allowed
+    in any state group, on simulated test drives. target: "portable" or "cortex-m", the
+    processor the C loops are written for.
+
+    Returns one check per format. Raises UserError, and leaves no folder, for an option that
+    does not fit, a part of the scenario that cannot be exported, or a format that differs.
     """
-    if kind != "student":
-        machine = with_target(trace_estimator(kind, scenario, max_ticks=max_ticks), target)
-        return Subject(machine, lambda: FILTERS[kind](scenario), scenario)
-    assert trained is not None
+    out = Path(folder)
+    kind = estimator if isinstance(estimator, str) else "student"
+    check_options(out, formats)
+    check_weights(weights, kind, int8_limit)
+    if isinstance(estimator, str):
+        if scenario is None:
+            raise UserError(
+                f"the filter {estimator!r} needs a scenario",
+                why="its models are those of the scenario",
+                cure=f'export("{estimator}", folder, scenario=scenario)',
+                code=USAGE,
+            )
+        machine = trace_estimator(estimator, scenario, max_ticks=max_ticks)
+        make = partial(FILTERS[estimator], scenario)
+        return write_export(Subject(with_target(machine, target), make, scenario), out, formats)
+    quantised = None
+    if weights == "int8":
+        config = estimator.config
+        quantised = quantise_within(estimator, config.data, config.train.seed, int8_limit)
+    subject = trace_student(estimator, quantised, max_ticks=max_ticks, target=target)
+    return write_export(subject, out, formats)
+
+
+def trace_student(
+    trained: TrainedStudent,
+    quantised: QuantisationResult | None,
+    *,
+    max_ticks: int | None,
+    target: Target,
+) -> Subject:
+    """Trace a student, or what its quantisation gave."""
+    scenario = trained.student.scenario
 
     def traced(which: TrainedStudent) -> Machine:
         student, params, norm = which.student, which.params, which.norm
-        made = trace_estimator(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
-        return with_target(made, target)
+        machine = trace_estimator(student, scenario, params=params, norm=norm, max_ticks=max_ticks)
+        return with_target(machine, target)
 
-    chosen = judged.trained if judged else trained
-    machine, floats = traced(chosen), None
-    if judged:
-        machine, floats = with_scales(machine, judged.scales), traced(trained)
-    student, params, norm = chosen.student, chosen.params, chosen.norm
-    make = partial(student_estimator, student, params, norm)
-    return Subject(machine, make, scenario, chosen, judged, floats)
+    chosen = quantised.trained if quantised else trained
+    machine, float_machine = traced(chosen), None
+    if quantised:
+        machine, float_machine = with_scales(machine, quantised.scales), traced(trained)
+    make = partial(student_estimator, chosen.student, chosen.params, chosen.norm)
+    return Subject(machine, make, scenario, chosen, quantised, float_machine)
 
 
 def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[FormatCheck]:
-    """Write an export's folder and verify it; UserError, and no folder, where a form differs."""
-    check_options(out, formats)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    """Write a folder and verify it; UserError, and no folder, where a format differs."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        _write_formats(subject, beside, formats)
-        checks = verify(beside)
+        _write_formats(subject, part, formats)
+        checks = verify(part)
         wrong = [c for c in checks if c.passed is False]
         if wrong:
             raise UserError(
-                f"{', '.join(c.backend for c in wrong)} does not do what jax does",
-                why="; ".join(f"{c.port} is {c.worst:.3g} times its limit off" for c in wrong),
-                cure="nothing was kept; leave that form out with --format, and report it",
+                f"{', '.join(c.backend for c in wrong)} differs from jax",
+                why="; ".join(f"{c.port} is off by {c.worst:.3g} times its limit" for c in wrong),
+                cure="leave that format out with --format, and report it; nothing was written",
                 code=DATA,
             )
-        (beside / "VERIFIED.txt").write_text(format_checks(checks) + "\n")
-        (beside / "README.md").write_text(_render_readme(subject, formats), encoding="utf-8")
+        (part / "VERIFIED.txt").write_text(format_checks(checks) + "\n")
+        (part / "README.md").write_text(_render_readme(subject, formats), encoding="utf-8")
         if C in formats:
-            costs = format_report(
-                compare_costs(beside, subject.scenario, floats=subject.floats), checks
-            )
-            costs += f"\n{format_errors(subject.quantised)}" if subject.quantised else ""
-            (beside / "REPORT.md").write_text(costs, encoding="utf-8")
+            costs = compare_costs(part, subject.scenario, float_machine=subject.float_machine)
+            report = format_report(costs, checks)
+            report += f"\n{format_errors(subject.quantised)}" if subject.quantised else ""
+            (part / "REPORT.md").write_text(report, encoding="utf-8")
         facts = {"checks": [c._asdict() for c in checks], "name": subject.machine.name}
-        (beside / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
-        beside.rename(out)
+        (part / VERIFIED).write_text(json.dumps(facts, indent=1) + "\n")
+        part.rename(out)
         return checks
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _render_readme(subject: Subject, formats: Sequence[str]) -> str:
-    """Say what lies in the folder and how to use it."""
-    spec = subject.machine.spec
-    parts = [
-        f"# {subject.machine.name}\n\n{spec['scenario']['summary']}. Written by kalmanrnn; "
-        "`VERIFIED.txt` says how it was compared with jax, `REPORT.md` what it costs. "
-        "`runtime.py` runs it with numpy alone: `load(folder)`, then `init(mean)` and "
-        "`step(z, seen, u, dt)`; it, `spec.json` and `weights.npz` are the archive.\n"
-    ]
-    if C in formats:
-        parts += [render_readme(subject.machine), misra.render_readme()]
-    return "\n".join(parts)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_options(out: Path, formats: Sequence[str]) -> None:
-    """Refuse an unknown form and a folder that is there."""
+    """Refuse an unknown format, and a folder that exists or cannot be made."""
     for name in formats:
         if name not in FORMATS:
             raise UserError(
-                f"there is no form {name!r}",
-                why=f"the forms are {', '.join(FORMATS)}",
+                f"unknown format {name!r}",
+                why=f"the formats are {', '.join(FORMATS)}",
                 cure=f"--format {' '.join(FORMATS)}",
                 code=USAGE,
             )
     if out.exists():
         raise UserError(
-            f"{out} exists already",
-            why="an export never writes over another",
+            f"{out} already exists",
+            why="an export never overwrites another",
             cure=f"--out {out}-2",
             code=USAGE,
         )
@@ -159,14 +175,14 @@ def check_options(out: Path, formats: Sequence[str]) -> None:
 
 
 def _write_formats(subject: Subject, folder: Path, formats: Sequence[str]) -> None:
-    """Write vectors and all forms into a new folder; the archive and numpy come always."""
+    """Write test vectors and formats into a new folder."""
     machine, make, scenario, trained = subject[:4]
     folder.mkdir()
-    recorded = test_vectors.record_vectors(machine, make, scenario)
+    vectors = test_vectors.record_vectors(machine, make, scenario)
     sequence = trained if trained and has_sequence_model(trained.student) else None
     if sequence:
-        recorded = add_features(recorded, sequence)
-    test_vectors.save_vectors(folder / VECTORS, recorded)
+        vectors = add_features(vectors, sequence)
+    test_vectors.save_vectors(folder / VECTORS, vectors)
     archive.write_archive(machine, folder)
     if C in formats:
         drives = test_vectors.simulate_drives(scenario, machine.spec["max_ticks"], 0)
@@ -176,7 +192,6 @@ def _write_formats(subject: Subject, folder: Path, formats: Sequence[str]) -> No
         from kalmanrnn.deploy.onnx.model import write_onnx
         from kalmanrnn.deploy.onnx.sequence_model import write_sequence
 
-        (folder / ONNX).mkdir()
         write_onnx(machine, folder / ONNX)
         if sequence:
             student, params, norm = sequence.student, sequence.params, sequence.norm
@@ -184,5 +199,22 @@ def _write_formats(subject: Subject, folder: Path, formats: Sequence[str]) -> No
     if STABLEHLO in formats:
         from kalmanrnn.deploy.stablehlo import write_stablehlo
 
-        (folder / STABLEHLO).mkdir()
         write_stablehlo(machine, make(), scenario, folder / STABLEHLO)
+
+
+def _render_readme(subject: Subject, formats: Sequence[str]) -> str:
+    """Return the folder's README: what is in it and how to use it."""
+    summary = subject.machine.spec["scenario"]["summary"]
+    parts = [
+        f"""# {subject.machine.name}
+
+{summary}. Written by kalmanrnn.
+
+- `VERIFIED.txt`: how each format compared with jax. `REPORT.md`: what it costs.
+- `runtime.py` runs the estimator with numpy alone: `load(folder)`, then `init(mean)` and
+  `step(z, seen, u, dt)`. Together with `spec.json` and `weights.npz` it is the archive.
+"""
+    ]
+    if C in formats:
+        parts += [render_readme(subject.machine), misra.render_readme()]
+    return "\n".join(parts)

@@ -1,7 +1,7 @@
 """Run an exported estimator with numpy alone: `load(folder)`, then `init` and `step`.
 
-This file imports nothing but numpy and Python's own library, and is copied into every exported
-folder. The folder's files are data: nothing in them is executed. All arithmetic is float32.
+This file imports only numpy and the standard library, and is copied into every export folder.
+The folder's files are data: nothing in them is executed. All arithmetic is float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ONE = np.float32(1)
 
 
 class Damaged(ValueError):  # noqa: N818
-    """A file of the folder is missing or not what was written; the message names it."""
+    """A file of the folder is missing or damaged; the message names it."""
 
 
 class Value(NamedTuple):
@@ -52,7 +52,7 @@ class Op(NamedTuple):
 
 
 class Program(NamedTuple):
-    """One pure function of arrays, in the order to be computed."""
+    """One pure function of arrays, in order of computation."""
 
     name: str
     inputs: tuple[Port, ...]
@@ -63,10 +63,10 @@ class Program(NamedTuple):
 
 
 class Estimator:
-    """An exported estimator and what it remembers; `init` first, then `step` at every event.
+    """An exported estimator and its state; call `init` first, then `step` at every event.
 
-    spec: what `spec.json` says. mean: `[X]` the last estimate, float64 (its origin block is
-    the only part that needs it). cov: `[D, D]` from filters, else None.
+    spec: the content of `spec.json`. mean: `[X]` the last estimate, float64 for its origin
+    block. cov: `[D, D]` from filters, else None.
     """
 
     def __init__(self, spec: dict[str, Any], step: Program, init: Program):
@@ -81,7 +81,7 @@ class Estimator:
     def init(self, mean: Any, cov: Any = None) -> None:
         """Start from a state `[X]` in the world and its covariance `[D, D]`.
 
-        Without a covariance the scenario's own first standard deviations are taken.
+        Without a covariance the scenario's initial standard deviations are used.
         """
         x, d = self.spec["state_dim"], self.spec["tangent_dim"]
         mean = np.array(_finite_array("mean", mean, (x,), np.float64))
@@ -100,7 +100,8 @@ class Estimator:
         """Take one event and the ticks up to the next; return the state `[X]` at the event.
 
         z: `[Z]`, anything where not seen. seen: `[S]`. u: `[k, U]`, dt: `[k]` seconds, k up to
-        the spec's `max_ticks`. ValueError for what is not finite; nothing has changed then.
+        the spec's `max_ticks`. ValueError for numbers that are not finite; the state is then
+        unchanged.
         """
         if self._carry is None:
             raise ValueError("call init(mean) before the first step")
@@ -112,13 +113,13 @@ class Estimator:
             outputs = self._step(inputs, ticks)
         estimate = {p.name: a for p, a in zip(self._step_ports.outputs, outputs, strict=True)}
         if not all(np.isfinite(a).all() for a in outputs):
-            raise ValueError("the estimate is not finite: the state before it was kept")
+            raise ValueError("the estimate is not finite; the state is unchanged")
         self._carry = outputs[: len(self._carry)]
         self.mean, self.cov = self._world(estimate["mean"]), estimate.get("cov")
         return self.mean
 
     def _packet(self, z, seen, u, dt) -> tuple[dict[str, np.ndarray], int]:
-        """Check what came; bring it to the local origin and pad its ticks."""
+        """Check the arguments; move them to the local origin and pad the ticks."""
         columns = [sensor["columns"] for sensor in self.spec["sensors"]]
         seen = np.asarray(seen)
         if seen.shape != (len(columns),):
@@ -135,7 +136,9 @@ class Estimator:
         dt = np.atleast_1d(np.asarray(dt, np.float64))
         k, most = len(dt), self.spec["max_ticks"]
         if k > most:
-            raise ValueError(f"{k} ticks came, and this export takes {most} (export --max-ticks)")
+            raise ValueError(
+                f"got {k} ticks; this export takes at most {most} (export --max-ticks)"
+            )
         width = len(self.spec["inputs"])
         u = np.zeros((k, 0)) if width == 0 else np.asarray(u, np.float64)
         padded_u, padded_dt = np.zeros((most, width), np.float32), np.zeros(most, np.float32)
@@ -149,7 +152,7 @@ class Estimator:
         return {"z": z, "seen": seen, "u": padded_u, "dt": padded_dt}, k
 
     def _world(self, mean: Any) -> np.ndarray:
-        """Return a state in the world, float64."""
+        """Return a state in world coordinates, float64."""
         mean = np.array(mean, np.float64)
         if self.spec["origin"]:
             mean[slice(*self.spec["origin"]["state"])] += self._origin
@@ -159,7 +162,7 @@ class Estimator:
 def _finite_array(
     name: str, given: Any, shape: tuple[int, ...], dtype: Any = np.float32
 ) -> np.ndarray:
-    """Return finite numbers of a shape; ValueError otherwise."""
+    """Return an array of finite numbers of a shape; ValueError otherwise."""
     with np.errstate(over="ignore"):
         array = np.asarray(given, np.float64).astype(dtype)
     if array.shape != shape:
@@ -170,21 +173,21 @@ def _finite_array(
 
 
 def load(folder: Any) -> Estimator:
-    """Read an exported folder; Damaged, naming the file, where it is not what was written."""
+    """Read an export folder; raises Damaged, naming the file, where it is not intact."""
     spec_path, weights_path = (os.path.join(folder, n) for n in ("spec.json", "weights.npz"))
     try:
         with open(spec_path, encoding="utf-8") as file:
             spec = json.load(file)
         if spec["format"] != FORMAT:
-            raise ValueError(f"it has format {spec['format']}, this reads {FORMAT}")
+            raise ValueError(f"its format is {spec['format']}; this runtime reads {FORMAT}")
         if spec["sha256"] != digest(spec):
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum is wrong")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise Damaged(f"{spec_path}: {problem}") from None
     try:
         with open(weights_path, "rb") as file:
             if hashlib.sha256(file.read()).hexdigest() != spec["files"]["weights.npz"]:
-                raise ValueError("its checksum does not fit")
+                raise ValueError("its checksum is wrong")
         with np.load(weights_path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
@@ -197,14 +200,14 @@ def load(folder: Any) -> Estimator:
 
 
 def digest(spec: dict[str, Any]) -> str:
-    """Return the sha256 of a spec's data, but for the field that holds it."""
+    """Return the sha256 of a spec, without the field that holds it."""
     rest = {key: value for key, value in spec.items() if key != "sha256"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _program(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Program:
-    """Read a program from plain data and hold it to its own types."""
+    """Read a program from plain data and check its types."""
     values = {int(n): Value(tuple(shape), dtype) for n, (shape, dtype) in data["values"].items()}
     constants = {int(n): arrays[name] for n, name in data["constants"].items()}
     for number, array in constants.items():
@@ -214,12 +217,14 @@ def _program(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Program:
     known = {port.value for port in inputs} | set(constants)
     ops = []
     for kind, sources, results, attrs, source in data["ops"]:
-        _require(known.issuperset(sources), f"{kind} takes what is not there")
+        _require(known.issuperset(sources), f"{kind} reads an unknown value")
         if kind == "take":
             size = int(np.prod(values[results[0]].shape, dtype=int))
             index = _index(attrs["index"], size)
             total = sum(int(np.prod(values[i].shape, dtype=int)) for i in sources)
-            _require(not size or (index.min() >= 0 and index.max() < total), "take goes astray")
+            _require(
+                not size or (index.min() >= 0 and index.max() < total), "take reads out of bounds"
+            )
             attrs = {"index": index}
         elif kind == "loop":
             attrs = attrs | {"body": _program(attrs["body"], arrays)}
@@ -229,14 +234,14 @@ def _program(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> Program:
     return Program(data["name"], inputs, outputs, values, constants, tuple(ops))
 
 
-def _require(holds: bool, said: str) -> None:
-    if not holds:
-        raise ValueError(said)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
 
 
 def _index(data: Any, size: int) -> np.ndarray:
-    """Decode an index: as it is, in runs of (start, step, count), or in base64."""
-    _require(size <= MAX_SIZE, "an array is larger than any of ours")
+    """Decode an index: a list, runs of (start, step, count), or base64."""
+    _require(size <= MAX_SIZE, "an array is too large")
     if isinstance(data, list):
         index = np.array(data, np.int32)
     elif "runs" in data:
@@ -315,7 +320,7 @@ CUMULATE = {
 def compute(
     kind: str, attrs: dict[str, Any], arrays: Sequence[Any], shape: Any, dtype: str
 ) -> np.ndarray:
-    """Compute one operation that is no loop."""
+    """Compute one operation other than a loop."""
     function = _function(kind, attrs, [np.shape(a) for a in arrays], tuple(shape), dtype)
     with np.errstate(all="ignore"):
         return np.asarray(function(*arrays), NUMPY[dtype])
@@ -328,7 +333,7 @@ def _function(
     shape: tuple[int, ...],
     dtype: str,
 ) -> Callable[..., Any]:
-    """Return what computes an operation; all that shapes decide is decided here, once."""
+    """Return a function that computes an operation on arrays of these shapes."""
     if kind in ELEMENTWISE:
         function = {**UNARY, **BINARY, "select": _select, "convert": NUMPY[dtype]}[kind]
         if kind == "convert":
@@ -348,7 +353,7 @@ def _function(
 
 
 def _elementwise(function, shapes, shape):
-    """Make single numbers go with any shape."""
+    """Broadcast single numbers to any shape."""
     single = [shape_of != shape and np.prod(shape_of) == 1 for shape_of in shapes]
     if not any(single) and all(shape_of == shape for shape_of in shapes):
         return function
@@ -371,7 +376,7 @@ def _take(*arrays, index):
 
 
 def run_program(program: Any, inputs: dict[str, Any], n_ticks: int | None = None) -> dict[str, Any]:
-    """Run a program once, arrays in and out by name; for more than once `prepare` it."""
+    """Run a program once, arrays by name; to run it repeatedly, `prepare` it."""
     with np.errstate(all="ignore"):
         found = prepare(program)(
             [np.asarray(inputs[port.name]) for port in program.inputs], n_ticks
@@ -382,7 +387,7 @@ def run_program(program: Any, inputs: dict[str, Any], n_ticks: int | None = None
 def prepare(program: Any) -> Callable[[Sequence[Any], int | None], list[Any]]:
     """Return (inputs in order, ticks used) -> outputs in order.
 
-    Anything with the fields of `Program` will do. A counted loop stops after the ticks used.
+    A program is anything with the fields of `Program`. Counted loops stop after the ticks used.
     """
     first = dict(program.constants)
     steps = []
@@ -411,15 +416,15 @@ def prepare(program: Any) -> Callable[[Sequence[Any], int | None], list[Any]]:
 
 
 def _loop(body, attrs, count, arrays, n_ticks):
-    """Run a body over the first axis of what it walks."""
+    """Run a body over the first axis of its walked arrays."""
     captured, carried, length = attrs["captured"], attrs["carried"], attrs["length"]
     state = arrays[captured : captured + carried]
     walked = arrays[captured + carried : count]
-    rounds = length if n_ticks is None or not attrs["counted"] else min(n_ticks, length)
+    iterations = length if n_ticks is None or not attrs["counted"] else min(n_ticks, length)
     collected = []
     for i in range(length):
-        # Padding changes no state, but what is collected has a row for each round.
-        if i >= rounds and not (collected and collected[-1]):
+        # Padding changes no state, but collected values have a row for each iteration.
+        if i >= iterations and not (collected and collected[-1]):
             break
         found = body([*arrays[:captured], *state, *(a[i] for a in walked)], None)
         state = found[:carried]
@@ -429,7 +434,7 @@ def _loop(body, attrs, count, arrays, n_ticks):
 
 
 def _cholesky(a: np.ndarray) -> np.ndarray:
-    """Return the lower factor, NaN where there is none."""
+    """Return the lower factor; NaN if the matrix is not positive definite."""
     try:
         return np.linalg.cholesky(a)
     except np.linalg.LinAlgError:

@@ -1,7 +1,7 @@
-"""The step as StableHLO: a convenience for those who run XLA, and no archive.
+"""The step as StableHLO, for those who run XLA; not an archive.
 
-What jax serialises it promises to read for half a year, so the other formats are the ones to
-keep. `NAME.stablehlo` takes and gives plain arrays; `NAME.stablehlo.json` says which.
+jax promises to read what it serialises for half a year: keep another format too.
+`NAME.stablehlo` maps plain arrays to plain arrays; `NAME.stablehlo.json` lists them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.datatypes import Belief, Estimator, Packet
 from kalmanrnn.core.extras import require
 
@@ -32,7 +33,7 @@ READABLE, READABLE_BY_OLDER = timedelta(days=180), timedelta(days=21)
 def write_stablehlo(
     machine: Machine, estimator: Estimator, scenario: Scenario, folder: Path
 ) -> list[Path]:
-    """Write the step, and what its arrays are called, into a folder; return both paths."""
+    """Write the step and the list of its arrays into a folder; return both paths."""
     require("flatbuffers", "export", "write StableHLO")
     ticks = next(
         machine.step.values[port.value].shape[0]
@@ -56,15 +57,15 @@ def write_stablehlo(
         "outputs": _ports(names[1], exported.out_avals),
     }
     model = folder / f"{machine.name}.stablehlo"
-    beside = folder / f"{machine.name}.stablehlo.json"
+    description = folder / f"{machine.name}.stablehlo.json"
     folder.mkdir(parents=True, exist_ok=True)
-    model.write_bytes(blob)
-    beside.write_text(json.dumps(facts, indent=1) + "\n")
-    return [model, beside]
+    atomic_write(model, blob)
+    atomic_write(description, json.dumps(facts, indent=1) + "\n")
+    return [model, description]
 
 
 def read_stablehlo(path: Path) -> Callable[..., Any]:
-    """Return the step as a function of its arrays, in the order the JSON beside it says."""
+    """Return the step as a function of its arrays, in the order of the JSON beside it."""
     require("flatbuffers", "export", "read StableHLO")
     return jax.export.deserialize(bytearray(path.read_bytes())).call
 
@@ -72,9 +73,9 @@ def read_stablehlo(path: Path) -> Callable[..., Any]:
 def flat_step(
     estimator: Estimator, scenario: Scenario, ticks: int
 ) -> tuple[Callable[..., list[jax.Array]], list[jax.ShapeDtypeStruct]]:
-    """Return the step on arrays alone, those without elements left out, and what they look like.
+    """Return the step as a function of arrays, empty ones left out, and their shapes.
 
-    Arrays come as carry leaves, z, seen, u, dt and go as carry leaves, mean, and cov if any.
+    Inputs are carry leaves, z, seen, u, dt; outputs are carry leaves, mean, and cov if any.
     """
     space = scenario.space
     belief = Belief(*(_like(s) for s in ((space.state_dim,), 2 * (space.tangent_dim,))))
@@ -98,7 +99,7 @@ def flat_step(
 
 
 def compatibility(now: datetime) -> dict[str, str]:
-    """Say when something was written, by what, and how long jax promises to read it."""
+    """Return when and by what a module was written, and how long jax promises to read it."""
     import jaxlib
 
     return {
@@ -107,7 +108,7 @@ def compatibility(now: datetime) -> dict[str, str]:
         "jaxlib": jaxlib.version.__version__,
         "readable_until": (now + READABLE).date().isoformat(),
         "readable_by": f"jax not older than {(now - READABLE_BY_OLDER).date().isoformat()}",
-        "note": "a convenience, no archive: keep the C, ONNX or numpy export",
+        "note": "not an archive: keep the C, ONNX or numpy export too",
     }
 
 

@@ -16,6 +16,7 @@ from exporting import (
     TICKS,
     TIME,
     case_of,
+    compile_and_load,
     differences,
     sanitised,
     scales,
@@ -47,7 +48,7 @@ def built(case, tmp_path_factory):
     def make(kind, name):
         found = case(kind, name)
         recorded = record_selftest(found.estimator, found.drive)
-        return found, compiled.build(found.machine, tmp_path_factory.mktemp("c"), recorded)
+        return found, compile_and_load(found.machine, tmp_path_factory.mktemp("c"), recorded)
 
     return make
 
@@ -118,7 +119,7 @@ def test_ticks_past_the_last_are_never_read(built):
 @pytest.mark.parametrize("options", [("-O2",), ("-O3", "-ffast-math")])
 def test_what_is_not_finite_is_refused_before_anything_changes(case, tmp_path, options):
     found = case("gain", "rover")
-    made = compiled.build(found.machine, tmp_path, options=options)
+    made = compile_and_load(found.machine, tmp_path, options=options)
     step = found.steps[3]
     before = compiled.pack_state(made, step.carry)
     for bad in (np.nan, np.inf, -np.inf):
@@ -234,7 +235,7 @@ def test_no_compiler_warns(scenario, tmp_path, monkeypatch, compiler, kind, targ
         pytest.skip(f"no {compiler} on this machine")
     found = case_of(scenario("rover"), kind, target=target, weights=weights)
     monkeypatch.setenv("CC", compiler)
-    made = compiled.build(found.machine, tmp_path, record_selftest(found.estimator, found.drive))
+    made = compile_and_load(found.machine, tmp_path, record_selftest(found.estimator, found.drive))
     assert getattr(made.library, f"{made.name}_selftest")() == OK
 
 

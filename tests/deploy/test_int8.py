@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from exporting import DIVERGED, OK, case_of, differences, sanitised, student_of
+from exporting import DIVERGED, OK, case_of, compile_and_load, differences, sanitised, student_of
 
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, USAGE, UserError
@@ -124,7 +124,7 @@ def test_one_step_equals_jax(scenario, tmp_path, target, weights, kind, cell, na
     """jax runs with the rounded weights, the C with bytes; odd widths leave tiles unfilled."""
     more = {"cell": cell, "hidden": 11, "layers": 2} if cell else {}
     found = case_of(scenario(name), kind, target=target, weights=weights, **more)
-    made = compiled.build(found.machine, tmp_path)
+    made = compile_and_load(found.machine, tmp_path)
     worst = differences(made, found.steps)
     assert max(worst.values()) < 1, worst
 
@@ -169,7 +169,7 @@ def test_a_spoilt_memory_is_told_and_nothing_overflows(scenario, tmp_path, targe
         "-fsanitize=undefined,float-cast-overflow",
         "-fsanitize-undefined-trap-on-error",
     )
-    made = compiled.build(found.machine, tmp_path, options=traps)
+    made = compile_and_load(found.machine, tmp_path, options=traps)
     step = found.steps[5]
     carry = step.carry | {"memory_0_h": np.full_like(step.carry["memory_0_h"], bad)}
     state = compiled.pack_state(made, carry)
@@ -186,7 +186,7 @@ def test_a_spoilt_memory_is_told_and_nothing_overflows(scenario, tmp_path, targe
 @needs_cc
 def test_a_weight_one_step_off_is_seen(scenario, tmp_path):
     found = case_of(scenario("rover"), "gain", target="cortex-m", weights="int8")
-    made = compiled.build(found.machine, tmp_path)
+    made = compile_and_load(found.machine, tmp_path)
     path = tmp_path / "rover_gain_weights.c"
     text = path.read_text()
     at = re.search(r"out_map_kernel_t\d+\[\d+\] = \{\s*(-?\d+)", text)
@@ -214,7 +214,7 @@ def test_an_export_in_bytes_says_what_it_cost_and_is_verified(run, tmp_path, cap
     assert main(["export", str(run), "--out", str(out), *args]) == 0
     report = (out / "REPORT.md").read_text()
     assert "| student in float32 |" in report
-    assert "64 held-out drives" in report
+    assert "64 test drives" in report
     rows = re.findall(r"^\| (?:position|velocity) \[.*", report, re.MULTILINE)
     assert len(rows) == 2
     for row in rows:
@@ -232,8 +232,8 @@ def test_too_dear_bytes_leave_nothing(run, tmp_path, capsys):
     args = ["--weights", "int8", "--int8-limit", "0.5", "--format", "numpy"]
     assert main(["export", str(run), "--out", str(tmp_path / "nav"), *args]) == DATA
     told = capsys.readouterr().err
-    assert "error: int8 weights make this student worse than 0.5 times" in told
-    assert "64 held-out drives" in told
+    assert "error: int8 weights raise this student's error to more than 0.5 times" in told
+    assert "64 test drives" in told
     assert list(tmp_path.iterdir()) == []
 
 

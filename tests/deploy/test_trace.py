@@ -16,7 +16,6 @@ from kalmanrnn.deploy.ir.builder import Builder
 from kalmanrnn.deploy.ir.program import check
 from kalmanrnn.deploy.ir.tracing import trace
 from kalmanrnn.deploy.machine.cost import estimate_flops
-from kalmanrnn.deploy.machine.describe import describe
 from kalmanrnn.deploy.machine.machine import trace_estimator
 from kalmanrnn.deploy.runtime import prepare, run_program
 from kalmanrnn.filters.kinds import FILTERS
@@ -184,7 +183,6 @@ def test_a_machine_says_what_it_is(scenario):
     ports = [port.name for port in ukf.step.outputs]
     assert ports == ["state_mean", "state_cov", "mean", "cov"]
     assert estimate_flops(ukf.step) > 10 * estimate_flops(machine.step)
-    assert "20 rounds" in describe(ukf)
     # What stays of a seed is where the numbers came from: another weight, another digest.
     student, params, norm = student_of(sim)
     other = trace_estimator(student, sim, params=jax.tree.map(lambda a: a + 1, params), norm=norm)
@@ -393,7 +391,7 @@ SCENARIO = Scenario(
     sensors=(Sensor("beacon", (Channel("range", "m"),), 5.0, (1.0,), measure),), tick_hz=10.0,
     process=lambda x, u, dt: x * (1 - 0.1 * dt),
     process_noise=lambda x, u, dt: jnp.full(3, 0.1) * dt,
-    world=lambda key, ticks: (jnp.zeros((ticks + 1, 3)), jnp.zeros((ticks, 0))),
+    simulate_truth=lambda key, ticks: (jnp.zeros((ticks + 1, 3)), jnp.zeros((ticks, 0))),
     initial_std=(1.0, 1.0, 1.0),
 )
 """

@@ -1,4 +1,4 @@
-"""Compile exported C with the machine's compiler and drive it: for tests and figures."""
+"""Compile exported C with this machine's compiler, load it and run it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kalmanrnn.core.errors import MISSING, UserError
-from kalmanrnn.deploy.c.selftest import Record
 from kalmanrnn.deploy.c.sizes import Sizes, carry_of, identifier, sizes_of
-from kalmanrnn.deploy.c.source_files import write_sources
 from kalmanrnn.deploy.machine.machine import Machine
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion")
@@ -23,7 +21,7 @@ STRICT += ("-Wshadow", "-Wvla", "-Werror")
 
 
 class CompiledC(NamedTuple):
-    """A machine in C, loaded. carry: (name, numbers) of the state's fields, in order."""
+    """A compiled export, loaded. carry: (name, size) of the state's fields, in order."""
 
     name: str
     library: Any
@@ -37,26 +35,15 @@ def find_compiler() -> str:
     if not found:
         raise UserError(
             "there is no C compiler",
-            why="neither CC nor cc nor gcc names one",
+            why="neither CC, cc nor gcc names one",
             cure="apt install gcc",
             code=MISSING,
         )
     return found
 
 
-def build(
-    machine: Machine,
-    folder: Path,
-    recorded: Record | None = None,
-    options: Sequence[str] = ("-O2",),
-) -> CompiledC:
-    """Write a machine's C into a folder, compile it strictly and load it."""
-    write_sources(machine, folder, recorded)
-    return load_library(machine, compile_folder(folder, identifier(machine.name), options))
-
-
 def compile_folder(folder: Path, name: str, options: Sequence[str] = ("-O2",)) -> Path:
-    """Compile a folder's C into a shared library; UserError with what the compiler says."""
+    """Compile a folder's C into a shared library; UserError with the compiler's message."""
     library = folder / f"lib{name}.so"
     sources = sorted(str(path) for path in folder.glob(f"{name}*.c"))
     command = [find_compiler(), *STRICT, *options, "-fPIC", "-shared", "-o", str(library), *sources]
@@ -82,20 +69,20 @@ def _floats(values: Any) -> tuple[np.ndarray, ctypes.c_void_p]:
 
 
 def pack_state(built: CompiledC, carry: Mapping[str, Any]) -> np.ndarray:
-    """Put carry leaves by name into a state's memory, float32."""
+    """Concatenate carry leaves by name into a state, float32."""
     parts = [np.asarray(carry[name], np.float32).reshape(size) for name, size in built.carry]
     return np.concatenate(parts)
 
 
 def unpack_state(built: CompiledC, state: np.ndarray) -> dict[str, np.ndarray]:
-    """Take carry leaves out of a state's memory."""
+    """Split a state into carry leaves by name."""
     ends = np.cumsum([size for _, size in built.carry])
     parts = np.split(state, ends[:-1])
     return {name: part.copy() for (name, _), part in zip(built.carry, parts, strict=True)}
 
 
 def init(built: CompiledC, mean: Any, cov: Any = None) -> tuple[int, np.ndarray]:
-    """Return a status and a new state's memory."""
+    """Return a status and a new state."""
     state = np.full(sum(size for _, size in built.carry), np.nan, np.float32)
     keep, mean_at = _floats(mean)
     more, cov_at = _floats(cov) if cov is not None else (None, None)
@@ -115,7 +102,7 @@ def step(
     dt: Any,
     n_ticks: int | None = None,
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Take one event in place; return a status and the outputs."""
+    """Update a state in place by one event; return a status and the outputs."""
     sizes = built.sizes
     d = sizes.d * sizes.d * sizes.cov
     output = np.full(sizes.x + d, np.nan, np.float32)

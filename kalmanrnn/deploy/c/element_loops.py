@@ -1,4 +1,4 @@
-"""Loops over elements: how each is chosen so that every index in it counts evenly."""
+"""Loops over elements, chosen so that every index in them is affine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_UNROLLED = 8
 
 
 class ElementLoop(NamedTuple):
-    """Elements of `target` at `positions` become what `tree` is there.
+    """Elements of `target` at `positions` are set to `tree`.
 
-    nest: loops over the positions and, in order, the tree's leaves. how: with what the elements
-    that fall on one position are put together (a reduction), "" where each has its own.
+    nest: loops over the positions and, in order, the tree's leaves. reduction: the operation that
+    combines elements at one position, "" where each has its own.
     """
 
     target: int
@@ -29,21 +29,21 @@ class ElementLoop(NamedTuple):
 
 
 def element_loops(
-    tables: Tables, out: int, positions: np.ndarray, tree: Tree, source: str, how: str = ""
+    tables: Tables, out: int, positions: np.ndarray, tree: Tree, source: str, reduction: str = ""
 ) -> Iterator[ElementLoop]:
-    """Yield loops over elements; where no loops fit, runs of them, or one by one, or by a table."""
+    """Yield loops over elements; where none fits, loops over runs, or reads through a table."""
     nest = _nest(positions, tree)
     if nest is not None:
-        yield ElementLoop(out, positions, tree, nest, how, source)
+        yield ElementLoop(out, positions, tree, nest, reduction, source)
         return
-    if not how:
+    if not reduction:
         runs = _runs(positions, tree)
         if len(positions) <= MAX_UNROLLED or len(runs) <= MAX_UNROLLED:
             for run in runs:
                 part = _take_rows(tree, run)
                 nest = _nest(positions[run], part)
                 assert nest is not None
-                yield ElementLoop(out, positions[run], part, nest, how, source)
+                yield ElementLoop(out, positions[run], part, nest, reduction, source)
             return
     tree = _by_table(tables, positions, tree)
     nest = _nest(positions, tree)
@@ -52,7 +52,7 @@ def element_loops(
         tree = Node("scatter", "f32", "f32", (Leaf(tables_at, np.arange(len(positions))), tree))
         nest = _nest(np.arange(len(positions)), tree)
     assert nest is not None
-    yield ElementLoop(out, positions, tree, nest, how, source)
+    yield ElementLoop(out, positions, tree, nest, reduction, source)
 
 
 def _nest(positions: np.ndarray, tree: Tree) -> Nest | None:
@@ -60,7 +60,7 @@ def _nest(positions: np.ndarray, tree: Tree) -> Nest | None:
 
 
 def _runs(positions: np.ndarray, tree: Tree) -> list[np.ndarray]:
-    """Return stretches of elements in which everything counts evenly."""
+    """Return runs of elements in which every index is affine."""
     arrays = np.stack([positions, *(leaf.index for leaf in leaves(tree))], axis=1)
     runs, start = [], 0
     while start < len(arrays):
@@ -81,7 +81,7 @@ def _take_rows(tree: Tree, rows: np.ndarray) -> Tree:
 
 
 def _by_table(tables: Tables, positions: np.ndarray, tree: Tree) -> Tree:
-    """Read leaves that fit no loop through a table of their indices."""
+    """Read leaves whose index is not affine through a table of indices."""
     if isinstance(tree, Node):
         parts = tuple(_by_table(tables, positions, operand) for operand in tree.operands)
         return tree._replace(operands=parts)

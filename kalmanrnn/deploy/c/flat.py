@@ -1,4 +1,4 @@
-"""A program with its loops' bodies numbered like the rest: the form that C is written from."""
+"""A program with one numbering for all values, loop bodies included; C is written from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FlatOp(NamedTuple):
 
 
 class FlatLoop(NamedTuple):
-    """How a loop's values meet its body's.
+    """How a loop's values map to those of its body.
 
     carried: (first value, inside, next value, last value). walked: (whole, one slice).
     collected: (one slice, whole). counted: whether `n_ticks` bounds it at run time.
@@ -35,9 +35,9 @@ class FlatLoop(NamedTuple):
 
 
 class Flat(NamedTuple):
-    """A program whose values have one numbering; every output is what one operation gives.
+    """A program with one numbering of values; every output has an operation of its own.
 
-    level: which loop a value is made in, 0 for none.
+    level: the loop a value is computed in, 0 for none.
     """
 
     values: dict[int, Value]
@@ -50,7 +50,7 @@ class Flat(NamedTuple):
 
 
 def flatten(program: Program) -> Flat:
-    """Return a program numbered anew, bodies too; captured values are read where they are."""
+    """Return a program renumbered, loop bodies too; captured values are read in place."""
     flat = Flat({}, {}, {}, {}, (), (), ())
     numbers: dict[int, int] = {}
     for port in program.inputs:
@@ -93,7 +93,7 @@ def _ops(flat: Flat, program: Program, numbers: dict[int, int], level: int) -> l
 
 
 def _broadcast(flat: Flat, ops: list[FlatOp], number: int, out: int, level: int) -> int:
-    """Repeat an operand along its axes of length one, where jax leaves that to `mul` itself."""
+    """Repeat an operand along its axes of length one, which elementwise operations broadcast."""
     given, wanted = flat.values[number], flat.values[out]
     if given.size in (1, wanted.size):
         return number
@@ -130,7 +130,7 @@ def _loop(flat: Flat, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...])
 
 
 def _copy_outputs(flat: Flat, ops: list[FlatOp], wanted: list[int], level: int) -> list[int]:
-    """Give each wanted value an operation of its own, a copy where it had none."""
+    """Return values with an operation of their own, a copy where they had none."""
     made = {o for op in ops for o in op.outputs}
     out: list[int] = []
     for number in wanted:

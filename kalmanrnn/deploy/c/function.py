@@ -12,7 +12,7 @@ import numpy as np
 from kalmanrnn.deploy.c.flat import Flat, FlatLoop, FlatOp, flatten
 from kalmanrnn.deploy.c.fuse import Block, fuse
 from kalmanrnn.deploy.c.int8 import use_int8_weights
-from kalmanrnn.deploy.c.names import PORTABLE, Names, indented
+from kalmanrnn.deploy.c.names import Names, indented
 from kalmanrnn.deploy.c.operations import render_block
 from kalmanrnn.deploy.c.plan import plan_memory
 from kalmanrnn.deploy.c.product import fixed_point_bytes
@@ -20,6 +20,7 @@ from kalmanrnn.deploy.c.slots import Slot, assign_slots
 from kalmanrnn.deploy.c.statements import LoopStatement, Product, Statement, statements
 from kalmanrnn.deploy.c.tree import C_TYPE, Tables
 from kalmanrnn.deploy.ir.program import Program
+from kalmanrnn.deploy.options import PORTABLE
 
 
 class Function(NamedTuple):
@@ -40,22 +41,22 @@ def render_function(
 ) -> Function:
     """Write a program as `static void name(const in..., out..., int n_ticks)`.
 
-    Adds to `tables` what it reads; the caller writes those, named as they are there. scales: of
-    the weights that are to be bytes, by name.
+    Adds the tables it reads to `tables`; the caller writes those under their names. scales: of
+    int8 weights, by name.
     """
     flat = flatten(program)
     planned = plan_memory(flat)
     steps = use_int8_weights(tuple(statements(planned, tables, flat.ops)), tables, scales)
-    kept = _stored(flat)
-    block = fuse(steps, kept)
+    stored = _stored(flat)
+    block = fuse(steps, stored)
     names = Names(flat.values, {}, set(), target)
     names.name.update({number: f"in_{port}" for port, number in flat.inputs})
     names.name.update({number: f"out_{port}" for port, number in flat.outputs})
-    lines, stack = _block(names, block, kept, "a")
+    lines, stack = _block(names, block, stored, "a")
     text = "\n".join(lines)
     counted = "n_ticks" in text
-    idle = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
-    body = "\n".join(indented([f"(void){label};" for label in idle] + lines))
+    unused = [f"in_{port}" for port, _ in flat.inputs if not re.search(rf"\bin_{port}\b", text)]
+    body = "\n".join(indented([f"(void){label};" for label in unused] + lines))
     head = f"static void {name}({_parameters(flat, counted)})"
     stack += max(_fixed_point_bytes(names, steps), default=0)
     return Function(f"{head}\n{{\n{body}\n}}", stack, counted)
@@ -69,11 +70,11 @@ def _fixed_point_bytes(names: Names, steps: tuple[Statement, ...]) -> Iterator[i
             yield from _fixed_point_bytes(names, step.body)
 
 
-def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[list[str], int]:
-    slots = assign_slots(names, block, kept, prefix)
+def _block(names: Names, block: Block, stored: set[int], prefix: str) -> tuple[list[str], int]:
+    slots = assign_slots(names, block, stored, prefix)
     inner, deepest = {}, 0
     for at, part in block.inner.items():
-        inner[at], stack = _block(names, part, kept, chr(ord(prefix) + 1))
+        inner[at], stack = _block(names, part, stored, chr(ord(prefix) + 1))
         deepest = max(deepest, stack)
     body = render_block(names, block, inner)
     unread = [s.name for s in slots if not _is_read(s.name, "\n".join(body))]
@@ -83,7 +84,7 @@ def _block(names: Names, block: Block, kept: set[int], prefix: str) -> tuple[lis
 
 
 def _is_read(name: str, text: str) -> bool:
-    """Whether a text does more with an array than write it, as it does what nobody asks for."""
+    """Whether a text does more with an array than write to it."""
     writes = re.findall(rf"^\s*{name}\[.*?\] = ", text, re.MULTILINE)
     return len(re.findall(rf"\b{name}\b", text)) > len(writes)
 
@@ -93,21 +94,21 @@ def _room(slots: list[Slot]) -> Iterator[int]:
 
 
 def _stored(flat: Flat) -> set[int]:
-    """Return values that must lie in memory: outputs, and what loops carry or collect."""
-    kept = {number for _, number in flat.outputs}
+    """Return values that must be in memory: outputs, and what loops carry or collect."""
+    stored = {number for _, number in flat.outputs}
 
     def enter(ops: tuple[FlatOp, ...]) -> None:
         for op in ops:
             if op.kind == "loop":
                 loop: FlatLoop = op.attrs["loop"]
                 for _, inside, after, last in loop.carried:
-                    kept.update((inside, after, last))
+                    stored.update((inside, after, last))
                 for inside, whole in loop.collected:
-                    kept.update((inside, whole))
+                    stored.update((inside, whole))
                 enter(op.body)
 
     enter(flat.ops)
-    return kept
+    return stored
 
 
 def _parameters(flat: Flat, counted: bool) -> str:

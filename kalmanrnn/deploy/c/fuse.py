@@ -1,4 +1,4 @@
-"""Put loops of the same length together, so that what only they share stays in registers."""
+"""Fuse loops of the same lengths, so that values only they use stay in registers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MAX_GROUP = 48
 
 
 class Group(NamedTuple):
-    """Fills that one nest of loops does.
+    """Element loops that share one loop nest.
 
-    local: targets that nobody reads outside, and need no memory.
+    local: targets that are not read outside, and need no memory.
     """
 
     loops: tuple[ElementLoop, ...]
@@ -23,16 +23,16 @@ class Group(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Statements in the order to be done; a loop's own block is in `inner`, by its place."""
+    """Statements in order of execution; a loop's own block is in `inner`, by its position."""
 
     steps: tuple[Group | Statement, ...]
     inner: dict[int, Block]
 
 
-def fuse(statements: tuple[Statement, ...], kept: set[int]) -> Block:
-    """Order statements so that loops of one shape meet, and group those.
+def fuse(statements: tuple[Statement, ...], stored: set[int]) -> Block:
+    """Order statements so that loops of one shape are adjacent, and group those.
 
-    kept: values that must lie in memory, whoever reads them.
+    stored: values that must be in memory in any case.
     """
     readers: Counter[int] = Counter()
     for statement in statements:
@@ -50,10 +50,10 @@ def fuse(statements: tuple[Statement, ...], kept: set[int]) -> Block:
             waiting.subtract(writes_of(statement))
         first = group[0]
         if isinstance(first, LoopStatement):
-            inner[len(steps)] = fuse(first.body, kept)
+            inner[len(steps)] = fuse(first.body, stored)
         if _is_loop(first):
-            fills = tuple(s for s in group if isinstance(s, ElementLoop))
-            steps.append(Group(fills, _local(fills, readers, writers, kept)))
+            loops = tuple(s for s in group if isinstance(s, ElementLoop))
+            steps.append(Group(loops, _local(loops, readers, writers, stored)))
         else:
             steps.append(first)
     return Block(tuple(steps), inner)
@@ -74,7 +74,7 @@ def _collect_group(
     if not _is_loop(first):
         return group
     assert isinstance(first, ElementLoop)
-    # Where each value of the group is written, if one fill does it all.
+    # Where each value of the group is written, if by one loop.
     walks = {first.target: _walk(first, 0) if writers[first.target] == 1 else None}
     for other in pending[1:]:
         if len(group) == MAX_GROUP:
@@ -92,23 +92,23 @@ def _collect_group(
     return group
 
 
-def _scatters(fill: ElementLoop) -> bool:
-    return getattr(fill.tree, "kind", "") == "scatter"
+def _scatters(loop: ElementLoop) -> bool:
+    return getattr(loop.tree, "kind", "") == "scatter"
 
 
-def _walk(fill: ElementLoop, which: int) -> tuple[int, tuple[int, ...]]:
-    return fill.nest.bases[which], fill.nest.strides[which]
+def _walk(loop: ElementLoop, which: int) -> tuple[int, tuple[int, ...]]:
+    return loop.nest.bases[which], loop.nest.strides[which]
 
 
 def _follows(
-    fill: ElementLoop, walks: dict[int, tuple[int, tuple[int, ...]] | None], waiting: Counter[int]
+    loop: ElementLoop, walks: dict[int, tuple[int, tuple[int, ...]] | None], waiting: Counter[int]
 ) -> bool:
-    """Whether all that a fill reads is done, or done in the same round of the group's loops."""
-    for which, leaf in enumerate(leaves(fill.tree), start=1):
+    """Whether a loop's reads are complete, or computed in the same iteration of the group."""
+    for which, leaf in enumerate(leaves(loop.tree), start=1):
         if not isinstance(leaf.place, int):
             continue
         if leaf.place in walks:
-            if walks[leaf.place] is None or walks[leaf.place] != _walk(fill, which):
+            if walks[leaf.place] is None or walks[leaf.place] != _walk(loop, which):
                 return False
         elif waiting[leaf.place] > 0:
             return False
@@ -116,15 +116,15 @@ def _follows(
 
 
 def _local(
-    fills: tuple[ElementLoop, ...], readers: Counter[int], writers: dict[int, int], kept: set[int]
+    loops: tuple[ElementLoop, ...], readers: Counter[int], writers: dict[int, int], stored: set[int]
 ) -> frozenset[int]:
     inside: Counter[int] = Counter()
-    for fill in fills:
-        inside.update(reads_of(fill))
+    for loop in loops:
+        inside.update(reads_of(loop))
     return frozenset(
         f.target
-        for f in fills
-        if f.target not in kept
+        for f in loops
+        if f.target not in stored
         and writers[f.target] == 1
         and not _scatters(f)
         and inside[f.target] == readers[f.target]

@@ -1,4 +1,4 @@
-"""The header: what a person who builds this into a robot must know, as comment, enums, strings."""
+"""The header: sizes, names, units and statuses, as comment, enums and strings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS = {
     "NOT_FINITE": "an input is NaN or infinite",
     "BAD_TIME": "a dt is negative",
     "DIVERGED": "the result is not finite",
-    "SELFTEST_FAILED": "this build does not compute what it was exported to compute",
+    "SELFTEST_FAILED": "this build computes other results than the export",
 }
 
 
@@ -23,7 +23,7 @@ def render_header(machine: Machine, name: str, stack: int) -> str:
     """Return NAME.h."""
     up, sizes = name.upper(), sizes_of(machine)
     state = "\n".join(f"    float {port}[{size}];" for port, size in carry_of(machine))
-    cov = f"    float cov[{sizes.d * sizes.d}]; /* rows after one another, in the tangent */\n"
+    cov = f"    float cov[{sizes.d * sizes.d}]; /* row-major, in the tangent */\n"
     status = "\n".join(
         f"    {up}_{key} = {i}, /* {text} */" for i, (key, text) in enumerate(STATUS.items())
     )
@@ -43,7 +43,7 @@ enum {{
 
 {_enums(machine, name, up)}
 
-/* What is remembered between events; yours, one for each robot. */
+/* State between events, owned by the caller; one per robot. */
 typedef struct {{
 {state}
 }} {name}_state;
@@ -64,17 +64,17 @@ typedef struct {{
 
 def _functions(name: str, up: str, sizes: Sizes) -> str:
     return f"""/* Start from a belief: mean [{sizes.x}], cov [{sizes.d} * {sizes.d}] in the tangent
-   at mean, or NULL for the scenario's own. A status. */
+   at mean, or NULL for the scenario's own. Returns a status. */
 int {name}_init({name}_state *state, const float *mean, const float *cov);
 
 /* Take one event: measurements z [{sizes.z}], 0 where not seen, seen [{sizes.s}] 0 or 1, then the
    n_ticks inputs u [n_ticks * {sizes.u}] and their seconds dt [n_ticks] up to the next event.
-   The output holds at the event, after its measurements. A status; unless it is {up}_OK the
-   state is as before. u may be NULL where there are no inputs. */
+   The output is the estimate at the event, after its measurements. Returns a status; unless it
+   is {up}_OK the state is unchanged. u may be NULL where there are no inputs. */
 int {name}_step({name}_state *state, const float *z, const unsigned char *seen, const float *u,
     const float *dt, int n_ticks, {name}_output *output);
 
-/* Replay what was recorded at the export; {up}_OK if this build says the same. */
+/* Replay events recorded at the export; {up}_OK if this build gives the same results. */
 int {name}_selftest(void);"""
 
 
@@ -83,7 +83,7 @@ def _about(machine: Machine, name: str, stack: int) -> str:
     what = spec["estimator"]
     if what == "student":
         what = f"{spec['student']['student']} student ({spec['student']['cell']})"
-    remembered = 4 * sum(size for _, size in carry_of(machine))
+    state_bytes = 4 * sum(size for _, size in carry_of(machine))
     lines = [
         f"{name}: {what} for {spec['scenario']['name']}, {spec['scenario']['summary']}.",
         f"Written by kalmanrnn {spec['kalmanrnn']} for {target_of(machine)} targets; do not edit.",
@@ -102,7 +102,7 @@ def _about(machine: Machine, name: str, stack: int) -> str:
         *(["  none"] if not spec["inputs"] else []),
         "",
         f"Event period {1 / spec['event_hz']:g} s, tick period {1 / spec['tick_hz']:g} s, at most",
-        f"{spec['max_ticks']} ticks in an event. State {remembered} bytes, stack about",
+        f"{spec['max_ticks']} ticks in an event. State {state_bytes} bytes, stack about",
         f"{stack} bytes, {spec['multiply_adds_per_event']} multiply-adds in a full event.",
         *_weights(machine),
         f"{spec['weights']['sha256']}",
@@ -110,26 +110,26 @@ def _about(machine: Machine, name: str, stack: int) -> str:
     if spec.get("origin"):
         lines += [
             "",
-            f"{spec['origin']['block']} moves with the world's origin: float32 holds a",
-            "centimetre up to 100 km, so subtract a place near the robot before.",
+            f"{spec['origin']['block']} moves with the world's origin: float32 resolves a",
+            "centimetre up to 100 km, so subtract a position near the robot first.",
         ]
     body = "\n".join(f" * {line}".rstrip() for line in lines).replace("*/", "")
     return f"/*\n{body}\n */"
 
 
 def _weights(machine: Machine) -> list[str]:
-    """Count the weights, and say how they lie in the flash."""
-    told, scales = machine.spec["weights"], scales_of(machine)
+    """Return lines on the number of weights and how they are stored."""
+    weights, scales = machine.spec["weights"], scales_of(machine)
     shapes = {
         machine.step.weights[n]: a.size
         for n, a in machine.step.constants.items()
         if n in machine.step.weights
     }
-    whole = sum(shapes[name] for name in scales)
-    lines = [f"Weights: {told['count']} numbers, SHA-256 (as float32)"]
+    stored = sum(shapes[name] for name in scales)
+    lines = [f"Weights: {weights['count']} numbers, SHA-256 (as float32)"]
     if scales:
         factors = sum(map(len, scales.values()))
-        lines.insert(0, f"{whole} weights are bytes, with {factors} float32 scales.")
+        lines.insert(0, f"{stored} weights are bytes, with {factors} float32 scales.")
     return lines
 
 
@@ -153,7 +153,7 @@ def _sizes(up: str, sizes: Sizes) -> str:
 
 
 def names_of(machine: Machine) -> dict[str, list[str]]:
-    """Return the names of the numbers of mean, z, seen and u, in order."""
+    """Return the names of the elements of mean, z, seen and u, in order."""
     spec = machine.spec
     mean = []
     for block in spec["blocks"]:

@@ -23,7 +23,7 @@ class Nest(NamedTuple):
 
 
 def find_nest(arrays: Sequence[np.ndarray]) -> Nest | None:
-    """Return the loops that all index arrays (of one length) share; None if there are none."""
+    """Return the loops that index arrays of one length share; None if there are none."""
     rest = np.stack([np.asarray(a, np.int64).ravel() for a in arrays], axis=1)
     bases = tuple(int(b) for b in rest[0])
     dims: list[int] = []

@@ -1,4 +1,4 @@
-"""Weights as bytes: products whose constant matrix is whole numbers times a scale per column."""
+"""Weights as bytes: products whose constant matrix is integers times a scale per column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kalmanrnn.deploy.c.tree import Leaf, Table, Tables, table
 def use_int8_weights(
     statements: tuple[Statement, ...], tables: Tables, scales: Mapping[str, np.ndarray]
 ) -> tuple[Statement, ...]:
-    """Let products read bytes where their weight has scales; the tables of both are added."""
+    """Make products read bytes where their weight has scales; adds the tables of both."""
     if not scales:
         return statements
     found: list[Statement] = []
@@ -38,11 +38,11 @@ def _product(product: Product, tables: Tables, scales: Mapping[str, np.ndarray])
     assert scale.shape == (n,), (weight.weight, scale.shape)
     at = product.right.base + row * np.arange(k)[:, None] + np.arange(n)
     matrix = weight.array[at]
-    whole = np.rint(matrix / scale)
-    # What is written must be the network that was proved, to the last bit.
-    assert (whole.astype(np.float32) * scale == matrix).all(), weight.weight
-    assert (np.abs(whole) <= 127).all(), weight.weight
-    label = table(tables, whole.astype(np.int8).ravel(), weight.weight)
+    integers = np.rint(matrix / scale)
+    # The network that is written must be the one that was verified, bit for bit.
+    assert (integers.astype(np.float32) * scale == matrix).all(), weight.weight
+    assert (np.abs(integers) <= 127).all(), weight.weight
+    label = table(tables, integers.astype(np.int8).ravel(), weight.weight)
     right = Operand(Leaf(label, np.arange(k * n)), 0, (0, n, 1))
     by = Leaf(table(tables, scale, f"{weight.weight}.scale"), np.arange(n))
     return product._replace(right=right, scale=by)

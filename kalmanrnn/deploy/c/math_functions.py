@@ -1,7 +1,7 @@
-"""Scalar functions of generated C: the C library's, and our own where a rational serves.
+"""Scalar functions of generated C: those of the C library, and our own.
 
 `tanh` and `logistic` have no branches, so that compilers vectorise loops over them; they keep
-within 4e-7 of the true value over all floats. Names stand for `NAME_` prefixed functions.
+within 4e-7 of the true value over all floats.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ OWN = {
 }
 NEEDS = {"logistic": ("tanh",)}
 LINEAR = {
-    "to_fixed": """/* Whole numbers of 30 bits, in units of a power of two; returns the unit. */
+    "to_fixed": """/* Integers of 30 bits, in units of a power of two; returns the unit. */
 static float to_fixed(const float *x, int stride, int32_t *q, int n)
 {
     float most = 0.0f;
@@ -121,7 +121,7 @@ static void solve_triangular(const float *restrict t, int row, int column, int f
 
 
 def function_name(kind: str) -> str:
-    """Return what a kind is called in C."""
+    """Return the name of an operation in C."""
     if kind in LIBRARY:
         return LIBRARY[kind]
     head = OWN[kind].split("(", 1)[0]
@@ -132,7 +132,7 @@ FUNCTIONS = {kind: function_name(kind) for kind in (*LIBRARY, *OWN)}
 
 
 def helpers(kinds: set[str]) -> str:
-    """Return the text of our own functions that these kinds need, in a fixed order."""
+    """Return our own functions that these operations need, in a fixed order."""
     wanted = set(kinds)
     for kind in kinds:
         wanted.update(NEEDS.get(kind, ()))

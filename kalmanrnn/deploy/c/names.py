@@ -1,4 +1,4 @@
-"""What values are called in generated C, and how loops and expressions are written there."""
+"""Names of values in generated C, and how loops and expressions are written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from kalmanrnn.deploy.c.element_loops import ElementLoop
 from kalmanrnn.deploy.c.index import LETTERS, index_text
 from kalmanrnn.deploy.c.tree import C_TYPE, Leaf, Literal, Node, Tree, render_tree, unbracket
 from kalmanrnn.deploy.ir.program import Value
+from kalmanrnn.deploy.options import PORTABLE
 
-PORTABLE, CORTEX_M = "portable", "cortex-m"
-TARGETS = (PORTABLE, CORTEX_M)
 COMBINE = {
     "sum": "{0} + {1}",
     "prod": "{0} * {1}",
@@ -23,9 +22,9 @@ COMBINE = {
 
 
 class Names(NamedTuple):
-    """What values are called in C; `single` are those that are no arrays.
+    """Names of values in C; `scalars` are those that are not arrays.
 
-    target: for which processor loops are written, one of `TARGETS`.
+    target: the processor that loops are written for, one of `options.TARGETS`.
     """
 
     values: dict[int, Value]
@@ -42,7 +41,7 @@ class Names(NamedTuple):
         return self.of(place) if place in self.scalars else f"{self.of(place)}[{index}]"
 
     def pointer(self, leaf: Leaf) -> str:
-        """Write where a contiguous leaf begins."""
+        """Return a pointer to a contiguous leaf."""
         if leaf.place in self.scalars:
             return f"&{self.of(leaf.place)}"
         start = int(leaf.index[0])
@@ -53,9 +52,9 @@ class Names(NamedTuple):
         return C_TYPE[self.values[number].dtype]
 
 
-def expression(names: Names, fill: ElementLoop, tree: Tree) -> str:
-    """Write a fill's expression within its loops."""
-    nest = fill.nest
+def expression(names: Names, loop: ElementLoop, tree: Tree) -> str:
+    """Return an expression within its loops."""
+    nest = loop.nest
     walks = iter(list(zip(nest.bases, nest.strides, strict=True))[1:])
 
     def read(leaf: Leaf) -> str:
@@ -76,7 +75,7 @@ def _text(tree: Tree, read) -> str:
 
 
 def loop_heads(dims: tuple[int, ...], first: int = 0) -> list[str]:
-    """Write the heads of nested loops."""
+    """Return the heads of nested loops."""
     return [
         f"for (int {c} = 0; {c} < {n}; ++{c})"
         for c, n in zip(LETTERS[first : first + len(dims)], dims, strict=True)
@@ -84,7 +83,7 @@ def loop_heads(dims: tuple[int, ...], first: int = 0) -> list[str]:
 
 
 def indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
-    """Move lines in by one step."""
+    """Indent lines by one step."""
     for line in lines:
         yield "    " + line
 

@@ -1,4 +1,4 @@
-"""The text of statements in their order: loops over elements, reductions, the loop over ticks."""
+"""Statements as C, in order: loops over elements, reductions, loops of the program."""
 
 from __future__ import annotations
 
@@ -18,60 +18,60 @@ START = {"sum": "0.0f", "max": "-INFINITY", "min": "INFINITY", "and": "1", "or":
 
 
 def render_group(names: Names, group: Group) -> list[str]:
-    """Write fills that share their loops."""
+    """Return element loops that share one loop nest as C."""
     body = []
-    for fill in group.loops:
-        text = expression(names, fill, fill.tree)
-        if fill.target in group.local:
-            body.append(f"const {names.type_of(fill.target)} v{fill.target} = {text};")
+    for element in group.loops:
+        text = expression(names, element, element.tree)
+        if element.target in group.local:
+            body.append(f"const {names.type_of(element.target)} v{element.target} = {text};")
         else:
-            body.append(f"{_target(names, fill, text)};")
+            body.append(f"{_target(names, element, text)};")
     return nested(loop_heads(group.loops[0].nest.dims), body)
 
 
-def _target(names: Names, fill: ElementLoop, text: str) -> str:
-    nest = fill.nest
+def _target(names: Names, element: ElementLoop, text: str) -> str:
+    nest = element.nest
     if "\0" in text:
         at, text = text.split("\0")
-        return f"{names.of(fill.target)}[{at}] = {unbracket(text)}"
+        return f"{names.of(element.target)}[{at}] = {unbracket(text)}"
     index = index_text(nest.bases[0], nest.strides[0], LETTERS[: len(nest.dims)])
-    return f"{names.at(fill.target, index)} = {text}"
+    return f"{names.at(element.target, index)} = {text}"
 
 
-def render_elements(names: Names, fill: ElementLoop) -> list[str]:
-    """Write a fill of one element, or a reduction."""
-    kind = names.type_of(fill.target)
-    single = fill.target in names.scalars
-    if not fill.reduction:
-        text = _target(names, fill, expression(names, fill, fill.tree))
+def render_elements(names: Names, element: ElementLoop) -> list[str]:
+    """Return an element loop of its own, or a reduction, as C."""
+    kind = names.type_of(element.target)
+    single = element.target in names.scalars
+    if not element.reduction:
+        text = _target(names, element, expression(names, element, element.tree))
         return [f"const {kind} {text};" if single else f"{text};"]
-    strides = fill.nest.strides[0]
+    strides = element.nest.strides[0]
     outer = next((d for d, s in enumerate(strides) if not s), len(strides))
-    text = expression(names, fill, fill.tree)
-    inner = loop_heads(fill.nest.dims[outer:], outer)
-    update = f"a = {COMBINE[fill.reduction].format('a', text)};"
-    index = index_text(fill.nest.bases[0], strides, LETTERS[: len(strides)])
-    result = f"{names.at(fill.target, index)} = a;"
-    body = [f"{kind} a = {START[fill.reduction]};", *nested(inner, [update]), result]
-    if fill.nest.dims[:outer]:
-        return nested(loop_heads(fill.nest.dims[:outer]), body)
-    declared = [f"{kind} {names.of(fill.target)};"] if single else []
+    text = expression(names, element, element.tree)
+    inner = loop_heads(element.nest.dims[outer:], outer)
+    update = f"a = {COMBINE[element.reduction].format('a', text)};"
+    index = index_text(element.nest.bases[0], strides, LETTERS[: len(strides)])
+    result = f"{names.at(element.target, index)} = a;"
+    body = [f"{kind} a = {START[element.reduction]};", *nested(inner, [update]), result]
+    if element.nest.dims[:outer]:
+        return nested(loop_heads(element.nest.dims[:outer]), body)
+    declared = [f"{kind} {names.of(element.target)};"] if single else []
     return [*declared, "{", *indented(body), "}"]
 
 
 def loop_variable(loop: FlatLoop) -> str:
-    """Return the loop's variable, its own: loops lie within one another."""
+    """Return the loop's variable, unique since loops are nested."""
     inside = loop.carried[0][1] if loop.carried else loop.walked[0][1]
     return "tick" if loop.counted else f"turn{inside}"
 
 
-def render_loop(names: Names, repeat: LoopStatement, body: list[str]) -> list[str]:
-    """Write a loop over the first axis of what is walked."""
-    loop = repeat.loop
+def render_loop(names: Names, statement: LoopStatement, body: list[str]) -> list[str]:
+    """Return a loop over the first axis of its walked values as C."""
+    loop = statement.loop
     lines: list[str] = []
     turn = loop_variable(loop)
     text = "\n".join(body)
-    for (_, inside), whole in zip(loop.walked, repeat.whole, strict=True):
+    for (_, inside), whole in zip(loop.walked, statement.whole, strict=True):
         if not re.search(rf"\bw{inside}\b", text):
             continue
         size = names.values[inside].size
@@ -84,7 +84,7 @@ def render_loop(names: Names, repeat: LoopStatement, body: list[str]) -> list[st
     for inside, whole in loop.collected:
         size = names.values[inside].size
         lines += _copy(names, inside, f"{names.of(whole)}[{size} * {turn} + i]")
-    # What is collected has a row for each round, padding or not.
+    # Collected values have a row for each iteration, padding or not.
     few = loop.counted and not loop.collected
     bound = "n_ticks" if few else str(loop.length)
     return [f"for (int {turn} = 0; {turn} < {bound}; ++{turn}) {{", *indented(lines), "}"]
@@ -96,7 +96,7 @@ def _copy(names: Names, number: int, target: str) -> list[str]:
 
 
 def render_block(names: Names, block: Block, inner: dict[int, list[str]]) -> list[str]:
-    """Write a block's statements in order, with a word on where they come from."""
+    """Return a block's statements in order, each with its source line as comment."""
     lines, last = [], ""
     for at, step in enumerate(block.steps):
         source = step.loops[0].source if isinstance(step, Group) else step.source

@@ -1,4 +1,4 @@
-"""What stands around the C: a C++ wrapper, a CMake file, a part for the folder's README."""
+"""Files around the C: a C++ wrapper, a CMake file, a section of the folder's README."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kalmanrnn.deploy.machine.machine import Machine
 
 
 def render_hpp(machine: Machine, name: str) -> str:
-    """Return NAME.hpp: a C++17 class over the C functions, no library of its own."""
+    """Return NAME.hpp: a header-only C++17 class over the C functions."""
     sizes = sizes_of(machine)
     cov = "    const float *cov() const { return output_.cov; }\n" if sizes.cov else ""
     up = name.upper()
@@ -32,7 +32,7 @@ public:
     using Measurement = std::array<float, measurement_size>;
     using Seen = std::array<unsigned char, sensor_count>;
 
-    // All return a status of {name}.h; nothing changes unless it is {up}_OK.
+    // All return a status of {name}.h; the state changes only if it is {up}_OK.
     [[nodiscard]] int init(const Mean &mean, const float *cov = nullptr)
     {{
         return {name}_init(&state_, mean.data(), cov);
@@ -56,7 +56,7 @@ private:
 
 
 def render_cmake(name: str, *, selftest: bool) -> str:
-    """Return CMakeLists.txt: a static library; and a test that replays the record."""
+    """Return CMakeLists.txt: a static library, and the self-test where there is one."""
     test = f"""
 if(CMAKE_PROJECT_NAME STREQUAL PROJECT_NAME)
   enable_testing()
@@ -81,23 +81,23 @@ if(UNIX)
   target_link_libraries({name} PUBLIC m)
 endif()
 if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
-  # Fused multiply-adds, which -std=c99 alone forbids; no flag that lets NaN pass unseen.
+  # Allow fused multiply-adds, which -std=c99 forbids; no flag that hides NaN.
   target_compile_options({name} PRIVATE -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 endif()
 {test if selftest else ""}"""
 
 
 def render_readme(machine: Machine) -> str:
-    """Return what an exported folder's README says of the C files."""
+    """Return the README's section on the C files."""
     name = identifier(machine.name)
     up, sizes = name.upper(), sizes_of(machine)
-    remembered = 4 * sum(size for _, size in carry_of(machine))
+    state_bytes = 4 * sum(size for _, size in carry_of(machine))
     u = f"float u[{up}_MAX_TICKS * {up}_U]; " if sizes.u else ""
     return f"""## C and C++
 
-`{name}.h`, `{name}.c` and `{name}_weights.c` are all a robot needs: C99, float32, `math.h` alone,
-no heap, no globals that change; the state is yours ({remembered} bytes), so one program can run
-many. `{name}.hpp` is the same as a C++17 class, `{name}_selftest.c` replays recorded events.
+A robot needs `{name}.h`, `{name}.c` and `{name}_weights.c`: C99, float32, `math.h`, no heap, no
+mutable globals. The caller owns the state ({state_bytes} bytes), so one program can run several.
+`{name}.hpp` is the same as a C++17 class; `{name}_selftest.c` replays recorded events.
 
     cc -std=c99 -O3 -c {name}.c {name}_weights.c {name}_selftest.c
 
@@ -106,11 +106,11 @@ many. `{name}.hpp` is the same as a C++17 class, `{name}_selftest.c` replays rec
     float z[{up}_Z]; unsigned char seen[{up}_SENSORS]; {u}float dt[{up}_MAX_TICKS];
     if ({name}_selftest() != {up}_OK) stop();
     {name}_init(&state, mean, NULL);
-    /* at each event, once the inputs up to the next one are there */
+    /* at each event, once the inputs up to the next one have arrived */
     status = {name}_step(&state, z, seen, {"u" if sizes.u else "NULL"}, dt, n_ticks, &output);
 
-Every function returns a status of the header. NaN and infinity are refused, and so is a result
-that is not finite: the state is then as it was. Names, units, frames and order stand in `{name}.h`.
-`-O3 -march=native` (or your processor's) makes the network's loops several times faster, and
-`-ffp-contract=fast -fno-math-errno -fno-trapping-math` let it use fused multiply-adds.
+Every function returns a status listed in the header. Inputs and results that are not finite are
+refused and leave the state unchanged. `{name}.h` lists names, units, frames and order.
+`-O3 -march=native` (or your processor) makes the network's loops several times faster;
+`-ffp-contract=fast -fno-math-errno -fno-trapping-math` allow fused multiply-adds.
 """

@@ -1,7 +1,7 @@
-"""Decide which values of a program lie in memory; the others are written where they are read.
+"""Decide which values of a program are stored; the others are expressions where they are read.
 
-Reads are followed from the outputs back. A take that is a slice, a broadcast or a transpose
-moves nothing; an elementwise operation read once becomes part of its reader's expression.
+Reads are followed back from the outputs. A take that is a slice, a broadcast or a transpose
+copies nothing; an elementwise operation read once becomes part of its reader's expression.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Layout = Callable[[np.ndarray], bool]
 class Read(NamedTuple):
     """One reader's use of a value.
 
-    index: which elements, in the reader's order. weight: how often it happens at least.
-    layout: what its place in memory must fulfil, None where an expression will do.
-    splits: the reader can take elements from several values. depth: of its expression.
+    index: which elements, in the reader's order. weight: how often it is read, at least.
+    layout: what its index in memory must satisfy, None where an expression will do.
+    splits: whether the reader can take elements from several values. depth: of its expression.
     """
 
     index: np.ndarray
@@ -36,7 +36,7 @@ class Read(NamedTuple):
 
 
 class MemoryPlan(NamedTuple):
-    """A flat program, the operation behind each value, and the values that lie in memory."""
+    """A flat program, the operation behind each value, and the values that are stored."""
 
     flat: Flat
     makers: dict[int, FlatOp]
@@ -44,7 +44,7 @@ class MemoryPlan(NamedTuple):
 
 
 def plan_memory(flat: Flat) -> MemoryPlan:
-    """Follow the reads of a flat program from its outputs back."""
+    """Follow the reads of a flat program back from its outputs."""
     makers: dict[int, FlatOp] = {}
     _collect(flat.ops, makers)
     memory = {number for _, number in flat.inputs}
@@ -78,7 +78,7 @@ def _collect(ops: tuple[FlatOp, ...], makers: dict[int, FlatOp]) -> None:
 def _read_whole(
     flat: Flat, reads: dict[int, list[Read]], number: int, layout: Layout | None
 ) -> None:
-    """Note that a value is read whole, from memory if `layout` is given."""
+    """Add a read of a whole value, from memory if `layout` is given."""
     index = np.arange(flat.values[number].size)
     reads.setdefault(number, []).append(Read(index, 1, layout, False, 0))
 
@@ -92,7 +92,7 @@ def _walk(
 ) -> None:
     def demand(number: int, read: Read) -> None:
         if flat.level[number] != level and number not in flat.constants:
-            # A loop reads it every round.
+            # A loop reads it in every iteration.
             read = read._replace(weight=2 * read.weight)
         reads.setdefault(number, []).append(read)
 
@@ -145,31 +145,31 @@ def _take(flat, op, found, forced, demand, memory) -> None:
 
 
 def _whole(flat: Flat, op: FlatOp, demand: Callable[[int, Read], None]) -> None:
-    """Note what an operation with loops of its own reads."""
+    """Add the reads of an operation with loops of its own."""
 
-    def want(number: int, layout: Layout | None, *, splits: bool = False) -> None:
+    def read(number: int, layout: Layout | None, *, splits: bool = False) -> None:
         demand(number, Read(np.arange(flat.values[number].size), 1, layout, splits, 0))
 
     if op.kind == "matmul":
         for number, layout in zip(op.inputs, matmul_layouts(flat, op), strict=True):
-            want(number, layout)
+            read(number, layout)
     elif op.kind == "reduce":
-        want(op.inputs[0], None)
+        read(op.inputs[0], None)
     elif op.kind == "loop":
         loop: FlatLoop = op.attrs["loop"]
         for first, *_ in loop.carried:
-            want(first, None, splits=True)
+            read(first, None, splits=True)
         for whole, _ in loop.walked:
-            want(whole, contiguous)
+            read(whole, contiguous)
     else:
         for number in op.inputs:
-            want(number, contiguous)
+            read(number, contiguous)
 
 
 def matmul_layouts(flat: Flat, op: FlatOp) -> tuple[Layout, Layout]:
-    """Return what the places of a matmul's operands in memory must fulfil.
+    """Return the layouts that a matmul's operands must have in memory.
 
-    The right one is walked along its rows; only a single use may stride.
+    The right one is read along its rows; only a single use may stride.
     """
     a, b = (flat.values[i].shape for i in op.inputs)
     if b[2] == 1 and a[1] > 1:
@@ -190,7 +190,7 @@ def _operand_layout(dims: tuple[int, ...], uses: int, *, swapped: bool) -> Layou
 
 
 def _enter(flat: Flat, op: FlatOp, reads: dict[int, list[Read]], memory: set[int]) -> None:
-    """Go through a loop's body, whose results must lie in memory."""
+    """Plan a loop's body, whose results must be stored."""
     loop: FlatLoop = op.attrs["loop"]
     level = flat.level[loop.carried[0][1]] if loop.carried else flat.level[loop.walked[0][1]]
     for _, inside, after, _ in loop.carried:

@@ -1,8 +1,8 @@
-"""The text of matrix products: loops that a compiler vectorises, or that a small core does well.
+"""Matrix products as C: loops that a compiler vectorises, or that suit a small core.
 
 On wide processors the inner loop runs over outputs, contiguous and long. A Cortex-M has no
-vectors but many registers: there some outputs at a time stay in them while all inputs go by, and
-bytes are multiplied as whole numbers.
+vectors but many registers: a tile of outputs stays in them while the loop runs over inputs, and
+bytes are multiplied in fixed point.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalmanrnn.deploy.c.index import index_text
-from kalmanrnn.deploy.c.names import CORTEX_M, Names, indented, loop_heads, nested
+from kalmanrnn.deploy.c.names import Names, indented, loop_heads, nested
 from kalmanrnn.deploy.c.statements import Operand, Product
+from kalmanrnn.deploy.options import CORTEX_M
 
 BLOCK = 4
 # Outputs that a Cortex-M4 keeps in registers: floats, and sums of 64 bits.
@@ -23,7 +24,7 @@ Element = Callable[[str, str], str]
 
 
 def render_product(names: Names, product: Product) -> list[str]:
-    """Write products as sums of rows times numbers."""
+    """Return a product as C: sums of rows times numbers."""
     batch, m, k, n = product.dims
     out = names.of(product.target)
     loops = [h for h, size in zip(loop_heads((batch, m)), (batch, m), strict=True) if size > 1]
@@ -53,7 +54,7 @@ def render_product(names: Names, product: Product) -> list[str]:
 def _rows(k: int, n: int, left: Callable[[str], str], right: Element) -> list[str]:
     """Add `BLOCKED` rows at a time to all outputs."""
 
-    def rounds(start: int, count: int, step: int) -> list[str]:
+    def add_rows(start: int, count: int, step: int) -> list[str]:
         at = [f"k + {p}" if p else "k" for p in range(step)]
         if count == step:
             at = [str(start + p) for p in range(step)]
@@ -67,14 +68,14 @@ def _rows(k: int, n: int, left: Callable[[str], str], right: Element) -> list[st
     whole = k - k % BLOCK
     lines = [f"for (int l = 0; l < {n}; ++l)", "    y[l] = 0.0f;"]
     if whole:
-        lines += rounds(0, whole, BLOCK)
+        lines += add_rows(0, whole, BLOCK)
     if k > whole:
-        lines += rounds(whole, k - whole, k - whole)
+        lines += add_rows(whole, k - whole, k - whole)
     return lines
 
 
 def _tiles(k: int, n: int, tile: int, left: Callable[[str], str], right: Element) -> list[str]:
-    """Keep `tile` outputs in registers while all inputs go by."""
+    """Keep `tile` outputs in registers while the loop runs over inputs."""
 
     def one(first: str, width: int) -> list[str]:
         at = [_plus(first, p) for p in range(width)]
@@ -88,13 +89,13 @@ def _tiles(k: int, n: int, tile: int, left: Callable[[str], str], right: Element
 
 
 def fixed_point_bytes(names: Names, product: Product) -> int:
-    """Return the bytes of stack that a product takes for its inputs in fixed point."""
+    """Return the bytes of stack that a product needs for its inputs in fixed point."""
     small = names.target == CORTEX_M and product.dims[3] >= MIN_OUTPUTS
     return 4 * product.dims[2] if small and product.scale is not None else 0
 
 
 def _fixed_point(names: Names, product: Product) -> list[str]:
-    """Multiply bytes with inputs in fixed point: sums of 64 bits lose nothing."""
+    """Multiply bytes with inputs in fixed point: sums of 64 bits are exact."""
     _, _, k, n = product.dims
     # A sum of k terms of SUM_BITS bits and a sign, brought to 31 bits.
     spare = 1 << max(SUM_BITS + (k - 1).bit_length() - 31, 0)
@@ -118,7 +119,7 @@ def _fixed_point(names: Names, product: Product) -> list[str]:
 
 
 def _tiled(n: int, tile: int, one: Callable[[str, int], list[str]]) -> list[str]:
-    """Walk over outputs in tiles, then the few that are left."""
+    """Loop over outputs in tiles, then over the remainder."""
     whole = n - n % tile
     lines = nested([f"for (int l = 0; l < {whole}; l += {tile})"], one("l", tile)) if whole else []
     return lines + (["{", *indented(one(str(whole), n - whole)), "}"] if n > whole else [])

@@ -1,4 +1,4 @@
-"""Recorded events beside the code: a build that computes otherwise says so itself."""
+"""The self-test: recorded events that detect a build which computes other results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from kalmanrnn.deploy.machine.machine import Machine
 
 EVENTS = 10
 # In units of each number's largest size in the record. Students stay within 1e-6 on other
-# compilers; filters subtract large covariances in float32, and differ the more.
+# compilers; filters subtract large covariances in float32 and differ more.
 TOLERANCE = {"student": 2e-5, "ekf": 2e-3, "ukf": 2e-3}
 MIN_SCALE = 1e-3
 
 
 class Record(NamedTuple):
-    """Some events from the start of a drive and what the estimator said to them, float32.
+    """Events from the start of a drive, and the estimates at them, float32.
 
     mean: `[X]`, cov: `[D, D]` the first belief. z: `[E, Z]`, seen: `[E, S]`, u: `[E, K, U]`,
-    dt: `[E, K]`. said: `[E, X]`.
+    dt: `[E, K]`. estimates: `[E, X]`.
     """
 
     mean: np.ndarray
@@ -44,9 +44,9 @@ def record_selftest(estimator: Estimator, drive: Drive, events: int = EVENTS) ->
         )
         first = estimator.init(belief)
         run = jax.jit(lambda carry: jax.lax.scan(estimator.step, carry, packets)[1].mean)
-        said = np.asarray(run(first))
+        estimates = np.asarray(run(first))
     z, seen, u, dt = packets
-    return Record(belief.mean, belief.cov, z, seen, u, dt, said)
+    return Record(belief.mean, belief.cov, z, seen, u, dt, estimates)
 
 
 def render_selftest(machine: Machine, name: str, found: Record) -> str:
@@ -76,12 +76,12 @@ def render_selftest(machine: Machine, name: str, found: Record) -> str:
 """
 
 
-def state_scale(machine: Machine, said: np.ndarray) -> np.ndarray:
-    """Return each state number's size `[X]`: its largest in `said` `[E, X]`, 1e-3 at least.
+def state_scale(machine: Machine, estimates: np.ndarray) -> np.ndarray:
+    """Return each state number's size `[X]`: its largest in `[E, X]`, at least 1e-3.
 
-    Angles count as pi: wrapping them leaves the rounding error of half a turn.
+    Angles count as pi: wrapping leaves the rounding error of half a turn.
     """
-    scale = np.maximum(np.abs(said).max(axis=0), MIN_SCALE)
+    scale = np.maximum(np.abs(estimates).max(axis=0), MIN_SCALE)
     for block in machine.spec["blocks"]:
         if block["kind"] != "vector":
             start, stop = block["state"]
@@ -93,7 +93,7 @@ def _function(name: str, sizes: Sizes, events: int, ticks: int) -> str:
     up = name.upper()
 
     def times(size: int) -> str:
-        # A product with one would say nothing.
+        # "1 * e" is "e".
         return f"{size} * e" if size > 1 else "e"
 
     u = f"all_u + {times(ticks * sizes.u)}" if sizes.u else "0"

@@ -1,17 +1,17 @@
-"""Lengths and names of what crosses the border between a machine and its C."""
+"""Sizes and names of the arrays in a machine's C interface."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from kalmanrnn.deploy.c.names import PORTABLE
 from kalmanrnn.deploy.ir.program import Port, Program
 from kalmanrnn.deploy.machine.machine import Machine
+from kalmanrnn.deploy.options import PORTABLE
 
 
 class Sizes(NamedTuple):
-    """Lengths of the arrays that cross the border; 0 for what this machine does not have."""
+    """Lengths of the arrays of the interface; 0 for those that a machine does not have."""
 
     x: int
     d: int
@@ -37,26 +37,26 @@ def sizes_of(machine: Machine) -> Sizes:
 
 
 def with_target(machine: Machine, target: str) -> Machine:
-    """Let a machine know for which processor its C's loops are to be written."""
+    """Set the processor that a machine's C loops are written for."""
     return machine._replace(spec=machine.spec | {"target": target})
 
 
 def target_of(machine: Machine) -> str:
-    """Return what `for_target` told a machine."""
+    """Return the processor that a machine's C loops are written for."""
     return machine.spec.get("target", PORTABLE)
 
 
 def identifier(name: str) -> str:
-    """Make a name that C takes."""
+    """Return a name as a C identifier."""
     name = re.sub(r"\W", "_", name)
     return f"k_{name}" if not name or name[0].isdigit() else name
 
 
 def carry_of(machine: Machine) -> list[tuple[str, int]]:
-    """Return (name, numbers) of what is remembered between events."""
+    """Return (name, size) of each array of the carry."""
     return [(p.name, size_of(machine.init, p)) for p in machine.init.outputs]
 
 
 def size_of(program: Program, port: Port) -> int:
-    """Return the numbers of a port."""
+    """Return how many numbers a port has."""
     return program.values[port.value].size

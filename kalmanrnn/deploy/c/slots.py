@@ -1,4 +1,4 @@
-"""Names and room for what lies in memory: arrays that live at different times share a slot."""
+"""Assign names and memory to stored values; arrays that live at different times share a slot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalmanrnn.deploy.c.statements import LoopStatement, Statement, reads_of, wr
 
 
 class Slot(NamedTuple):
-    """An array of a block. until: the last step that needs what is in it."""
+    """An array of a block. last_use: the last step that needs its content."""
 
     name: str
     kind: str
@@ -20,8 +20,8 @@ class Slot(NamedTuple):
     last_use: int
 
 
-def assign_slots(names: Names, block: Block, kept: set[int], prefix: str) -> list[Slot]:
-    """Name all that a block makes; return the arrays it needs. Fills in `names`."""
+def assign_slots(names: Names, block: Block, stored: set[int], prefix: str) -> list[Slot]:
+    """Name the values of a block in `names`; return the arrays it needs."""
     last = _last_reads(block)
     slots: list[Slot] = []
     for at, step in enumerate(block.steps):
@@ -31,12 +31,12 @@ def assign_slots(names: Names, block: Block, kept: set[int], prefix: str) -> lis
             if isinstance(step, Group) and number in step.local:
                 names.name[number] = f"v{number}"
                 names.scalars.add(number)
-            elif _is_single(names, step, number, kept):
+            elif _is_single(names, step, number, stored):
                 names.name[number] = f"s{number}"
                 names.scalars.add(number)
             else:
-                # What a loop carries on is read after the last step of its body.
-                until = len(block.steps) if number in kept else last.get(number, at)
+                # A loop's carried values are read after the last step of its body.
+                until = len(block.steps) if number in stored else last.get(number, at)
                 _place(names, slots, number, at, until, prefix)
         if isinstance(step, LoopStatement):
             _alias(names, step.loop)
@@ -49,8 +49,8 @@ def _targets(step: Group | Statement) -> set[int]:
     return writes_of(step)
 
 
-def _is_single(names: Names, step: Group | Statement, number: int, kept: set[int]) -> bool:
-    return isinstance(step, ElementLoop) and names.values[number].size == 1 and number not in kept
+def _is_single(names: Names, step: Group | Statement, number: int, stored: set[int]) -> bool:
+    return isinstance(step, ElementLoop) and names.values[number].size == 1 and number not in stored
 
 
 def _last_reads(block: Block) -> dict[int, int]:

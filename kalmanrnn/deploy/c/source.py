@@ -17,7 +17,7 @@ from kalmanrnn.deploy.int8.quantise import scales_of
 from kalmanrnn.deploy.ir.program import Port, Program
 from kalmanrnn.deploy.machine.machine import Machine
 
-# Room for what compilers keep beside arrays; gcc 12 needs 6 to 8 parts in a hundred.
+# Compilers need stack beside the arrays; gcc 12 takes 6 to 8 % of theirs.
 STACK_MARGIN = 1.1
 TABLE_TYPE = {"f4": "float", "i4": "int", "i1": "int8_t"}
 FLOATS = """static int all_finite(const float *x, int n)
@@ -34,14 +34,14 @@ FLOATS = """static int all_finite(const float *x, int n)
 
 
 def render_sources(machine: Machine, name: str) -> tuple[str, str, int]:
-    """Return NAME.c, NAME_weights.c and the stack that a step takes in bytes."""
+    """Return NAME.c, NAME_weights.c and the stack of a step in bytes."""
     tables: Tables = {}
     how: dict[str, Any] = {"target": target_of(machine), "scales": scales_of(machine)}
     step = render_function(machine.step, "step", tables, **how)
     init = render_function(machine.init, "init", tables, **how)
     sizes = sizes_of(machine)
     bodies = f"{step.text}\n\n{init.text}"
-    # Floats that are bytes now are read by nobody.
+    # Drop float tables that were replaced by bytes.
     read = set(re.findall(r"\bt\d+\b", bodies))
     tables = {key: table for key, table in tables.items() if table.name in read}
     own, weights = render_tables(name, tables)
@@ -73,7 +73,7 @@ def render_sources(machine: Machine, name: str) -> tuple[str, str, int]:
 
 
 def helpers_used(bodies: str) -> set[str]:
-    """Return the kinds of our own functions that a text calls."""
+    """Return our own functions that a text calls."""
     used = {k for k in OWN if f"{function_name(k)}(" in bodies}
     return used | {k for k in LINEAR if f"{k}(" in bodies}
 
@@ -161,9 +161,9 @@ def _init(machine: Machine, name: str, sizes: Sizes, init: Function) -> str:
 def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
     up = name.upper()
     given = {"z": "my_z", "seen": "my_seen", "u": "my_u", "dt": "my_dt"}
-    said = f"\n        || !all_finite(output->mean, {sizes.x})"
+    output = f"\n        || !all_finite(output->mean, {sizes.x})"
     if sizes.cov:
-        said += f"\n        || !all_finite(output->cov, {sizes.d * sizes.d})"
+        output += f"\n        || !all_finite(output->cov, {sizes.d * sizes.d})"
     inputs = f"    float my_u[{sizes.ticks * sizes.u}] = {{0.0f}};\n" if sizes.u else ""
     u_copy = f"(void)memcpy(my_u, u, {sizes.u} * (size_t)n_ticks * sizeof *my_u);"
     u_copy = f"        {u_copy}\n" if sizes.u else ""
@@ -183,7 +183,7 @@ def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
         return {up}_NULL_POINTER;
     if (n_ticks < 0 || n_ticks > {sizes.ticks})
         return {up}_BAD_TICKS;
-    /* Copies: yours may be unaligned, and ticks that are not there count as zeros. */
+    /* Copies: arguments may be unaligned, and ticks that are not given count as zeros. */
     (void)memcpy(my_z, z, sizeof my_z);
     for (int i = 0; i < {sizes.s}; ++i)
         my_seen[i] = seen[i] != 0;
@@ -196,7 +196,7 @@ def _step(machine: Machine, name: str, sizes: Sizes, step: Function) -> str:
         if (my_dt[i] < 0.0f)
             return {up}_BAD_TIME;
 {unused}    step({_arguments(machine.step, given, "next.", step)});
-{_checks(machine, up, said)}
+{_checks(machine, up, output)}
     *state = next;
     return {up}_OK;
 }}"""

@@ -1,9 +1,10 @@
-"""Write a machine as C99: a folder to be added to a robot's program as it is."""
+"""Write a machine as C99: a folder to add to a robot's program."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.deploy.c.header import render_header
 from kalmanrnn.deploy.c.packaging import render_cmake, render_hpp
 from kalmanrnn.deploy.c.selftest import Record, render_selftest
@@ -13,7 +14,7 @@ from kalmanrnn.deploy.machine.machine import Machine
 
 
 def render(machine: Machine, recorded: Record | None = None) -> dict[str, str]:
-    """Return the files of a machine, text by name; without a record there is no self-test."""
+    """Return a machine's files, text by name; without a record there is no self-test."""
     name = identifier(machine.name)
     source, weights, stack = render_sources(machine, name)
     files = {
@@ -29,11 +30,10 @@ def render(machine: Machine, recorded: Record | None = None) -> dict[str, str]:
 
 
 def write_sources(machine: Machine, folder: Path, recorded: Record | None = None) -> list[Path]:
-    """Write a machine's C files into a folder, made if need be; return their paths."""
+    """Write a machine's C files into a folder, made if missing; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in render(machine, recorded).items():
-        path = folder / name
-        path.write_text(text, encoding="utf-8")
-        paths.append(path)
+        paths.append(folder / name)
+        atomic_write(paths[-1], text)
     return paths

@@ -1,4 +1,4 @@
-"""Statements: what is computed into memory, in order, no text yet."""
+"""Statements: what is computed into memory, in order, before it is rendered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Operand(NamedTuple):
 class Product(NamedTuple):
     """A batch of matrix products: `[batch, m, k]` with `[batch, k, n]`.
 
-    scale: the table `[n]` that sums are multiplied with where `right` holds whole numbers.
+    scale: the table `[n]` that sums are multiplied with where `right` holds integers.
     """
 
     target: int
@@ -46,7 +46,7 @@ class Call(NamedTuple):
 
 
 class LoopStatement(NamedTuple):
-    """A loop over ticks: first values are filled in before, next ones copied at its end."""
+    """A loop: first values are copied in before it, next values at the end of its body."""
 
     loop: FlatLoop
     whole: tuple[Leaf, ...]
@@ -96,7 +96,7 @@ def _elementwise(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Iterator[Eleme
 def _take(
     plan: MemoryPlan, tables: Tables, op: FlatOp, out: int, index: np.ndarray
 ) -> Iterator[ElementLoop]:
-    """Yield the fills of a take that may read from several values."""
+    """Yield the loops of a take that may read from several values."""
     for part, source, at in pieces(plan.flat, op, index):
         for where, number, inner in split(plan, source, at, index[part]):
             tree = tree_of(plan, tables, number, inner)
@@ -144,7 +144,7 @@ def _product(plan: MemoryPlan, tables: Tables, op: FlatOp) -> Product:
 def _operand(
     plan: MemoryPlan, tables: Tables, number: int, dims: tuple[int, ...], *, swapped: bool
 ) -> Operand:
-    """Return a matrix as the product walks it; constants are stored in that order."""
+    """Return a matrix in the order the product reads it; constants are stored in that order."""
     order = np.arange(plan.flat.values[number].size)
     if swapped:
         order = order.reshape(dims[0], dims[2], dims[1]).transpose(0, 2, 1).ravel()

@@ -1,4 +1,4 @@
-"""Expressions: what a value is at given elements, down to memory, tables and literals."""
+"""Expressions of values at given elements, down to memory, tables and literals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INFIX = {
 
 
 class Table(NamedTuple):
-    """A constant array in the text. weight: its name if it is a network's, else ""."""
+    """A constant array in C. weight: its name if it is a network's weight, else ""."""
 
     name: str
     array: np.ndarray
@@ -37,7 +37,7 @@ class Table(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """Elements of what lies in memory: a value's number, or a table's name."""
+    """Elements in memory: of a value by number, or of a table by name."""
 
     place: int | str
     index: np.ndarray
@@ -84,7 +84,7 @@ def tree_of(plan: MemoryPlan, tables: Tables, number: int, index: np.ndarray) ->
 def split(
     plan: MemoryPlan, number: int, index: np.ndarray, where: np.ndarray
 ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Yield (positions, value, its index), each piece from one value that is no take."""
+    """Yield (positions, value, its index), each piece from one value that is not a take."""
     op = plan.makers.get(number)
     if op is None or op.kind != "take" or number in plan.memory:
         yield where, number, index
@@ -109,7 +109,7 @@ def _bytes(value: np.generic) -> np.ndarray:
 
 
 def table(tables: Tables, values: np.ndarray, weight: str = "") -> str:
-    """Return the name of a table of these values, one for equal ones."""
+    """Return the name of a table of values; equal ones share a table."""
     values = np.ascontiguousarray(values)
     key = (values.dtype.str, values.tobytes())
     if key not in tables:
@@ -118,7 +118,7 @@ def table(tables: Tables, values: np.ndarray, weight: str = "") -> str:
 
 
 def literal(value: np.generic) -> str:
-    """Write a number so that C reads the same one back."""
+    """Return a number that C reads back exactly."""
     if not isinstance(value, np.floating):
         return str(int(value))
     if not np.isfinite(value):
@@ -130,7 +130,7 @@ def literal(value: np.generic) -> str:
 
 
 def leaves(tree: Tree) -> Iterator[Leaf]:
-    """Yield what an expression reads from memory."""
+    """Yield the reads from memory in an expression."""
     if isinstance(tree, Leaf):
         yield tree
     elif isinstance(tree, Node):
@@ -139,7 +139,7 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
 
 
 def render_tree(tree: Tree, read: Callable[[Leaf], str]) -> str:
-    """Write an expression; `read` writes a leaf."""
+    """Return an expression as C; `read` renders a leaf."""
     if isinstance(tree, Literal):
         return tree.text
     if isinstance(tree, Leaf):

@@ -1,4 +1,4 @@
-"""What a student's weights are multiplied with on drives: second moments of their inputs."""
+"""Second moments of the inputs of a student's matrices, over drives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kalmanrnn.training.trained import TrainedStudent
 
 
 def input_moments(trained: TrainedStudent, drives: Drive) -> dict[str, np.ndarray]:
-    """Run a student freely; return the mean of x x' `[in, in]` of each matrix's inputs, by name."""
+    """Roll a student out; return the mean of x x' `[in, in]` over each matrix's inputs, by name."""
     student, params, norm = trained.student, trained.params, trained.norm
     local = localise(student.scenario, drives._replace(truth=None))
     if student.config.every == "tick":
@@ -38,7 +38,7 @@ def input_moments(trained: TrainedStudent, drives: Drive) -> dict[str, np.ndarra
 def _rows(
     trained: TrainedStudent, x: jax.Array, before: Carry, after: Carry
 ) -> dict[str, jax.Array]:
-    """Name one event's inputs by the weights that they are multiplied with."""
+    """Return one event's inputs by the name of the matrix they go into."""
     found = {}
     for i, (old, new) in enumerate(zip(before.memory, after.memory, strict=True)):
         found |= {f"layers.{i}.x_map.kernel": x, f"layers.{i}.h_map.kernel": old[0]}
@@ -49,6 +49,6 @@ def _rows(
 
 def _moments(x: np.ndarray) -> np.ndarray:
     x = x.reshape(-1, x.shape[-1]).astype(float)
-    # A drive that a bad student has lost says nothing of the others.
+    # Leave out drives on which a bad student diverged.
     x = x[np.isfinite(x).all(axis=1)]
     return x.T @ x / max(len(x), 1)

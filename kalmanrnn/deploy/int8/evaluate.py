@@ -1,4 +1,4 @@
-"""What eight bits cost a student: its errors on held-out drives beside its own float32 ones.
+"""Accuracy of int8 weights: a student's errors on test drives beside its float32 errors.
 
 A student that they make worse than a limit is not exported.
 """
@@ -23,15 +23,14 @@ from kalmanrnn.evaluation.summary import StateErrors, state_errors
 from kalmanrnn.training.trained import TrainedStudent
 
 DRIVES = 64
-# Drives of their own, neither learnt from nor judged on, to see what the weights' inputs are.
+# A set of its own, used neither for training nor for tests: the inputs of the weights.
 CALIBRATION_SET = -3
 
 
 class GroupErrors(NamedTuple):
     """Root mean square errors of one state group, in `unit`; ratios with 95 % intervals.
 
-    bytes, floats, ukf: the errors of the int8 student, the float32 student and the UKF.
-    to_floats, to_ukf: int8 : float32 and int8 : UKF. floats_to_ukf: float32 : UKF.
+    int8, float32, ukf: the errors of the int8 student, the float32 student and the UKF.
     """
 
     name: str
@@ -45,7 +44,7 @@ class GroupErrors(NamedTuple):
 
 
 class QuantisationResult(NamedTuple):
-    """A student with rounded weights, their scales, and what that cost on held-out drives."""
+    """A student with rounded weights, their scales, and its errors on test drives."""
 
     trained: TrainedStudent
     scales: Scales
@@ -58,7 +57,7 @@ class QuantisationResult(NamedTuple):
 def quantise_within(
     trained: TrainedStudent, data: DataConfig, seed: int, limit: float
 ) -> QuantisationResult:
-    """Round a student's weights and compare on held-out drives; UserError above `limit`."""
+    """Round a student's weights and compare on test drives; UserError above `limit`."""
     scenario = trained.student.scenario
     seen = input_moments(trained, make_drives(scenario, data, seed, CALIBRATION_SET, DRIVES // 4))
     params, scales = quantise_weights(trained.params, seen)
@@ -66,29 +65,29 @@ def quantise_within(
     losses = compare(trained, small, data, seed)
     worse = [g for g in losses if not g.int8_to_float32.value <= limit]
     if worse:
-        told = ", ".join(f"{g.name} {g.int8_to_float32.value:.3f}" for g in worse)
+        ratios = ", ".join(f"{g.name} {g.int8_to_float32.value:.3f}" for g in worse)
         most = max(g.int8_to_float32.value for g in losses)
-        # NaN, where a student without weights to speak of errs nowhere.
+        # NaN where a student has no error at all.
         allow = f"--int8-limit {most * 1.005:.2f}, or " if np.isfinite(most) else ""
         raise UserError(
-            f"int8 weights make this student worse than {limit:g} times its float32 self",
-            why=f"on {DRIVES} held-out drives, int8 : float32: {told}",
+            f"int8 weights raise this student's error to more than {limit:g} times that of float32",
+            why=f"int8 : float32 on {DRIVES} test drives: {ratios}",
             cure=f"{allow}--weights float32",
         )
     return QuantisationResult(small, scales, losses, DRIVES, data.seconds, limit)
 
 
 def compare(
-    floats: TrainedStudent, small: TrainedStudent, data: DataConfig, seed: int
+    float32: TrainedStudent, int8: TrainedStudent, data: DataConfig, seed: int
 ) -> tuple[GroupErrors, ...]:
-    """Run both students and the UKF over the same drives; return what each group errs."""
-    scenario = floats.student.scenario
+    """Run both students and the UKF over the same drives; return errors by state group."""
+    scenario = float32.student.scenario
     drives = make_drives(scenario, data, seed, TEST, DRIVES)
     groups = metrics.state_groups(scenario.space)
     truth, t = np.asarray(drives.truth, float), np.asarray(drives.t, float)
     since = t - t[:, :1]
     late = since >= min(data.skip_s, float(since.max()) / 2)
-    tracks = [run_student(x.student, x.params, x.norm, drives) for x in (small, floats)]
+    tracks = [run_student(x.student, x.params, x.norm, drives) for x in (int8, float32)]
     tracks.append(run_filter(scenario, drives, "ukf"))
     errors = [state_errors(scenario.space, groups, truth, track.mean) for track in tracks]
 
@@ -109,16 +108,16 @@ def _evaluated(errors: StateErrors, name: str, late: np.ndarray) -> np.ndarray:
     return np.where(late, errors.norms[name], np.nan)
 
 
-def format_errors(judged: QuantisationResult) -> str:
-    """Return a part of REPORT.md: what the rounding cost."""
-    rows = [_row(loss) for loss in judged.errors]
+def format_errors(result: QuantisationResult) -> str:
+    """Return the section of REPORT.md on int8 weights."""
+    rows = [_row(loss) for loss in result.errors]
     return "\n".join(
         [
             "## int8 weights",
             "",
-            f"Root mean square errors on {judged.drives} held-out drives of {judged.seconds:g} s, "
-            "ratios with 95 % intervals. An export above "
-            f"{judged.limit:g} in the first ratio, in any row, is refused.",
+            f"Root mean square errors on {result.drives} test drives of {result.seconds:g} s, "
+            "ratios with 95 % intervals. An export is refused where the first ratio exceeds "
+            f"{result.limit:g} in any row.",
             "",
             "| | int8 student | float32 student | UKF | int8 : float32 | int8 : UKF | "
             "float32 : UKF |",

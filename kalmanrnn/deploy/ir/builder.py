@@ -1,8 +1,8 @@
-"""Build a program operation by operation, folding as it grows; imports neither jax nor scenarios.
+"""Build a program operation by operation, simplifying as it grows; imports no jax.
 
-What depends on constants alone is computed at once; a take of a take becomes one; equal constants
-and equal operations are merged; single numbers are not spread out before arithmetic. `finish`
-drops what no output needs and numbers the rest anew.
+Constants are folded; a take of a take becomes one; equal constants and equal operations are
+merged; scalars are not broadcast before arithmetic. `finish` drops what no output needs and
+renumbers the rest.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from kalmanrnn.deploy.ir.program import BINARY, NUMPY, UNARY, Dtype, Op, Port, P
 from kalmanrnn.deploy.runtime import compute
 
 ELEMENTWISE = {*UNARY, *BINARY, "select", "convert"}
-# What an operation with this number on one side leaves as it is: (left, right). As XLA does,
-# x + 0 is taken for x, though it would make -0 a 0.
+# Numbers that leave the other operand unchanged: (left, right). Like XLA, x + 0 is simplified to
+# x, though it would make -0 a 0.
 NEUTRAL = {"add": (0, 0), "sub": (None, 0), "mul": (1, 1), "div": (None, 1)}
 EMPTY_SUM = {"sum": 0, "max": -np.inf, "min": np.inf, "and": True, "or": False}
 
@@ -25,8 +25,8 @@ EMPTY_SUM = {"sum": 0, "max": -np.inf, "min": np.inf, "and": True, "or": False}
 class Builder:
     """A program in the making; values are numbers.
 
-    fold: leave out to emit every operation as it comes, which tests compare with.
-    known: what constants, and operations on constants alone, are worth.
+    fold: False emits every operation as it comes, for tests to compare with.
+    known: values of constants, and of operations on constants alone.
     """
 
     def __init__(self, *, fold: bool = True):
@@ -40,7 +40,7 @@ class Builder:
         self._cache: dict[Any, int] = {}
 
     def new(self, shape: Sequence[int], dtype: Dtype) -> int:
-        """Return a new value's number: an input's, or what an operation will give."""
+        """Return the number of a new value: an input, or a result."""
         self.values.append(Value(tuple(int(n) for n in shape), dtype))
         return len(self.values) - 1
 
@@ -82,7 +82,7 @@ class Builder:
         return self._emit(kind, tuple(inputs), shape, dtype, source, attrs)
 
     def take(self, inputs: Sequence[int], index: Any, source: str = "") -> int:
-        """Return numbers picked from flattened inputs, in the shape of `index`."""
+        """Return elements of flattened inputs at `index`, in its shape."""
         index = np.asarray(index, np.int32)
         dtype = self.values[inputs[0]].dtype
         return self.op("take", inputs, index.shape, dtype, source, index=index.reshape(-1))
@@ -99,7 +99,7 @@ class Builder:
         return self.take([value], np.arange(np.prod(shape, dtype=int)).reshape(shape), source)
 
     def _emit(self, kind, inputs, shape, dtype, source, attrs) -> int:
-        """Add an operation, unless its value is known or there already."""
+        """Add an operation, unless its value is known or exists already."""
         known = None
         if all(i in self.known for i in inputs):
             known = compute(kind, attrs, [self.known[i] for i in inputs], shape, dtype)
@@ -139,7 +139,7 @@ class Builder:
         return self._emit(kind, inputs, shape, dtype, source, {})
 
     def _identity_operand(self, kind, inputs, shape, dtype, source) -> int | None:
-        """Return the input that an operation leaves as it is, if there is one."""
+        """Return the operand that an operation leaves unchanged, if there is one."""
         if kind == "convert" and self.values[inputs[0]].dtype == dtype:
             return self._broadcast(inputs[0], shape, source)
         if kind in NEUTRAL:
@@ -156,7 +156,7 @@ class Builder:
         return None
 
     def _select_known(self, pred, on_false, on_true, shape, source) -> int:
-        """Turn a select whose choice is known into a take."""
+        """Lower a select with a known condition to a take."""
         size = int(np.prod(shape, dtype=int))
         place = np.arange(size)
         first = self.values[on_false].size
@@ -170,7 +170,7 @@ class Builder:
         return self.reshape(value, shape, source)
 
     def _as_scalar(self, value: int) -> int:
-        """Return the one number that a value repeats everywhere, or the value itself."""
+        """Return the scalar that a value repeats everywhere, or the value itself."""
         if self.values[value].size <= 1 or value in self.weights:
             return value
         if value in self.known:
@@ -188,7 +188,7 @@ class Builder:
         return value
 
     def _take(self, inputs, index, shape, dtype, source) -> int:
-        """Pick from where takes before it picked; constants picked from become one small one."""
+        """Compose a take with those before it; merge the constants it reads from."""
         index = np.asarray(index, np.int64).reshape(-1)
         which, place = _locate(index, [self.values[i].size for i in inputs])
         if len(set(inputs)) == 1 and inputs[0] in self.known:
@@ -218,7 +218,7 @@ class Builder:
         )
 
     def _merge_constants(self, which, place, dtype):
-        """Let all that is picked from constants be picked from one, which holds each once."""
+        """Merge the constants that a take reads from into one, without repeats."""
         known = [n for n in dict.fromkeys(which.tolist()) if n in self.known]
         if not known or len(known) == len(set(which.tolist())) == 1:
             return which, place
@@ -227,7 +227,7 @@ class Builder:
         for number in known:
             here = which[mine] == number
             picked[here] = self.known[number].reshape(-1)[place[mine][here]]
-        # By their bits: a NaN is to be found again, and -0 is not 0.
+        # By their bits: NaN equals itself, and -0 is not 0.
         bits = picked.view({1: np.uint8, 4: np.uint32}[picked.itemsize])
         _, first, again = np.unique(bits, return_index=True, return_inverse=True)
         which[mine] = self.const(picked[first], dtype)
@@ -235,7 +235,7 @@ class Builder:
         return which, place
 
     def needed(self, outputs: Sequence[Port]) -> set[int]:
-        """Return the values that outputs follow from."""
+        """Return the values that outputs depend on."""
         found = {port.value for port in outputs}
         for op in reversed(self.ops):
             if found & set(op.outputs):
@@ -243,7 +243,7 @@ class Builder:
         return found
 
     def finish(self, name: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> Program:
-        """Return the program of what the outputs need; inputs are kept, used or not."""
+        """Return the program that outputs need; inputs are kept, used or not."""
         needed = self.needed(outputs)
         ops = [op for op in self.ops if needed & set(op.outputs)]
         constants = [n for n in self.constants if n in needed]
@@ -267,7 +267,7 @@ class Builder:
 
 
 def _locate(index: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of several flat arrays behind one another, and where in it."""
+    """Return which of several concatenated arrays an index falls in, and where in it."""
     ends = np.cumsum(sizes)
     which = np.searchsorted(ends, index, side="right")
     return which, index - (ends - np.asarray(sizes))[which]

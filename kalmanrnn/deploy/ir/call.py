@@ -1,4 +1,4 @@
-"""One call of a primitive, and the small steps that all rules of lowering share."""
+"""One call of a primitive, and the steps that all lowering rules share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 
 class Unsupported(Exception):  # noqa: N818
-    """A primitive, or a use of one, that has no form here; says why."""
+    """A primitive, or a use of one, that cannot be lowered; the message says why."""
 
 
 # A rule is (builder, call) -> numbers of the outputs.
@@ -31,12 +31,10 @@ Rule = Callable[[Builder, Call], Sequence[int]]
 
 
 def dtype_of(aval: Any) -> Dtype:
-    """Return the type of numbers here; float64 and int64 of a user's constants are cast."""
+    """Return the type of an array; float64 and int64 constants of a user are cast."""
     kind = {"float64": "f32", "float32": "f32", "int64": "i32", "int32": "i32", "bool": "bool"}
     if str(aval.dtype) not in kind:
-        raise Unsupported(
-            f"it has numbers of type {aval.dtype}, and exports have float32, int32 and bool"
-        )
+        raise Unsupported(f"it has type {aval.dtype}; exports have float32, int32 and bool")
     return kind[str(aval.dtype)]  # pyright: ignore[reportReturnType]
 
 
@@ -48,7 +46,7 @@ def elementwise(b: Builder, call: Call, kind: str, *inputs: int, dtype: Dtype | 
 
 
 def broadcast(b: Builder, value: int, shape: tuple[int, ...], source: str) -> int:
-    """Repeat along axes of length 1, which jax does silently in arithmetic."""
+    """Repeat along axes of length 1, as arithmetic in jax does."""
     own = b.values[value]
     if own.size <= 1 or own.shape == shape:
         return value
@@ -56,12 +54,12 @@ def broadcast(b: Builder, value: int, shape: tuple[int, ...], source: str) -> in
 
 
 def scalar(b: Builder, call: Call, value: float) -> int:
-    """Return a single number of the first input's type."""
+    """Return a scalar constant of the first input's type."""
     return b.const(value, b.values[call.inputs[0]].dtype)
 
 
 def as_type(b: Builder, value: int, dtype: Dtype, source: str) -> int:
-    """Convert where it is needed."""
+    """Convert where the type differs."""
     if b.values[value].dtype == dtype:
         return value
     return b.op("convert", [value], b.values[value].shape, dtype, source)

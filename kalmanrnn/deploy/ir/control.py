@@ -1,4 +1,4 @@
-"""Scans become loops, and a choice between branches a select, or the branch itself."""
+"""Lower scans to loops, and conditionals to a select or to the known branch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kalmanrnn.deploy.ir.builder import Builder
 from kalmanrnn.deploy.ir.call import dtype_of
 from kalmanrnn.deploy.ir.program import Loop, Port, Value
 
-# (builder, jaxpr, arguments, counted, caller) -> outputs: `trace.walk`.
+# (builder, jaxpr, arguments, counted, caller) -> outputs: `tracing.lower_jaxpr`.
 LowerJaxpr = Callable[..., list[int]]
 
 
 class LoopInput(NamedTuple):
-    """What a loop's operation is given: which part it plays, its number, its port inside."""
+    """An input of a loop: its role, its number outside, its port inside."""
 
     role: str
     outer: int
@@ -26,7 +26,7 @@ class LoopInput(NamedTuple):
 def cond(
     b: Builder, walk: LowerJaxpr, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
 ) -> list[int]:
-    """Take the branch that is known; else compute all of them and choose."""
+    """Lower the known branch; else compute all of them and select."""
     which, *rest = inputs
     branches = eqn.params["branches"]
     if which in b.known:
@@ -35,7 +35,7 @@ def cond(
     each = [walk(b, branch, rest, counted, source) for branch in branches]
     found = each[0]
     for i, other in enumerate(each[1:], 1):
-        # An index beyond the last branch means the last one.
+        # jax clamps an index beyond the last branch.
         how = "ge" if i == len(each) - 1 else "eq"
         pred = which
         if b.values[which].dtype != "bool":
@@ -50,7 +50,7 @@ def cond(
 def scan(
     b: Builder, walk: LowerJaxpr, eqn: Any, inputs: tuple[int, ...], counted: set[int], source: str
 ) -> list[int]:
-    """Make a loop; what is known outside is a constant inside, and what is unused is dropped."""
+    """Lower a scan to a loop; known values become constants inside, unused ones are dropped."""
     p = eqn.params
     n_carried, first_walked = p["num_carry"], p["num_consts"] + p["num_carry"]
     body = Builder(fold=b.fold)
@@ -79,7 +79,7 @@ def scan(
 def _loop_inputs(
     b: Builder, body: Builder, p: Any, inputs: tuple[int, ...], source: str
 ) -> tuple[list[LoopInput], list[int]]:
-    """Return what goes into a loop, and the numbers that its body's jaxpr is called with."""
+    """Return a loop's inputs, and the numbers that its body's jaxpr is called with."""
     given, arguments = [], []
     for i, outer in enumerate(inputs):
         value = b.values[outer]

@@ -1,4 +1,4 @@
-"""Where each number goes in jax's operations that only move data: all become one `take`."""
+"""Lower jax's operations that only move data: all become one `take`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MULTI_INPUT: dict[str, Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]]
 
 
 def element_ids(b: Builder, inputs: Sequence[int]) -> list[np.ndarray]:
-    """Give numbers to the elements of inputs put behind one another, in the inputs' shapes."""
+    """Return the numbers of the elements of concatenated inputs, in the inputs' shapes."""
     found, start = [], 0
     for number in inputs:
         value = b.values[number]
@@ -76,7 +76,7 @@ def reindex(
 
 
 def split(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> list[int]:
-    """Cut along an axis."""
+    """Split along an axis."""
     ends = np.cumsum(params["sizes"])[:-1]
     parts = np.split(element_ids(b, inputs)[0], ends, axis=params["axis"])
     return [b.take(inputs, part, source) for part in parts]
@@ -99,7 +99,7 @@ def pad(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) 
 
 
 def gather(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
-    """Gather at indices that are known; what falls outside is filled as jax fills it."""
+    """Gather at known indices; what falls outside is filled as jax fills it."""
     source_ids = element_ids(b, inputs[:1])[0]
     found = jax.lax.gather(
         source_ids,
@@ -120,7 +120,7 @@ def gather(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: st
 
 
 def dynamic_slice(b: Builder, params: dict[str, Any], inputs: Sequence[int], source: str) -> int:
-    """Cut a window out; where its place is not known, choose among all it may have."""
+    """Slice a window; where its position is unknown, select among all it may have."""
     ids, sizes = element_ids(b, inputs[:1])[0], params["slice_sizes"]
 
     def cut(starts: list[int]) -> int:
@@ -132,7 +132,7 @@ def dynamic_slice(b: Builder, params: dict[str, Any], inputs: Sequence[int], sou
             return cut([*starts, int(b.known[start])])
         found = cut([*starts, 0])
         for place in range(1, last + 1):
-            # jax moves a window inside: a place beyond the last one is the last one.
+            # jax clamps a position beyond the last one.
             beyond = b.op("ge", [start, b.const(place, "i32")], (), "bool", source)
             case = [beyond, found, cut([*starts, place])]
             found = b.op("select", case, sizes, b.values[inputs[0]].dtype, source)
@@ -142,7 +142,7 @@ def dynamic_slice(b: Builder, params: dict[str, Any], inputs: Sequence[int], sou
 
 
 def dynamic_update_slice(b: Builder, inputs: Sequence[int], source: str) -> int:
-    """Put a window in at a known place."""
+    """Replace a window at a known position."""
     starts = [int(b.known[i]) for i in inputs[2:]]
     ids, new = element_ids(b, inputs[:2])
     ids = ids.copy()
@@ -158,9 +158,9 @@ def _window(starts, sizes, shape) -> tuple[slice, ...]:
 def scatter(
     b: Builder, how: str, params: dict[str, Any], inputs: Sequence[int], source: str
 ) -> int:
-    """Scatter to known indices; several updates of one place follow in rounds.
+    """Scatter to known indices; several updates of one element follow one another.
 
-    how: "" to replace, or the operation that joins an update to what is there.
+    how: "" to replace, or the operation that combines an update with the element.
     """
     target, indices, updates = inputs
     size = b.values[target].size

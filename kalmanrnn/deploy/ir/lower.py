@@ -1,6 +1,6 @@
-"""Bring jax's primitives into the short list of typed operations, one small rule for each.
+"""Lower jax's primitives to the list of typed operations, one rule for each.
 
-A rule is (builder, call) -> numbers of the outputs; `trace` walks the equations and calls them.
+A rule is (builder, call) -> numbers of the outputs; `tracing` walks the equations and calls them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIRECT = {
     "add_any": "add",
 }
 LOGIC = {"and": "and", "or": "or", "not": "not", "xor": "ne"}
-# Beyond that many places, choosing among all of them is no longer cheap.
+# Beyond that many positions, selecting among all of them is expensive.
 MAX_POSITIONS = 64
 IDENTITY = {
     *("copy", "copy_p", "stop_gradient", "optimization_barrier", "device_put", "pvary"),
@@ -31,7 +31,7 @@ IDENTITY = {
 
 
 def direct(b: Builder, call: Call) -> list[int]:
-    """Lower what has the same meaning here."""
+    """Lower a primitive with an operation of the same meaning."""
     inputs = call.inputs
     if call.name == "pow":
         inputs = [as_type(b, i, call.outputs[0].dtype, call.source) for i in inputs]
@@ -41,12 +41,12 @@ def direct(b: Builder, call: Call) -> list[int]:
 def logic(b: Builder, call: Call) -> list[int]:
     """Lower and, or, not, xor of bools."""
     if b.values[call.inputs[0]].dtype != "bool":
-        raise Unsupported("it works on the bits of whole numbers")
+        raise Unsupported("it works on the bits of integers")
     return [elementwise(b, call, LOGIC[call.name], *call.inputs)]
 
 
 def integer_pow(b: Builder, call: Call) -> list[int]:
-    """Multiply out by repeated squaring."""
+    """Multiply by repeated squaring."""
     n, base = call.params["y"], call.inputs[0]
     one, result = scalar(b, call, 1), None
     power = abs(n)
@@ -68,7 +68,7 @@ def clamp(b: Builder, call: Call) -> list[int]:
 
 
 def select(b: Builder, call: Call) -> list[int]:
-    """Choose between cases, by a bool or by their number."""
+    """Select between cases, by a bool or by their number."""
     which, *cases = call.inputs
     found = cases[0]
     for i, case in enumerate(cases[1:], 1):
@@ -94,7 +94,7 @@ def rounding(b: Builder, call: Call) -> list[int]:
 
 
 def expand(b: Builder, call: Call) -> list[int]:
-    """Write out functions that few machines have."""
+    """Expand functions that back ends lack into ones they have."""
 
     def f(kind, *inputs):
         return elementwise(b, call, kind, *inputs)
@@ -126,26 +126,26 @@ def expand(b: Builder, call: Call) -> list[int]:
 
 
 def reduce_precision(b: Builder, call: Call) -> list[int]:
-    """Pass what asks for no less than float32."""
+    """Lower a rounding to float32, which changes nothing."""
     if (call.params["exponent_bits"], call.params["mantissa_bits"]) != (8, 23):
-        raise Unsupported("it asks for another precision than float32")
+        raise Unsupported("it rounds to another precision than float32")
     return list(call.inputs)
 
 
 def _num_positions(b: Builder, call: Call) -> int:
-    """Count the places that a window may have."""
+    """Count the positions that a window may have."""
     shape, sizes = b.values[call.inputs[0]].shape, call.params["slice_sizes"]
     free = [i not in b.known for i in call.inputs[1:]]
     return int(np.prod([n - w + 1 for n, w, f in zip(shape, sizes, free, strict=True) if f]))
 
 
 def static_indexing(b: Builder, call: Call) -> list[int]:
-    """Lower gathers, scatters and windows whose places are known."""
+    """Lower gathers, scatters and windows whose positions are known."""
     where = {"gather": 1, "dynamic_slice": 1, "dynamic_update_slice": 2}.get(call.name, 1)
     last = where + 1 if call.name == "gather" or "scatter" in call.name else None
     unknown = [i for i in call.inputs[where:last] if i not in b.known]
     if unknown and not (call.name == "dynamic_slice" and _num_positions(b, call) <= MAX_POSITIONS):
-        raise Unsupported("its index depends on the state or on the readings")
+        raise Unsupported("its index depends on the state or on measurements")
     if call.name == "gather":
         return [indexing.gather(b, call.params, call.inputs, call.source)]
     if call.name == "dynamic_slice":

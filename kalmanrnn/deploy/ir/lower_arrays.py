@@ -1,4 +1,4 @@
-"""Rules for what works on whole arrays: reductions, products, factors."""
+"""Lowering rules for operations on whole arrays: reductions, products, factors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalmanrnn.deploy.ir.call import Call, as_type
 
 
 def flatten_axes(b: Builder, value: int, axes: Sequence[int], source: str) -> tuple[int, list[int]]:
-    """Bring axes to the end and flatten: `[r, n]`; and the order of axes that this took."""
+    """Move axes to the end and flatten to `[r, n]`; also return the order of axes."""
     shape = b.values[value].shape
     order = [axis for axis in range(len(shape)) if axis not in axes] + list(axes)
     n = int(np.prod([shape[axis] for axis in axes], dtype=int))
@@ -37,7 +37,7 @@ def reduce(b: Builder, call: Call) -> list[int]:
 
 
 def argminmax(b: Builder, call: Call) -> list[int]:
-    """Find the first place of the largest or smallest number."""
+    """Find the first index of the largest or smallest number."""
     out = call.outputs[0]
     flat, _ = flatten_axes(b, call.inputs[0], call.params["axes"], call.source)
     r, n = b.values[flat].shape
@@ -53,7 +53,7 @@ def argminmax(b: Builder, call: Call) -> list[int]:
 
 
 def cumulate(b: Builder, call: Call) -> list[int]:
-    """Cumulate along any axis, either way."""
+    """Cumulate along any axis, in either direction."""
     out, axis = call.outputs[0], call.params["axis"]
     ids = np.moveaxis(indexing.element_ids(b, call.inputs)[0], axis, -1)
     back = np.arange(ids.size).reshape(ids.shape)
@@ -68,7 +68,7 @@ def cumulate(b: Builder, call: Call) -> list[int]:
 
 
 def dot(b: Builder, call: Call) -> list[int]:
-    """Bring any product of arrays to `[b, m, k]` times `[b, k, n]`."""
+    """Lower any product of arrays to `[b, m, k]` times `[b, k, n]`."""
     (over_a, over_b), (batch_a, batch_b) = call.params["dimension_numbers"]
     out = call.outputs[0]
     parts = []
@@ -97,7 +97,7 @@ def transpose_reshape(
 
 
 def cholesky(b: Builder, call: Call) -> list[int]:
-    """Factor the lower half, a batch at a time."""
+    """Factor a batch of matrices, reading the lower half."""
     shape = call.outputs[0].shape
     flat = (int(np.prod(shape[:-2], dtype=int)), *shape[-2:])
     a = b.reshape(call.inputs[0], flat, call.source)

@@ -1,18 +1,18 @@
-"""The short list of typed operations that every emitter walks: static shapes, float32.
+"""The list of typed operations that every back end implements: static shapes, float32.
 
 All movement of data (slices, reshapes, broadcasts, transposes, concatenations, padding, static
-gathers and scatters) is one operation, `take`; whatever jax says beside is brought into the few
-forms below by `trace`. What the kinds mean:
+gathers and scatters) is one operation, `take`; `tracing` lowers the rest of jax to the operations
+below. What they mean:
 
 UNARY, BINARY     elementwise. Each input has the output's shape or a single element.
 compare, logic    eq ne lt le gt ge on numbers, and or not on bools; bools out.
 rem               C's fmod: the sign of the dividend.
-round             to the nearest whole number, halves to the even one.
+round             to the nearest integer, halves to the even one.
 max, min          NaN where either is NaN.
 sign              -1, 0 or 1; NaN of NaN.
 select            (pred, on_false, on_true), elementwise as above.
 convert           to the output's dtype; float to int truncates, bool to number is 0 or 1.
-take              out.flat[i] = (inputs flattened and put behind one another)[index[i]]; `index`
+take              out.flat[i] = (inputs flattened and concatenated)[index[i]]; `index`
                   is an int32 array of the output's size.
 matmul            a [A, m, k], b [B, k, n] -> [max(A, B), m, n]; A and B equal, or one of them 1.
 reduce            [r, n] -> [r] over the last axis; `how` is sum, max, min, and, or.
@@ -48,7 +48,7 @@ KINDS = (*UNARY, *BINARY, *OTHERS)
 
 
 class Value(NamedTuple):
-    """An array of a program: an input, a constant, or what one operation gives."""
+    """An array of a program: an input, a constant, or the result of an operation."""
 
     shape: tuple[int, ...]
     dtype: Dtype
@@ -60,7 +60,7 @@ class Value(NamedTuple):
 
 
 class Port(NamedTuple):
-    """A named input or output: the value's number and what it is to people."""
+    """A named input or output: its name and the value's number."""
 
     name: str
     value: int
@@ -70,7 +70,7 @@ class Op(NamedTuple):
     """One operation: `inputs` and `outputs` are numbers of values.
 
     attrs: `index` for take, `how`, `lower`, `transpose`, `unit`, or the fields of a `Loop`.
-    source: the line of a scenario or of ours that it came from, `file.py:12 (function)`.
+    source: the line of a scenario or of kalmanrnn that it came from, `file.py:12 (function)`.
     """
 
     kind: str
@@ -81,14 +81,14 @@ class Op(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """What a `loop` operation's attrs hold, by these names.
+    """The attrs of a `loop` operation, by these names.
 
     The operation's inputs are `captured` values, then `carried` ones, then those whose first
-    axis is walked; the body's inputs are the same with that axis gone, its outputs the carried
-    values anew and then what is collected along a new first axis. The operation's outputs are
+    axis is walked; the body's inputs are the same with that axis gone, its outputs the next carried
+    values and then what is collected along a new first axis. The operation's outputs are
     the last carried values and the collections.
-    counted: whether only the first `n_ticks` rounds need to run at run time: the others are
-    padding (dt = 0) and change nothing.
+    counted: whether only the first `n_ticks` iterations need to run: the others are padding
+    (dt = 0) and change nothing.
     """
 
     body: Program
@@ -99,10 +99,10 @@ class Loop(NamedTuple):
 
 
 class Program(NamedTuple):
-    """One pure function of arrays, in the order to be computed.
+    """One pure function of arrays, in order of computation.
 
     constants: by number; weights are among them, named in `weights` (number -> name such as
-    `lstm0.kernel`). A body of a loop has constants of its own and captures nothing silently.
+    `lstm0.kernel`). A loop body has constants of its own and captures only its declared inputs.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Program(NamedTuple):
 
 
 def check(program: Program) -> None:
-    """Hold a program to its own types; AssertionError names the operation that breaks them."""
+    """Check a program's types; AssertionError names the operation that breaks them."""
     known = {port.value for port in program.inputs} | set(program.constants)
     for number, array in program.constants.items():
         value = program.values[number]

@@ -1,6 +1,6 @@
-"""Trace a pure function of arrays into a program: jax's equations, walked and lowered.
+"""Trace a pure function of arrays into a program by lowering jax's equations.
 
-Calls inside calls are written out, scans become loops, a choice by a known condition is made.
+Nested calls are inlined, scans become loops, conditionals on known values are decided.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from kalmanrnn.deploy.ir.call import Call, Unsupported, dtype_of
 from kalmanrnn.deploy.ir.lower import RULES
 from kalmanrnn.deploy.ir.program import Port, Program, Value
 
-# Where calls keep what they call.
+# Parameters of a call that hold its jaxpr.
 JAXPR_PARAMS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 CALL_PRIMITIVES = {
     *("pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"),
     *("custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint", "custom_lin"),
 }
 WORKAROUNDS = {
-    "lu": "use jax.scipy.linalg.cho_solve where the matrix is positive definite, or write it out",
-    "while": "give the loop a fixed number of rounds: jax.lax.fori_loop(0, n, ...) with n a number",
+    "lu": "use jax.scipy.linalg.cho_solve if the matrix is positive definite, or expand it",
+    "while": "use a fixed number of iterations: jax.lax.fori_loop(0, n, ...) with a constant n",
     **dict.fromkeys(
         ("gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatter-add"),
-        "choose among the possibilities with jnp.where",
+        "select among the possible elements with jnp.where",
     ),
     "sort": "compare with jnp.where, jnp.minimum and jnp.maximum",
 }
@@ -50,10 +50,10 @@ def trace(
     """Return the program of a pure function, in float32.
 
     examples: arrays or ShapeDtypeStructs by name, in the order of the function's arguments;
-    those without numbers become no inputs. outputs: names of what it returns, flattened.
-    weights: named arrays; the function then takes a dict of them before all else, and the
-    program keeps them as named constants. counted: the input whose walk is a counted loop.
-    fold: leave everything as traced, to compare with. UserError for what has no form.
+    empty ones become no inputs. outputs: names of what it returns, flattened.
+    weights: named arrays; the function then takes a dict of them first, and the program keeps
+    them as named constants. counted: the input whose scan is a counted loop. fold: False keeps
+    every operation as traced. UserError for what cannot be lowered.
     """
     try:
         return _trace(function, name, examples, outputs, weights or {}, counted, fold)
@@ -91,7 +91,7 @@ def lower_jaxpr(
 ) -> list[int]:
     """Lower the equations of a jaxpr; return its outputs' numbers.
 
-    caller: where the jaxpr is called from; what jax compiled on its own knows no better.
+    caller: where the jaxpr is called from, for equations without a source line.
     """
     jaxpr = closed.jaxpr if isinstance(closed, ClosedJaxpr) else closed
     env: dict[Any, int] = {}
@@ -128,13 +128,13 @@ def lower_equation(
         if name == "cond":
             return control.cond(b, lower_jaxpr, eqn, inputs, counted, source)
         if name not in RULES:
-            raise Unsupported("no robot's program has a form for it")
+            raise Unsupported("exports have no operation for it")
         outputs = tuple(Value(var.aval.shape, dtype_of(var.aval)) for var in eqn.outvars)
         found = RULES[name](b, Call(name, eqn.params, inputs, outputs, source))
     except Unsupported as problem:
         raise UserError(
             f"{name} cannot be exported",
-            why=f"{problem}; it comes from {source or 'an unknown place'}",
+            why=f"{problem}; it comes from {source or 'an unknown line'}",
             cure=WORKAROUNDS.get(name, "write this line with other jax.numpy functions"),
         ) from None
     for number, value in zip(found, outputs, strict=False):
@@ -148,18 +148,18 @@ def _shape_struct(example: Any) -> jax.ShapeDtypeStruct:
 
 
 def source_line(eqn: Any) -> str:
-    """Name the line that an equation came from: a user's before ours, ours before none."""
+    """Return the line that an equation came from: a user's if there is one, else ours."""
     traceback = eqn.source_info.traceback
     ours = ""
     for frame in () if traceback is None else traceback.frames:
         path = Path(frame.file_name)
-        said = f"{path.name}:{frame.line_num} ({frame.function_name.rpartition('.')[2]})"
+        line = f"{path.name}:{frame.line_num} ({frame.function_name.rpartition('.')[2]})"
         if path.is_relative_to(PACKAGE / "deploy"):
             break
         if path.is_relative_to(PACKAGE) and not path.is_relative_to(PACKAGE / "sims"):
-            ours = ours or said
+            ours = ours or line
         elif path.is_relative_to(PACKAGE) or not any(part in LIBRARIES for part in path.parts):
-            return said
+            return line
     return ours
 
 

@@ -1,7 +1,7 @@
-"""Write a machine as a folder that needs no code of ours: data, and one file of numpy to run it.
+"""Write a machine as a folder that runs without kalmanrnn: data, and one file that needs numpy.
 
-`spec.json` holds the facts and both programs, `weights.npz` and `weights.safetensors` the numbers
-they speak of. Nothing in them is ever executed.
+`spec.json` holds the facts and both programs, `weights.npz` and `weights.safetensors` their
+constants. Nothing in them is ever executed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from kalmanrnn.core.atomic_write import atomic_path, atomic_write
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy import runtime
 from kalmanrnn.deploy.ir.program import Program
@@ -34,16 +34,14 @@ def write_archive(machine: Machine, folder: Path) -> list[Path]:
         for part in (machine.step, machine.init)
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write_npz(folder / WEIGHTS, arrays)
+    with atomic_path(folder / WEIGHTS) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
     files = [WEIGHTS] + [TENSORS] * _write_tensors(folder / TENSORS, arrays)
     shutil.copyfile(runtime.__file__, folder / RUNTIME)
     spec = machine.spec | {"programs": programs}
     spec["files"] = {name: _sha256(folder / name) for name in files}
     spec["sha256"] = runtime.digest(spec)
-    text = json.dumps(spec, allow_nan=False)
-    beside = folder / f"{SPEC}.part"
-    beside.write_text(text + "\n")
-    os.replace(beside, folder / SPEC)
+    atomic_write(folder / SPEC, json.dumps(spec, allow_nan=False) + "\n")
     return [folder / name for name in (SPEC, *files, RUNTIME)]
 
 
@@ -77,7 +75,7 @@ def serialise_program(
 
 
 def encode_index(index: np.ndarray) -> Any:
-    """Say an index shortly: as it is, as runs of (start, step, count), or in base64."""
+    """Encode an index: as a list, as runs of (start, step, count), or in base64."""
     index = np.asarray(index, "<i4")
     if index.size <= SHORT:
         return index.tolist()
@@ -94,29 +92,22 @@ def encode_index(index: np.ndarray) -> Any:
     return {"base64": base64.b64encode(index.tobytes()).decode()}
 
 
-def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-    os.replace(beside, path)
-
-
 def _write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
-    """Write safetensors and read them back; whether there was the package to do so."""
+    """Write safetensors and read them back; return False without the package."""
     try:
         from safetensors.numpy import load_file, save_file
     except ImportError:
         path.unlink(missing_ok=True)
         return False
-    # The package writes an array's memory as it lies, whatever its strides say.
+    # The package writes an array's memory as it is, whatever its strides.
     save_file({name: np.array(a, order="C") for name, a in arrays.items()}, path)
     again = load_file(path)
     for name, array in arrays.items():
         if again[name].tobytes() != array.tobytes() or again[name].shape != array.shape:
             raise UserError(
                 f"{path} does not hold what was written",
-                why=f"{name} reads back otherwise",
-                cure="export again, and look after the disk",
+                why=f"{name} reads back differently",
+                cure="check the disk, and export again",
             )
     return True
 

@@ -1,10 +1,10 @@
-"""What a program costs on a robot, roughly."""
+"""Estimate the cost of a program on a robot."""
 
 from __future__ import annotations
 
 from kalmanrnn.deploy.ir.program import BINARY, UNARY, Op, Program
 
-# Rough, in multiplications and additions: what a number of each costs on a small processor.
+# Multiply-adds per number on a small processor, roughly.
 PER_NUMBER = {"div": 4, "sqrt": 4, "rsqrt": 5, "take": 0, "convert": 0}
 EXPENSIVE = {
     *("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos", "atan", "atan2"),

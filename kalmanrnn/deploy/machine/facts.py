@@ -1,4 +1,4 @@
-"""What an exported estimator says about itself, as plain JSON data."""
+"""The spec of an exported estimator, as plain JSON data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRAMES = {
 def build_spec(
     scenario: Scenario, name: str, more: dict[str, Any], step: Program, init: Program
 ) -> dict[str, Any]:
-    """Return all that a user of an export must know of the scenario and the estimator."""
+    """Return what a user of an export must know about the scenario and the estimator."""
     return {
         "format": FORMAT,
         "kalmanrnn": __version__,
@@ -59,7 +59,7 @@ def build_spec(
 
 
 def block_facts(scenario: Scenario, block: Block) -> dict[str, Any]:
-    """Say where a block lies in the state and in its tangent; `unit` is that of the numbers."""
+    """Return a block's slices of state and tangent; `unit` is that of the exported numbers."""
     state, tangent = (
         scenario.space.state_slice(block.name),
         scenario.space.tangent_slice(block.name),
@@ -78,7 +78,7 @@ def block_facts(scenario: Scenario, block: Block) -> dict[str, Any]:
 
 
 def sensor_facts(scenario: Scenario) -> list[dict[str, Any]]:
-    """Say what each sensor's columns of `z` are, in the order of `seen`."""
+    """Return each sensor's columns of `z`, in the order of `seen`."""
     found = []
     for i, sensor in enumerate(scenario.sensors):
         columns = np.flatnonzero(scenario.sensor_of == i)
@@ -98,10 +98,10 @@ def sensor_facts(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def origin_facts(scenario: Scenario) -> dict[str, Any] | None:
-    """Say which numbers move with the world's origin.
+    """Return which numbers move with the world's origin.
 
-    float32 holds a centimetre up to some 100 km: subtract a place near the robot from them
-    before, in float64, and add it to the estimate after.
+    float32 resolves a centimetre up to 100 km: subtract a position near the robot from them in
+    float64, and add it to the estimate.
     """
     if not scenario.origin:
         return None
@@ -115,6 +115,6 @@ def origin_facts(scenario: Scenario) -> dict[str, Any] | None:
 
 
 def port_facts(program: Program, port: Port) -> dict[str, Any]:
-    """Say a port's name, shape and type."""
+    """Return a port's name, shape and type."""
     value = program.values[port.value]
     return {"name": port.name, "shape": list(value.shape), "dtype": value.dtype}

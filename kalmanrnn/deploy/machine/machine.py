@@ -1,8 +1,8 @@
-"""A whole estimator as two programs and plain facts: what every form of an export is made from.
+"""An estimator as two programs and a spec, from which every format of an export is made.
 
-The step takes the carry, `z`, `seen`, `u`, `dt` and gives the carry anew, `mean` and, from
-filters, `cov`; the init takes `mean` and `cov` and gives the first carry. Ports without numbers
-are left out.
+The step takes the carry, `z`, `seen`, `u`, `dt` and returns the new carry, `mean` and, from
+filters, `cov`; the init takes `mean` and `cov` and returns the first carry. Empty arrays have no
+port.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ PACKET = ("z", "seen", "u", "dt")
 
 
 class Machine(NamedTuple):
-    """An estimator ready to be written in any form.
+    """An estimator ready to be written in any format.
 
-    step, init: its programs. spec: facts about it as plain JSON data.
+    step, init: its programs. spec: `facts.build_spec`, plain JSON data.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Machine(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a machine is traced from: weights by name, and the estimator they make."""
+    """What a machine is traced from: weights by name, and a function of them to an estimator."""
 
     weights: dict[str, Any]
     estimator_of: Callable[[dict[str, Any]], Estimator]
@@ -60,7 +60,8 @@ def trace_estimator(
     """Trace a student with its parameters and normaliser, or the filter "ekf" or "ukf".
 
     max_ticks: the most ticks between two events, the scenario's own number if not given.
-    UserError where a primitive of the scenario has no form in the list of operations.
+    fold: False keeps every operation as traced. UserError where a primitive of the scenario
+    cannot be exported.
     """
     source = _filter_source(what, scenario) if isinstance(what, str) else None
     if source is None:
@@ -79,8 +80,12 @@ def trace_estimator(
     def step(*arrays):
         weights, arrays = _weights_first(source, arrays)
         carry = jax.tree.unflatten(tree, arrays[: len(leaves)])
-        carry, said = source.estimator_of(weights).step(carry, Packet(*arrays[len(leaves) :]))
-        return *jax.tree.leaves(carry), said.mean, *([said.cov] if kind != "student" else [])
+        carry, estimate = source.estimator_of(weights).step(carry, Packet(*arrays[len(leaves) :]))
+        return (
+            *jax.tree.leaves(carry),
+            estimate.mean,
+            *([estimate.cov] if kind != "student" else []),
+        )
 
     def init(*arrays):
         weights, arrays = _weights_first(source, arrays)
@@ -105,7 +110,7 @@ def _filter_source(kind: str, scenario: Scenario) -> Source:
     if kind not in FILTERS:
         raise UserError(
             f"there is no estimator {kind!r} to export",
-            why=f"there are the student of a run and {', '.join(FILTERS)}",
+            why=f"it must be the student of a run, or one of {', '.join(FILTERS)}",
             cure="--estimator ekf, or the folder of a run",
             code=USAGE,
         )

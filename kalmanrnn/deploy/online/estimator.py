@@ -1,4 +1,4 @@
-"""A trained student, one message at a time, as a robot's own program runs it.
+"""Run a trained student one message at a time, as a robot's own program does.
 
 Its estimates equal those of the batch over a recorded log. A measurement is used at its time of
 validity: one that comes late is inserted by going back to the event before it, up to

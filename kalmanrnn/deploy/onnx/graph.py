@@ -1,4 +1,4 @@
-"""An ONNX graph while it is being written, and the few words it is written with."""
+"""An ONNX graph under construction, and the functions that append to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import NUMPY, Value
 
-# What opset 17 lacks (atan2, cholesky) is spelled out: no runtime has to know more than this.
+# What opset 17 lacks (atan2, cholesky) is expanded, so that any runtime can run it.
 OPSET, IR_VERSION = 17, 8
 
 
 class Graph(NamedTuple):
-    """What the functions of the ONNX emitter append to; a loop's body has nodes of its own.
+    """A graph to append to; a loop's body has nodes of its own.
 
-    nodes: in order. constants: by what they hold, (name, array); shared with the bodies of
-    loops, which read them from outside. numbers: makes names unique.
+    nodes: in order. constants: (name, array) by content; shared with loop bodies, which read them
+    from outside. numbers: makes names unique.
     """
 
     nodes: list[Any]
@@ -27,7 +27,7 @@ class Graph(NamedTuple):
 
 
 def unique_name(graph: Graph, stem: str) -> str:
-    """Return a name that no other value has."""
+    """Return a unique name."""
     return f"{stem}_{next(graph.numbers)}"
 
 
@@ -47,7 +47,7 @@ def nodes(
 
 
 def constant(graph: Graph, array: Any, name: str = "") -> str:
-    """Return the name of a constant; equal ones are kept once, but for those that have a name."""
+    """Return the name of a constant; equal ones are stored once unless they have a name."""
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     key = (name, array.dtype.str, array.shape, array.tobytes())
     if key not in graph.constants:
@@ -58,7 +58,7 @@ def constant(graph: Graph, array: Any, name: str = "") -> str:
 
 
 def integers(graph: Graph, *numbers: int) -> str:
-    """Return the name of an int64 list, as operators want shapes, axes and bounds."""
+    """Return the name of an int64 list, as operators take shapes, axes and bounds."""
     return constant(graph, np.asarray(numbers, np.int64))
 
 
@@ -68,7 +68,7 @@ def scalar(graph: Graph, x: float) -> str:
 
 
 def reshape(graph: Graph, name: str, *shape: int) -> str:
-    """Append a reshape; -1 stands for what is left."""
+    """Append a reshape; -1 is inferred."""
     return node(graph, "Reshape", name, integers(graph, *shape))
 
 
@@ -79,7 +79,7 @@ def slice_axis(graph: Graph, name: str, axis: int, start: int, stop: int) -> str
 
 
 def value_info(name: str, value: Value) -> Any:
-    """Say a graph's input or output: its name, type and shape."""
+    """Return the declaration of an input or output: name, type and shape."""
     helper = require("onnx.helper", "export", "write ONNX")
     dtype = helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[value.dtype]))
     return helper.make_tensor_value_info(name, dtype, value.shape)

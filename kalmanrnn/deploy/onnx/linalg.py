@@ -1,6 +1,6 @@
-"""Cholesky factors and triangular solves in ONNX, which has neither: written out column by column.
+"""Cholesky factors and triangular solves in ONNX, which has neither: expanded by columns.
 
-Each column is some ten vector operators over the whole batch; a 15 x 15 factor is 150 of them.
+Each column is about ten vector operators over the whole batch; a 15 x 15 factor is 150 of them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def solve_triangular(
     if transpose:
         a = node(graph, "Transpose", a, perm=[0, 2, 1])
     if lower == transpose:
-        # An upper half read from its last row and column backwards is a lower half.
+        # An upper half read backwards from its last row and column is a lower half.
         a, b = _reverse(graph, a, 1, 2), _reverse(graph, b, 1)
     rows = []
     for done in range(n):
@@ -70,12 +70,13 @@ def solve_triangular(
 
 
 def check_size(what: str, n: int, source: str) -> None:
-    """Refuse what would make a model too large to load."""
+    """Refuse a size that would make the model too large to load."""
     if n > MAX_SIZE:
         raise UserError(
-            f"ONNX has no {what}, and this one is too large to write out",
-            why=f"{source or 'the program'} needs it for {n} x {n}, and {MAX_SIZE} is the limit",
-            cure="export --format c99 or numpy, or export the student",
+            f"{what} is too large for ONNX",
+            why=f"ONNX lacks it, and {n} x {n} ({source or 'the program'}) is above the limit of "
+            f"{MAX_SIZE} for expanding it",
+            cure="export --format c numpy, or export the student",
         )
 
 

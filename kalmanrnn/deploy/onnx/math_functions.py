@@ -1,4 +1,4 @@
-"""Elementwise operations in ONNX operators of opset 17, those it lacks written out."""
+"""Elementwise operations in ONNX operators of opset 17; those it lacks are expanded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import NUMPY, Value
 from kalmanrnn.deploy.onnx.graph import Graph, node, scalar
 
-# The others bear the operator's name: add is Add.
+# The others have the operator's name: add is Add.
 RENAMED = {
     "logistic": "Sigmoid",
     "eq": "Equal",
@@ -30,8 +30,8 @@ def elementwise(graph: Graph, kind: str, inputs: tuple[str, ...], out: Value) ->
         case "rem":
             return node(graph, "Mod", *inputs, fmod=1)
         case "is_finite":
-            strange = node(graph, "Or", node(graph, "IsInf", x), node(graph, "IsNaN", x))
-            return node(graph, "Not", strange)
+            not_finite = node(graph, "Or", node(graph, "IsInf", x), node(graph, "IsNaN", x))
+            return node(graph, "Not", not_finite)
         case "select":
             return _where(graph, *inputs, dtype=out.dtype)
         case "convert":
@@ -74,7 +74,7 @@ def _log1p(graph: Graph, x: str) -> str:
 
 
 def _atan2(graph: Graph, y: str, x: str) -> str:
-    """Append atan2(y, x) of finite numbers, signs of zeros heeded."""
+    """Append atan2(y, x) of finite numbers, with signed zeros."""
     zero, one = scalar(graph, 0.0), scalar(graph, 1.0)
     high, wide = node(graph, "Abs", y), node(graph, "Abs", x)
     top = node(graph, "Max", high, wide)

@@ -1,8 +1,8 @@
-"""A machine as two ONNX models: one event's step, and what it starts from.
+"""A machine as two ONNX models: the step of one event, and the init.
 
-`NAME.onnx` takes the carry as `LEAF_in`, the event's `z`, `seen`, `u`, `dt`, and `n_ticks`, how
-many of the ticks are real; it gives the carry as `LEAF_out`, then `mean` and, from filters,
-`cov`. `NAME_init.onnx` takes `mean` and `cov` and gives every `LEAF_out`.
+`NAME.onnx` takes the carry as `LEAF_in`, the event's `z`, `seen`, `u`, `dt`, and `n_ticks`, the
+number of ticks that are not padding; it returns the carry as `LEAF_out`, `mean` and, from
+filters, `cov`. `NAME_init.onnx` takes `mean` and `cov` and returns every `LEAF_out`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import Port, Program
@@ -63,7 +64,7 @@ def build_model(
     *,
     ticks: str = "",
 ) -> Any:
-    """Return a program as a checked model with its ports named so.
+    """Return a program as a checked model, with names for its ports.
 
     ticks: name of an int64 `[1]` input that bounds the counted loops, "" for none.
     """
@@ -87,7 +88,7 @@ def build_model(
 def finish_model(
     graph: Graph, name: str, inputs: list[Any], outputs: list[Any], spec: Mapping[str, Any]
 ) -> Any:
-    """Close a graph into a model with its facts inside, and have onnx check all of it."""
+    """Return a graph as a model with the spec in its metadata, checked by onnx."""
     onnx = require("onnx", "export", "write ONNX")
     helper = onnx.helper
     read = names_read(graph.nodes)
@@ -107,34 +108,30 @@ def finish_model(
     try:
         onnx.checker.check_model(made, full_check=True)
     except Exception as problem:
-        raise AssertionError(f"{name}: onnx refuses what was written: {problem}") from problem
+        raise AssertionError(f"{name}: onnx rejects the model: {problem}") from problem
     return made
 
 
 def names_read(nodes: Iterable[Any]) -> set[str]:
-    """Return the names that operators read, those in the bodies of loops too."""
+    """Return the names that operators read, those in loop bodies included."""
     bodies = [a.g.node for written in nodes for a in written.attribute if a.HasField("g")]
     return {name for written in nodes for name in written.input}.union(*map(names_read, bodies))
 
 
 def save_model(model: Any, path: Path) -> Path:
-    """Write a model, whole or not at all."""
-    beside = path.with_name(path.name + ".part")
+    """Write a model atomically; UserError where the folder cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(model.SerializeToString(deterministic=True))
-        beside.replace(path)
+        atomic_write(path, model.SerializeToString(deterministic=True))
     except OSError as problem:
         raise UserError(
-            f"cannot write {path}", why=str(problem), cure="name a folder you may write to"
+            f"cannot write {path}", why=str(problem), cure="choose a folder that you may write to"
         ) from None
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 
 def open_session(model: Path | bytes) -> Any:
-    """Return an onnxruntime session that keeps to one thread and never spins while it waits."""
+    """Return an onnxruntime session on one thread that does not spin while it waits."""
     runtime = require("onnxruntime", "export", "run ONNX")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1

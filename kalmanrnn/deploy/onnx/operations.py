@@ -1,7 +1,4 @@
-"""Each operation of a program in ONNX operators.
-
-Must not import jax: it walks an `ir.Program` and nothing else.
-"""
+"""Each operation of a program in ONNX operators; imports no jax."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ def _emit_op(
     out = program.values[op.outputs[0]]
     if op.kind in EMITTERS:
         return (EMITTERS[op.kind](graph, op, inputs, values, out),)
-    # A single element may have more axes than the output; as a scalar it broadcasts.
+    # A single element may have more axes than the output; a scalar broadcasts.
     inputs = tuple(
         reshape(graph, name) if v.size == 1 and len(v.shape) > len(out.shape) else name
         for name, v in zip(inputs, values, strict=True)
@@ -109,13 +106,13 @@ def _cumulate(graph: Graph, op: Op, inputs: Any, values: Any, out: Value) -> str
     how, n = op.attrs["how"], out.shape[1]
     if how == "sum":
         return node(graph, "CumSum", inputs[0], constant(graph, np.int64(1)))
-    # Row i of [r, n, n] holds the elements up to i, and what changes nothing behind them.
+    # Row i of [r, n, n] holds the elements up to i, then neutral ones.
     dtype = NUMPY[out.dtype]
     far = np.inf if out.dtype == "f32" else np.iinfo(dtype).max
-    nothing = {"prod": 1, "max": -far, "min": far}[how]
+    neutral = {"prod": 1, "max": -far, "min": far}[how]
     wide = reshape(graph, inputs[0], -1, 1, n)
     upto = constant(graph, np.tri(n, dtype=bool)[None])
-    wide = node(graph, "Where", upto, wide, constant(graph, np.asarray(nothing, dtype)))
+    wide = node(graph, "Where", upto, wide, constant(graph, np.asarray(neutral, dtype)))
     return node(graph, f"Reduce{how.capitalize()}", wide, axes=[2], keepdims=0)
 
 
@@ -146,9 +143,9 @@ def _loop(graph: Graph, op: Op, inputs: tuple[str, ...], ticks: str) -> tuple[st
     collected = len(op.outputs) - carried
     inside = graph._replace(nodes=[])
     count, go = unique_name(graph, "tick"), unique_name(graph, "go")
-    held = [unique_name(graph, "carried") for _ in range(carried)]
+    carries = [unique_name(graph, "carried") for _ in range(carried)]
     walked = [node(inside, "Gather", name, count, axis=0) for name in inputs[captured + carried :]]
-    order = (*inputs[:captured], *held, *walked)
+    order = (*inputs[:captured], *carries, *walked)
     given = {port.value: name for port, name in zip(body.inputs, order, strict=True)}
     names = emit(inside, body, given, ticks)
     after = [node(inside, "Identity", names[port.value]) for port in body.outputs]
@@ -165,10 +162,10 @@ def _loop(graph: Graph, op: Op, inputs: tuple[str, ...], ticks: str) -> tuple[st
     written = helper.make_graph(
         inside.nodes,
         unique_name(graph, "body"),
-        [*scalars[:2], *map(value_info, held, types)],
+        [*scalars[:2], *map(value_info, carries, types)],
         [scalars[2], *map(value_info, after, last)],
     )
-    # What is collected must have all its rows, also those of padding.
+    # Collected values need all their rows, those of padding too.
     short = op.attrs["counted"] and ticks and not collected
     trips = ticks if short else constant(graph, np.int64(op.attrs["length"]))
     start = (trips, constant(graph, np.bool_(True)), *inputs[captured : captured + carried])

@@ -1,7 +1,7 @@
 """A direct student over a whole drive as one ONNX model, with the LSTM operator.
 
-Readings in, state out: no estimate goes back into the features, so all events can be had at
-once. For batch work; a robot takes the step.
+Readings in, state out: no estimate feeds back into the features, so all events are computed at
+once. For batch work; a robot uses the step.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from kalmanrnn.models.recurrent import Layer, merge
 from kalmanrnn.models.student import FEATURE_LIMIT, Normaliser, Student, correct
 from kalmanrnn.scenarios.scenario import Scenario
 
-# Ours are input, forget, candidate, output; ONNX wants input, output, forget, candidate.
+# Ours are input, forget, candidate, output; ONNX has input, output, forget, candidate.
 GATE_ORDER = (0, 3, 1, 2)
 
 
@@ -52,8 +52,8 @@ def sequence_model(
 ) -> Any:
     """Return the model: `features` `[E, F]`, not normalised, to `mean` `[E, X]`.
 
-    The memory comes as `memory_0_h_in`, `memory_0_c_in`, ... (zeros at a drive's start) and goes
-    as `memory_0_h_out`, ..., so that a long drive may come in pieces.
+    The hidden state is `memory_0_h_in`, `memory_0_c_in`, ... (zeros at a drive's start) and
+    `memory_0_h_out`, ..., so that a long drive can be run in pieces.
     """
     _check_kind(student)
     network = merge(student.graph, params)
@@ -80,7 +80,7 @@ def sequence_model(
 
 
 def feature_names(scenario: Scenario) -> list[str]:
-    """Name a direct student's features in their order; times in seconds."""
+    """Return the names of a direct student's features, in order; times in seconds."""
     channels = [f"{s.name}.{c.name}" for s in scenario.sensors for c in s.channels]
     angular = [bool(a) for a in scenario.angular]
     pairs = list(zip(channels, angular, strict=True))
@@ -99,8 +99,8 @@ def _check_kind(student: Student) -> None:
     if kind != "direct" or cell != "lstm":
         raise UserError(
             f"there is no sequence model of a {kind} student with {cell} cells",
-            why="a whole drive at once needs readings in, state out, and ONNX's LSTM operator",
-            cure="leave the sequence out, or train with --student direct --cell lstm",
+            why="it needs a student without feedback, and ONNX's LSTM operator",
+            cure="kalmanrnn train --student direct --cell lstm",
             code=USAGE,
         )
 
@@ -141,7 +141,7 @@ def _linear(graph: Graph, layer: Any, x: str, name: str) -> str:
 
 
 def _state_rows(graph: Graph, student: Student, norm: Normaliser, raw: str) -> str:
-    """Append what turns the network's outputs `[E, 1, D]` into states `[E, X]`, row by row."""
+    """Append the map from the network's outputs `[E, 1, D]` to states `[E, X]`, by rows."""
     space = student.scenario.space
 
     def state_of(row: jax.Array) -> jax.Array:
@@ -170,7 +170,7 @@ def _name_output(graph: Graph, name: str, wanted: str) -> None:
 
 
 def _rows(name: str, width: int) -> Any:
-    """Say a port of as many rows as there are events."""
+    """Return the declaration of a port with one row per event."""
     onnx = require("onnx", "export", "write ONNX")
     kind = onnx.TensorProto.FLOAT
     return onnx.helper.make_tensor_value_info(name, kind, ("events", width))

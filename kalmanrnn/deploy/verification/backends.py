@@ -1,7 +1,4 @@
-"""Every form of an export behind one call: arrays by port in, arrays by port out.
-
-A form that cannot run on this machine says why instead.
-"""
+"""The formats of an export behind one interface: arrays by port in, arrays by port out."""
 
 from __future__ import annotations
 
@@ -18,17 +15,16 @@ from kalmanrnn.deploy.c import compiled
 from kalmanrnn.deploy.ir.program import Op, Port, Program, Value
 from kalmanrnn.deploy.machine.archive import RUNTIME
 from kalmanrnn.deploy.machine.machine import Machine
+from kalmanrnn.deploy.options import FORMATS, NUMPY, ONNX, STABLEHLO, C
 
-C, ONNX, STABLEHLO, NUMPY = "c", "onnx", "stablehlo", "numpy"
-FORMATS = (NUMPY, C, ONNX, STABLEHLO)
 SEQUENCE, SEQUENCE_SUFFIX = "onnx sequence", "_sequence.onnx"
 
 
 class Backend(NamedTuple):
-    """One form, ready to run: `init` and `step` take and give arrays by port name.
+    """One format, ready to run: `init` and `step` map arrays by port name to arrays by port name.
 
-    drive: takes a whole drive at once, rows for events, and gives its means; None where a form
-    goes from event to event.
+    run_drive: maps a whole drive, events in rows, to its means; None for formats that run event
+    by event.
     """
 
     name: str
@@ -43,7 +39,7 @@ def load_machine(folder: Path) -> Machine:
         found = runtime.load(folder)
     except runtime.Damaged as problem:
         raise UserError(
-            f"{folder} is no export, or a damaged one",
+            f"{folder} is not an export folder, or is damaged",
             why=str(problem)[:200],
             cure="kalmanrnn export RUN --out ANOTHER",
         ) from None
@@ -53,7 +49,7 @@ def load_machine(folder: Path) -> Machine:
 
 
 def _program(read: runtime.Program) -> Program:
-    """Take a program from the runtime's own types, which know nothing of ours, into ours."""
+    """Convert a program from the runtime's types to those of `ir.program`."""
     ops = []
     for op in read.ops:
         attrs = dict(op.attrs)
@@ -77,10 +73,10 @@ def numpy_backend(folder: Path, machine: Machine) -> Backend:
 def c_backend(folder: Path, machine: Machine) -> Backend:
     """Compile the folder's C strictly and run it."""
     name = compiled.identifier(machine.name)
-    with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
+    with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as copy:
         for path in (folder / C).iterdir():
-            (Path(beside) / path.name).write_bytes(path.read_bytes())
-        built = compiled.load_library(machine, compiled.compile_folder(Path(beside), name))
+            (Path(copy) / path.name).write_bytes(path.read_bytes())
+        built = compiled.load_library(machine, compiled.compile_folder(Path(copy), name))
 
     def init(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         status, state = compiled.init(built, given["mean"], given.get("cov"))
@@ -90,9 +86,9 @@ def c_backend(folder: Path, machine: Machine) -> Backend:
     def step(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         state = compiled.pack_state(built, given)
         z, seen, u, dt = (given.get(n, np.zeros(0)) for n in ("z", "seen", "u", "dt"))
-        status, said = compiled.step(built, state, z, seen, u, dt)
+        status, outputs = compiled.step(built, state, z, seen, u, dt)
         _check_status(status)
-        return _reshape_outputs(machine, compiled.unpack_state(built, state) | said)
+        return _reshape_outputs(machine, compiled.unpack_state(built, state) | outputs)
 
     return Backend("C99", init, step)
 
@@ -120,7 +116,7 @@ def onnx_backend(folder: Path, machine: Machine) -> Backend:
 
 
 def stablehlo_backend(folder: Path, machine: Machine) -> Backend:
-    """Run the StableHLO module in jax; it has no init of its own."""
+    """Run the StableHLO module in jax; it has no init, so that of numpy is used."""
     from kalmanrnn.deploy.stablehlo import read_stablehlo
 
     call = read_stablehlo(folder / STABLEHLO / f"{machine.name}.stablehlo")
@@ -163,14 +159,14 @@ OPENERS[SEQUENCE] = sequence_backend
 
 
 def formats_in(folder: Path, machine: Machine) -> list[str]:
-    """Return the forms that an export's folder holds; numpy's is always there."""
+    """Return the formats in an export folder; numpy is always there."""
     kinds = [kind for kind in FORMATS if kind == NUMPY or (folder / kind).is_dir()]
     sequence = (folder / ONNX / f"{machine.name}{SEQUENCE_SUFFIX}").exists()
     return kinds + [SEQUENCE] * sequence
 
 
 def open_backend(kind: str, folder: Path, machine: Machine) -> Backend | str:
-    """Open one form of an export, or say why this machine cannot run it."""
+    """Open one format of an export, or return why this machine cannot run it."""
     try:
         return OPENERS[kind](folder, machine)
     except UserError as problem:

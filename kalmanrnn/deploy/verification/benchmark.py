@@ -1,6 +1,6 @@
-"""What an export costs on this machine, beside the filters of its robot: time, bytes, operations.
+"""Cost of an export on this machine beside the filters of its scenario: time, bytes, operations.
 
-Their C comes from one generator, is compiled alike, and replays the export's own vectors.
+All C comes from one generator, is compiled alike, and replays the export's own test vectors.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.c import compiled, source_files
-from kalmanrnn.deploy.c.names import PORTABLE
 from kalmanrnn.deploy.c.sizes import target_of, with_target
 from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
-from kalmanrnn.deploy.verification.backends import C, load_machine
+from kalmanrnn.deploy.options import PORTABLE, C
+from kalmanrnn.deploy.verification.backends import load_machine
 from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck, format_checks
 from kalmanrnn.deploy.verification.replay import (
     OPTIONS,
@@ -38,12 +38,12 @@ FILTERS = ("ekf", "ukf")
 
 
 class Cost(NamedTuple):
-    """What one estimator costs, compiled here.
+    """Cost of one estimator, compiled here.
 
-    fastest_us, median_us: an event, each stretch of events at its fastest or median lap. code,
-    weights, state, stack: bytes; the stack is the emitter's estimate. multiply_adds: of a full
-    event, estimated. refused: events that it answered with a status instead of an estimate.
-    cov: whether it gives a covariance with its estimate.
+    fastest_us, median_us: per event, each segment of events at its fastest or median lap. code,
+    weights, state, stack: bytes; the stack is an estimate. multiply_adds: of a full event,
+    estimated. refused: events that returned an error status instead of an estimate. cov: whether
+    estimates come with a covariance.
     """
 
     name: str
@@ -59,10 +59,9 @@ class Cost(NamedTuple):
 
 
 class CostComparison(NamedTuple):
-    """Costs of an export and of the filters it may replace, taken in one go.
+    """Costs of an export and of the filters it may replace, measured in one run.
 
-    costs: the export's own first; none where `missing` says why there are none. ticks: of a
-    mean event.
+    costs: the export's own first; empty where `missing` says why. ticks: per event, mean.
     """
 
     costs: tuple[Cost, ...]
@@ -75,36 +74,40 @@ class CostComparison(NamedTuple):
 
 
 def compare_costs(
-    folder: Path, scenario: Scenario, *, seconds: float = SECONDS, floats: Machine | None = None
+    folder: Path,
+    scenario: Scenario,
+    *,
+    seconds: float = SECONDS,
+    float_machine: Machine | None = None,
 ) -> CostComparison:
     """Compile an export's C and that of its scenario's filters, and time each for `seconds`.
 
-    floats: the same student with float32 weights, to be timed beside it.
+    float_machine: the same student with float32 weights, timed beside it.
     """
     machine, vectors = load_machine(folder), load_vectors(folder / VECTORS)
     events = events_from_vectors(vectors)
     none = CostComparison((), len(events.z), float(events.ticks.mean()), _processor(), "")
     none = none._replace(target=target_of(machine))
     if not (folder / C).is_dir():
-        return none._replace(missing="there is no C in this export")
+        return none._replace(missing="this export has no C")
     others = [kind for kind in FILTERS if kind != machine.spec["estimator"]]
     try:
         none = none._replace(
             compiler=f"{_compiler_version(compiled.find_compiler())}, {' '.join(OPTIONS)}"
         )
-        with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as beside:
-            own = shutil.copytree(folder / C, Path(beside) / "own")
+        with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as work:
+            own = shutil.copytree(folder / C, Path(work) / "own")
             costs = [measure_cost(machine, own, events, seconds=seconds)]
-            if floats is not None:
-                source_files.write_sources(floats, Path(beside) / "floats")
-                found = measure_cost(floats, Path(beside) / "floats", events, seconds=seconds)
+            if float_machine is not None:
+                source_files.write_sources(float_machine, Path(work) / "floats")
+                found = measure_cost(float_machine, Path(work) / "floats", events, seconds=seconds)
                 costs.append(found._replace(name=f"{found.name} in float32"))
             for kind in others:
                 other = trace_estimator(kind, scenario, max_ticks=machine.spec["max_ticks"])
                 source_files.write_sources(
-                    with_target(other, target_of(machine)), Path(beside) / kind
+                    with_target(other, target_of(machine)), Path(work) / kind
                 )
-                costs.append(measure_cost(other, Path(beside) / kind, events, seconds=seconds))
+                costs.append(measure_cost(other, Path(work) / kind, events, seconds=seconds))
     except UserError as problem:
         return none._replace(missing=f"{problem.what}: {problem.why}")
     return none._replace(costs=tuple(costs))
@@ -118,7 +121,7 @@ def measure_cost(
     seconds: float = SECONDS,
     options: Sequence[str] = OPTIONS,
 ) -> Cost:
-    """Compile a folder of a machine's C beside a replay, run it, and look at its size."""
+    """Compile a machine's C with a replay, run it, and measure its size."""
     name = compiled.identifier(machine.name)
     program = compile_replay(machine, folder, events, options)
     laps, refused = run_replay(program, events, seconds)
@@ -137,35 +140,35 @@ def measure_cost(
 
 
 def format_report(found: CostComparison, checks: Sequence[FormatCheck]) -> str:
-    """Return REPORT.md: what was proved, and what it costs, whoever is the cheaper."""
-    proof = "\n".join(["## Proved equal", "", "```text", format_checks(list(checks)), "```"])
+    """Return REPORT.md: what was verified, and what it costs, whichever is cheaper."""
+    verification = "\n".join(["## Verification", "", "```text", format_checks(list(checks)), "```"])
     if found.missing:
-        return f"# Report\n\n{proof}\n\n## Cost\n\nNot measured: {found.missing}.\n"
+        return f"# Report\n\n{verification}\n\n## Cost\n\nNot measured: {found.missing}.\n"
     head = "| | µs an event | median | code | weights | state | stack | multiply-adds |"
     rows = [head, "|---" * 8 + "|", *(_row(c) for c in found.costs)]
     rows.append("")
     rows.append(
-        f"The C of this export, and of the filters written by the same generator, replayed "
-        f"{found.events} events of {found.ticks:.3g} ticks on average on one core, caches warm: "
-        f"each stretch of events at its fastest lap, beside it at its median one. Sizes in bytes; "
-        f"the stack and the multiply-adds are estimates. {found.machine}; {found.compiler}."
+        f"The C of this export and of the filters, all from one generator, replayed {found.events} "
+        f"events of {found.ticks:.3g} ticks on average, on one core with warm caches: each segment "
+        f"of events at its fastest lap, then at its median lap. Sizes in bytes; stack and "
+        f"multiply-adds are estimates. {found.machine}; {found.compiler}."
     )
-    verdict = [_compare_line(found.costs[0], other) for other in found.costs[1:]]
+    lines = [_compare_line(found.costs[0], other) for other in found.costs[1:]]
     refused = [
         f"- The {_display_name(c.name)} refused {c.refused} of {found.events} events."
         for c in found.costs
         if c.refused
     ]
     only = " and the ".join(sorted(_display_name(c.name) for c in found.costs if c.cov))
-    silent = [f"- With each estimate the {only} give a covariance; the student gives none."]
+    silent = [f"- The {only} give a covariance with each estimate; the student does not."]
     silent *= not all(c.cov for c in found.costs)
     other = [
-        f"- All loops here were written for a {found.target}: what counts is their time there. Off "
-        "it an export with `--target portable` is faster."
+        f"- All loops were written for a {found.target}; only their time there matters. Elsewhere "
+        "an export with `--target portable` is faster."
     ]
     other *= found.target != PORTABLE
-    body = "\n".join(["## Cost", "", *rows, "", *other, *verdict, *silent, *refused])
-    return f"# Report\n\n{proof}\n\n{body}\n"
+    body = "\n".join(["## Cost", "", *rows, "", *other, *lines, *silent, *refused])
+    return f"# Report\n\n{verification}\n\n{body}\n"
 
 
 def _row(c: Cost) -> str:
@@ -174,7 +177,7 @@ def _row(c: Cost) -> str:
 
 
 def _compare_line(own: Cost, other: Cost) -> str:
-    """Say who takes longer, and who is the larger; within a tenth nobody does."""
+    """Return which takes longer and which is larger; within a tenth they are equal."""
     mine, its = _display_name(own.name), _display_name(other.name)
     ratio = other.fastest_us / own.fastest_us
     if ratio > 1.1:
@@ -182,7 +185,7 @@ def _compare_line(own: Cost, other: Cost) -> str:
     elif ratio < 1 / 1.1:
         time = f"the {mine} takes {1 / ratio:.3g} times as long as the {its}: the {its} is cheaper"
     else:
-        time = f"the {mine} and the {its} take the same time, within a tenth"
+        time = f"the {mine} and the {its} take the same time within a tenth"
     large = (own.code + own.weights) / (other.code + other.weights)
     size = f"the {mine} takes {large:.2g} times the flash of the {its}"
     if large < 1:
@@ -195,7 +198,7 @@ def _display_name(kind: str) -> str:
 
 
 def _stack_estimate(header: Path) -> int:
-    """Read the emitter's estimate where it tells it to people."""
+    """Read the stack estimate from the header's comment."""
     found = re.search(r"stack about\D+(\d+)", header.read_text(encoding="utf-8"))
     assert found is not None, header
     return int(found[1])

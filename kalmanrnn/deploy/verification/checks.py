@@ -1,8 +1,8 @@
-"""Prove every form of an export equal to jax before it is handed over.
+"""Verify every format of an export against jax.
 
-Teacher-forced: the recorded carry goes in, every output and the new carry are compared, in units
-of their own scale. Then freely over whole drives, beside jax's own drift between float32 and
-float64: two correct programs drift apart, and that is no failure.
+Event by event: the recorded carry goes in; every output and the new carry are compared in units
+of their scale. Then a rollout over whole drives, beside jax's own drift between float32 and
+float64: two correct programs drift apart, and that is not a failure.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ VECTORS = "vectors.npz"
 
 
 class FormatCheck(NamedTuple):
-    """What came of one form. holds: None where it could not be run here, and `port` says why.
+    """Result of one format. passed: None where it cannot run here, and `port` says why.
 
-    events: compared. worst: the largest difference over its limit; port: where. limit: there,
-    in units of the port's scale. drift, own_drift: the mean's largest difference from jax's
-    float32 after running freely, and jax's float64's, in units of its scale.
+    events: how many were compared. worst: the largest difference over its limit; port: where.
+    limit: in units of the port's scale. drift, reference_drift: the mean's largest difference
+    from jax in float32 over a rollout, and that of jax in float64, in units of its scale.
     """
 
     backend: str
@@ -38,20 +38,20 @@ class FormatCheck(NamedTuple):
 
 
 def verify(folder: Path) -> list[FormatCheck]:
-    """Run whatever of an export can run on this machine."""
+    """Compare every format in a folder with the test vectors; UserError where it is damaged."""
     machine, vectors = load_machine(folder), load_vectors(folder / VECTORS)
     checks = []
     for kind in formats_in(folder, machine):
-        form = open_backend(kind, folder, machine)
-        if isinstance(form, str):
-            checks.append(FormatCheck(kind, None, port=form))
+        backend = open_backend(kind, folder, machine)
+        if isinstance(backend, str):
+            checks.append(FormatCheck(kind, None, port=backend))
         else:
-            checks.append(compare(form, machine, vectors))
+            checks.append(compare(backend, machine, vectors))
     return checks
 
 
 def compare(backend: Backend, machine: Machine, vectors: Vectors) -> FormatCheck:
-    """Compare one form with what was recorded."""
+    """Compare one format with the test vectors."""
     events = len(vectors.starts)
     worst: dict[str, float] = {}
     for e in range(events):
@@ -77,12 +77,12 @@ def compare(backend: Backend, machine: Machine, vectors: Vectors) -> FormatCheck
 def port_error(vectors: Vectors, name: str, found: np.ndarray, event: int) -> float:
     """Return the largest difference in one port at one event, in units of its scale."""
     off = np.abs(np.asarray(found, float) - vectors.outputs[name][event]) / vectors.scale[name]
-    # A NaN is the largest difference there is.
+    # NaN counts as infinitely far.
     return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0))
 
 
 def rollout_drift(backend: Backend, machine: Machine, vectors: Vectors) -> float:
-    """Run a form over the drives on its own carry; return how far its mean goes from jax's."""
+    """Run a format over drives on its own carry; return the mean's largest difference to jax."""
     if backend.run_drive:
         starts = np.flatnonzero(vectors.starts)[1:]
         drives = zip(*(np.split(a, starts) for a in vectors.inputs.values()), strict=True)
@@ -112,17 +112,17 @@ def _largest_scaled(vectors: Vectors, off: np.ndarray) -> float:
 
 
 def format_checks(checks: list[FormatCheck]) -> str:
-    """Lay the checks out for a person."""
-    head = f"{'form':18s} {'events':>6s}  {'difference / limit':>18s}  {'drift, free run':>15s}  "
+    """Return the checks as a table."""
+    head = f"{'format':18s} {'events':>6s}  {'difference / limit':>18s}  {'drift, rollout':>15s}  "
     lines = [head + "(jax float32 to float64)"]
     for c in checks:
         if c.passed is None:
-            lines.append(f"{c.backend:18s} not run here: {c.port}")
+            lines.append(f"{c.backend:18s} not run: {c.port}")
             continue
-        verdict = "" if c.passed else "  DIFFERS"
+        mark = "" if c.passed else "  DIFFERS"
         worst = f"{c.worst:.2f} in {c.port}"
         lines.append(
             f"{c.backend:18s} {c.events:6d}  {worst:>18s}  {c.drift:15.1e}  "
-            f"({c.reference_drift:.1e})" + verdict
+            f"({c.reference_drift:.1e}){mark}"
         )
     return "\n".join(lines)

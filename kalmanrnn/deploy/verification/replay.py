@@ -23,7 +23,7 @@ class Events(NamedTuple):
     """Events to replay, N of them, as the C takes them: float32, C order.
 
     z: `[N, Z]`, seen: `[N, S]`, u: `[N, K, U]`, dt: `[N, K]` [s]. ticks: `[N]` how many of K are
-    real. starts: `[N]` where a drive begins. mean `[n, X]`, cov `[n, D, D]`: what it begins with.
+    real. starts: `[N]` whether a drive begins. mean `[n, X]`, cov `[n, D, D]`: each drive's belief.
     """
 
     z: np.ndarray
@@ -37,7 +37,7 @@ class Events(NamedTuple):
 
 
 def events_from_vectors(vectors: Vectors) -> Events:
-    """Take what happens, without any carry, out of an export's vectors."""
+    """Return the events of test vectors, without the carry."""
     given, count = vectors.inputs, len(vectors.starts)
     dt = given.get("dt", np.zeros((count, 0)))
     return _events(
@@ -51,7 +51,7 @@ def events_from_vectors(vectors: Vectors) -> Events:
 
 
 def events_from_drives(drives: Drive) -> Events:
-    """Put the events of drives `[n, E, ...]` behind one another."""
+    """Concatenate the events of drives `[n, E, ...]`."""
     count, each = drives.packets.dt.shape[:2]
     starts = np.tile(np.arange(each) == 0, count)
     rows = {k: a.reshape(count * each, *a.shape[2:]) for k, a in drives.packets._asdict().items()}
@@ -83,7 +83,7 @@ def _events(
 def compile_replay(
     machine: Machine, folder: Path, events: Events, options: Sequence[str] = OPTIONS
 ) -> Path:
-    """Compile a folder's C and a replay of so many events; UserError where that fails."""
+    """Compile a folder's C with a replay of events; UserError where that fails."""
     name = compiled.identifier(machine.name)
     (folder / "replay.c").write_text(render_main(machine, len(events.z), len(events.mean)))
     objects = []
@@ -97,23 +97,23 @@ def compile_replay(
 
 
 def run_replay(program: Path, events: Events, seconds: float) -> tuple[np.ndarray, int]:
-    """Run a replay for so long; return `[laps, stretches]` nanoseconds, and refused events."""
+    """Run a replay for some seconds; return `[laps, segments]` nanoseconds, and refused events."""
     data = program.with_name("events.bin")
     data.write_bytes(b"".join(np.ascontiguousarray(a).tobytes() for a in events))
     output = run_tool([str(program), str(data), f"{seconds:g}"], program.parent.name).split()
-    refused, stretches, *times = map(int, output)
-    return np.array(times, float).reshape(-1, stretches), refused
+    refused, segments, *times = map(int, output)
+    return np.array(times, float).reshape(-1, segments), refused
 
 
 def run_tool(command: list[str], name: str) -> str:
-    """Run a tool on what is called `name` and return what it prints; UserError where it fails."""
+    """Run a tool on `name` and return its output; UserError where it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as problem:
         raise UserError(
             f"cannot run {command[0]}",
             why=str(problem),
-            cure="apt install gcc, or name another compiler: CC=clang",
+            cure="apt install gcc, or set another compiler: CC=clang",
             code=MISSING,
         ) from None
     if done.returncode:

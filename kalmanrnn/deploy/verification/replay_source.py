@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kalmanrnn.deploy.c.header import identifier, sizes_of
+from kalmanrnn.deploy.c.sizes import Sizes, identifier, sizes_of
 from kalmanrnn.deploy.machine.machine import Machine
 
 # Short enough that few are interrupted on a busy machine.
@@ -12,11 +12,10 @@ SEGMENT = 16
 def render_main(machine: Machine, events: int, drives: int) -> str:
     """Return a C program `replay EVENTS.bin SECONDS`.
 
-    It prints how many events were refused in a lap, the stretches in a lap, and then each lap's
-    nanoseconds by stretch. The first lap warms up and is not printed.
+    It prints how many events were refused in a lap, the segments in a lap, and then each lap's
+    nanoseconds by segment. The first lap warms up and is not printed.
     """
     name, sizes = identifier(machine.name), sizes_of(machine)
-    dims = sizes.d * sizes.d
     arrays = [
         ("float", "z", events, sizes.z),
         ("unsigned char", "seen", events, sizes.s),
@@ -25,12 +24,11 @@ def render_main(machine: Machine, events: int, drives: int) -> str:
         ("int", "ticks", events, 1),
         ("int", "starts", events, 1),
         ("float", "mean", drives, sizes.x),
-        ("float", "cov", drives, dims),
+        ("float", "cov", drives, sizes.d**2),
     ]
     used = [(kind, label, n, each) for kind, label, n, each in arrays if each]
     static = "\n".join(f"static {kind} {label}[{n * each}];" for kind, label, n, each in used)
     reads = " || ".join(f"fread({a}, sizeof {a}, 1, f) != 1" for _, a, _, _ in used)
-    u = f"u + {sizes.ticks * sizes.u} * e" if sizes.u else "0"
     return f"""/* Written by kalmanrnn; do not edit. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdio.h>
@@ -49,8 +47,17 @@ static double now(void)
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }}
 
-/* One lap; prints its stretches if told to. Returns how many events were refused. */
-static int lap(int tell)
+{_lap(name, sizes, events)}
+
+{_main(reads, events)}
+"""
+
+
+def _lap(name: str, sizes: Sizes, events: int) -> str:
+    dims = sizes.d * sizes.d
+    u = f"u + {sizes.ticks * sizes.u} * e" if sizes.u else "0"
+    return f"""/* One lap, printed by segment on request. Returns how many events were refused. */
+static int lap(int print)
 {{
     static {name}_state state;
     static {name}_output output;
@@ -69,30 +76,31 @@ static int lap(int tell)
         }} while (last < {events} && last - first < {SEGMENT} && !starts[last]);
         double took = now() - begin;
         sink = output.mean[0];
-        if (tell)
+        if (print)
             printf("%.0f ", took);
         first = last;
     }}
     return refused;
-}}
+}}"""
 
-int main(int argc, char **argv)
+
+def _main(reads: str, events: int) -> str:
+    return f"""int main(int argc, char **argv)
 {{
     FILE *f = argc == 3 ? fopen(argv[1], "rb") : 0;
-    int stretches = 0, from = 0;
+    int segments = 0, from = 0;
     if (!f || {reads})
         return 1;
     for (int e = 0; e < {events}; ++e)
         if (starts[e] || e - from == {SEGMENT}) {{
-            ++stretches;
+            ++segments;
             from = e;
         }}
-    printf("%d %d\\n", lap(0), stretches);
+    printf("%d %d\\n", lap(0), segments);
     double until = now() + 1e9 * atof(argv[2]);
     for (int laps = 0; laps < 3 || now() < until; ++laps) {{
         lap(1);
         printf("\\n");
     }}
     return 0;
-}}
-"""
+}}"""

@@ -1,4 +1,4 @@
-"""What the sequence model of a direct student is proved with: the features of recorded events."""
+"""Features of recorded events, which the sequence model of a direct student is verified with."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ FEATURES = "features"
 
 
 def has_sequence_model(student: Student) -> bool:
-    """Whether there is a model of whole drives: readings in, state out, LSTM cells."""
+    """Whether the student has a model of whole drives: readings in, state out, LSTM cells."""
     return student.config.student == "direct" and student.config.cell == "lstm"
 
 
 def add_features(vectors: Vectors, trained: TrainedStudent) -> Vectors:
-    """Add to recorded events what a direct student makes of each before its network, `[N, F]`."""
+    """Add a direct student's features `[N, F]` to recorded events."""
     given, count = vectors.inputs, len(vectors.starts)
 
     def leaf(name: str) -> Any:
-        # The interval has no axis of its own, and what has no numbers is no port.
+        # The interval is a scalar; empty arrays have no port.
         empty = np.zeros((count, 0), np.float32)
         return given.get(name, empty)
 

@@ -1,8 +1,8 @@
-"""Recorded events that every form of an export must reproduce.
+"""Recorded events that every format of an export must reproduce.
 
-Held-out drives with dropouts, two resets among them and inputs at the limits of what was met in
-training; before each event the carry, after it what jax says in float32, and how far that is
-from jax in float64.
+Test drives with dropouts, two resets among them and inputs at the extremes of the drives. Each
+event has the carry before it, the outputs of jax in float32 after it, and how far those are from
+jax in float64.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DROPOUT_SHARE = 0.15
 LIMIT_EVENTS = 6
 ARRAYS = ("exact", "starts", "belief_mean", "belief_cov")
 MIN_LIMIT, TIMES_ROUNDING = 2e-6, 4.0
-# Of the largest number in a port.
+# Shares of the largest number in a port.
 CLOSED_GATE = 0.1
 MIN_SCALE = 1e-5
 
@@ -39,8 +39,8 @@ class Vectors(NamedTuple):
     output ports, from jax in float32. rounding: by output, the largest difference of jax's
     float32 from its float64 on these inputs, in units of `scale`. scale: by output, of its
     shape: how large each number gets; of a covariance, how large its diagonal lets it get.
-    exact: `[N, X]` the mean of a float64 run of its own. starts: where a drive begins;
-    belief_mean `[n, X]`, belief_cov `[n, D, D]` what it begins with, n drives.
+    exact: `[N, X]` the mean of a float64 rollout. starts: `[N]` whether a drive begins;
+    belief_mean `[n, X]`, belief_cov `[n, D, D]` each drive's belief, n drives.
     """
 
     inputs: dict[str, np.ndarray]
@@ -53,16 +53,16 @@ class Vectors(NamedTuple):
     belief_cov: np.ndarray
 
     def limit(self, port: str) -> float:
-        """Return what another form may differ by, in units of the port's scale."""
+        """Return how far another format may differ, in units of the port's scale."""
         return max(MIN_LIMIT, TIMES_ROUNDING * self.rounding[port])
 
 
 def record_vectors(
     machine: Machine, make: Callable[[], Estimator], scenario: Scenario, *, seed: int = 0
 ) -> Vectors:
-    """Run jax over held-out drives, event by event, in float32 and in float64.
+    """Run jax over test drives, event by event, in float32 and in float64.
 
-    make: returns the estimator; called once in each precision, for some keep constants.
+    make: returns the estimator; called once per precision, since some keep constants.
     """
     drives = simulate_drives(scenario, machine.spec["max_ticks"], seed)
     ports = [port.name for port in machine.step.inputs]
@@ -84,8 +84,8 @@ def record_vectors(
             after = _outputs(machine, step(carry, packet))
             with jax.enable_x64(True):
                 wide = _outputs(machine, exact(*jax.tree.map(_as_float64, (carry, packet))))
-                own, said = exact(own, jax.tree.map(_as_float64, packet))
-                free.append(np.asarray(said.mean))
+                own, estimate = exact(own, jax.tree.map(_as_float64, packet))
+                free.append(np.asarray(estimate.mean))
             given = dict(zip(carried, _leaves(carry), strict=True)) | packet._asdict()
             for name in ports:
                 rows.setdefault(name, []).append(np.asarray(given[name]))
@@ -109,16 +109,16 @@ def record_vectors(
 
 
 def is_memory(port: str) -> bool:
-    """Whether a port is what a network's cells remember."""
+    """Whether a port is the state of a network's cells."""
     return port.startswith("memory_")
 
 
 def port_scale(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
     """Return how large each number of a port gets over the events `[N, ...]`.
 
-    memory: the numbers are activations of one network, all made of terms as large as one, so that
-    a unit whose gate stays nearly shut cannot be exact in units of its own size; such a one is
-    held to a tenth of the largest (and of 1, where the largest is above).
+    memory: the numbers are activations of one network, all sums of terms of order one, so a unit
+    whose gate stays nearly closed cannot be exact in units of its own size; it is held to a
+    tenth of the largest (at most of 1).
     """
     size = np.abs(values).max(axis=0)
     if memory:
@@ -130,13 +130,13 @@ def port_scale(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
 
 
 def simulate_drives(scenario: Scenario, ticks: int, seed: int) -> Drive:
-    """Simulate drives with dropouts in each sensor and a few events at the inputs' limits."""
+    """Simulate drives with dropouts of each sensor and a few events at the inputs' extremes."""
     rng = np.random.default_rng(seed)
     seconds = EVENTS / scenario.event_hz
     drives = simulate_batch(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
     drives = localise(scenario, jax.tree.map(np.asarray, drives))
     if ticks < scenario.ticks_per_event:
-        # A student run at every tick: each is an event, most of which see nothing.
+        # A student run at every tick: each tick is an event, and most see nothing.
         drives = split_into_ticks(drives._replace(truth=None))
         t, packets = jax.tree.map(lambda a: a[:, :EVENTS], (drives.t, drives.packets))
         drives = drives._replace(t=t, packets=packets)
@@ -150,15 +150,13 @@ def simulate_drives(scenario: Scenario, ticks: int, seed: int) -> Drive:
                 u[drive, event, :] = edges[rng.integers(2, size=u.shape[-1]), range(u.shape[-1])]
     more = ticks - dt.shape[-1]
     assert more >= 0, (ticks, dt.shape)
-    ahead = [(0, 0)] * 2
-    packets = Packet(
-        z, seen, np.pad(u, [*ahead, (0, more), (0, 0)]), np.pad(dt, [*ahead, (0, more)])
-    )
+    none = [(0, 0)] * 2
+    packets = Packet(z, seen, np.pad(u, [*none, (0, more), (0, 0)]), np.pad(dt, [*none, (0, more)]))
     return drives._replace(packets=packets)
 
 
 def save_vectors(path: Path, vectors: Vectors) -> None:
-    """Write vectors beside an export."""
+    """Write test vectors to one `.npz`."""
     arrays: dict[str, Any] = {f"in/{n}": a for n, a in vectors.inputs.items()}
     arrays |= {f"out/{n}": a for n, a in vectors.outputs.items()}
     arrays |= {f"scale/{n}": a for n, a in vectors.scale.items()}
@@ -170,7 +168,7 @@ def load_vectors(path: Path) -> Vectors:
     """Read the vectors of an export; UserError where they are missing or damaged."""
     cure = "kalmanrnn export RUN --out ANOTHER"
     missing = UserError(
-        f"there is no {path.name} in {path.parent}", why="it is no export of ours", cure=cure
+        f"there is no {path.name} in {path.parent}", why="it is not an export folder", cure=cure
     )
     arrays, facts = read_npz(path, missing=missing, cure=cure)
     try:
@@ -185,16 +183,16 @@ def load_vectors(path: Path) -> Vectors:
         raise UserError(f"{path} is damaged", why=repr(problem)[:160], cure=cure) from None
 
 
-def _outputs(machine: Machine, said: tuple[Any, Any]) -> dict[str, np.ndarray]:
-    """Name what a step gives by the machine's output ports."""
-    carry, estimate = said
+def _outputs(machine: Machine, result: tuple[Any, Any]) -> dict[str, np.ndarray]:
+    """Return the outputs of a step by the machine's output ports."""
+    carry, estimate = result
     values = [*_leaves(carry), np.asarray(estimate.mean)]
     values += [] if estimate.cov is None else [np.asarray(estimate.cov)]
     return dict(zip([port.name for port in machine.step.outputs], values, strict=True))
 
 
 def _leaves(carry: Any) -> list[np.ndarray]:
-    """Return the leaves of a carry that have numbers in them."""
+    """Return the leaves of a carry that are not empty."""
     return [np.asarray(leaf) for leaf in jax.tree.leaves(carry) if np.size(leaf)]
 
 

@@ -53,7 +53,7 @@ def cost(name, us, *, flash=1000, refused=0, cov=True):
     return Cost(name, us, us, flash, 0, 100, 100, 100, refused, cov)
 
 
-def told(*costs):
+def report_of(*costs):
     return format_report(CostComparison(costs, 288, 20.0, "a machine", "a compiler"), CHECKS)
 
 
@@ -125,23 +125,23 @@ def test_ticks_reach_to_the_last_real_one(exported):
 
 
 def test_the_dearer_is_never_called_cheaper():
-    text = told(cost("student", 10.0, cov=False), cost("ekf", 2.0), cost("ukf", 40.0))
+    text = report_of(cost("student", 10.0, cov=False), cost("ekf", 2.0), cost("ukf", 40.0))
     assert "the student takes 5 times as long as the EKF: the EKF is cheaper" in text
     assert "the UKF takes 4 times as long as the student" in text
     assert text.count("cheaper") == 1
-    near = told(cost("student", 10.0, cov=False), cost("ekf", 10.5))
+    near = report_of(cost("student", 10.0, cov=False), cost("ekf", 10.5))
     assert "the same time, within a tenth" in near
     assert "cheaper" not in near
 
 
 def test_a_large_network_and_refused_events_are_said():
-    text = told(cost("student", 1.0, flash=8000, cov=False), cost("ekf", 9.0, refused=3))
+    text = report_of(cost("student", 1.0, flash=8000, cov=False), cost("ekf", 9.0, refused=3))
     assert "the student takes 8 times the flash of the EKF" in text
     assert "The EKF refused 3 of 288 events" in text
 
 
 def test_filters_alone_are_no_student(scenario):
-    text = told(cost("ukf", 9.0), cost("ekf", 3.0))
+    text = report_of(cost("ukf", 9.0), cost("ekf", 3.0))
     assert "student" not in text
     assert "the UKF takes 3 times as long as the EKF: the EKF is cheaper" in text
 
