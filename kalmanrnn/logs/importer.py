@@ -175,9 +175,9 @@ def describe_rate(stream: Stream) -> list[str]:
     steps = np.diff(stream.t)
     if not steps.size:
         return [f"{stream.name}: a single reading"]
-    usual = float(np.median(steps))
-    notes = [f"{stream.name}: {len(stream.t)} readings at {1 / usual:.3g} Hz"]
-    long = int((steps > GAP_FACTOR * usual).sum())
+    median_step = float(np.median(steps))
+    notes = [f"{stream.name}: {len(stream.t)} readings at {1 / median_step:.3g} Hz"]
+    long = int((steps > GAP_FACTOR * median_step).sum())
     if long:
         notes.append(f"{stream.name}: {long} gaps, up to {steps.max():.2f} s")
     return notes

@@ -64,16 +64,16 @@ def estimate_mounting_yaw(
     force, turn = window_means(t, accel @ R.T, edges), window_means(t, gyro @ R.T, edges)[:, 2]
     # Differences over a window, like the force's mean.
     at_edges = np.interp(edges, speed_t, speed)
-    asked = np.diff(at_edges) / WINDOW_S + 1j * np.interp(middle, speed_t, speed) * turn
-    felt = force[:, 0] + 1j * force[:, 1]
-    good = np.isfinite(felt) & np.isfinite(asked)
-    felt, asked = felt[good] - np.median(felt[good].real), asked[good]
-    felt = felt - 1j * np.median(felt.imag)
-    scale = np.sqrt((np.abs(asked) ** 2).sum() * (np.abs(felt) ** 2).sum())
+    expected = np.diff(at_edges) / WINDOW_S + 1j * np.interp(middle, speed_t, speed) * turn
+    measured = force[:, 0] + 1j * force[:, 1]
+    good = np.isfinite(measured) & np.isfinite(expected)
+    measured, expected = measured[good] - np.median(measured[good].real), expected[good]
+    measured = measured - 1j * np.median(measured.imag)
+    scale = np.sqrt((np.abs(expected) ** 2).sum() * (np.abs(measured) ** 2).sum())
     if not scale > 0:
         return None
-    both = (np.conj(asked) * felt).sum()
-    return MountingYaw(float(np.angle(both)), float(np.abs(both) / scale), len(felt))
+    product = (np.conj(expected) * measured).sum()
+    return MountingYaw(float(np.angle(product)), float(np.abs(product) / scale), len(measured))
 
 
 def compare_turn_rates(
@@ -90,14 +90,14 @@ def compare_turn_rates(
     edges = _window_edges(t, rate_t)
     if len(edges) < 10:
         return None
-    mine = np.linalg.norm(window_means(t, gyro - np.median(gyro, axis=0), edges), axis=1)
-    theirs = window_means(rate_t, rate[:, None], edges)[:, 0]
-    good = np.isfinite(mine) & np.isfinite(theirs)
-    turning = good & (theirs > MIN_TURN)
-    if turning.sum() < 5 or not np.ptp(mine[good]) > 0:
+    gyro_rate = np.linalg.norm(window_means(t, gyro - np.median(gyro, axis=0), edges), axis=1)
+    known_rate = window_means(rate_t, rate[:, None], edges)[:, 0]
+    good = np.isfinite(gyro_rate) & np.isfinite(known_rate)
+    turning = good & (known_rate > MIN_TURN)
+    if turning.sum() < 5 or not np.ptp(gyro_rate[good]) > 0:
         return None
-    slope = float((mine * theirs)[turning].sum() / (theirs[turning] ** 2).sum())
-    correlation = float(np.corrcoef(mine[good], theirs[good])[0, 1])
+    slope = float((gyro_rate * known_rate)[turning].sum() / (known_rate[turning] ** 2).sum())
+    correlation = float(np.corrcoef(gyro_rate[good], known_rate[good])[0, 1])
     return GyroComparison(slope, correlation, int(turning.sum()), source)
 
 

@@ -85,9 +85,9 @@ def envelope(t: np.ndarray, values: np.ndarray, bins: int = BINS) -> tuple[np.nd
 def break_at_gaps(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a curve with NaN in gaps, so that no line bridges them."""
     steps = np.diff(t)
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    long = np.flatnonzero(steps > max(5 * usual, 0.05)) + 1
-    return np.insert(t, long, t[long - 1] + usual), np.insert(values, long, np.nan)
+    median_step = float(np.median(steps)) if len(steps) else 0.0
+    long = np.flatnonzero(steps > max(5 * median_step, 0.05)) + 1
+    return np.insert(t, long, t[long - 1] + median_step), np.insert(values, long, np.nan)
 
 
 def _vectors(ax: Axes, imu: ImuTopic, kind: str, facts: LogFacts) -> None:

@@ -56,14 +56,14 @@ def measure_timing(readings: Readings, zero: float) -> TopicTiming:
         return TopicTiming(clock, at, at, np.nan, 0, np.nan, np.nan)
     steps = np.diff(t)
     # Two messages may share a stamp; the rate is that of distinct stamps.
-    usual = float(np.median(steps[steps > 0]))
+    median_step = float(np.median(steps[steps > 0]))
     longest = int(np.argmax(steps))
     return TopicTiming(
         clock=clock,
         start=float(t[0]),
         end=float(t[-1]),
-        rate_hz=1 / usual,
-        gaps=int((steps > GAP_FACTOR * usual).sum()),
+        rate_hz=1 / median_step,
+        gaps=int((steps > GAP_FACTOR * median_step).sum()),
         gap_s=float(steps[longest]),
         gap_at=float(t[longest] - zero),
     )
@@ -113,12 +113,12 @@ def check_stamps(readings: Readings) -> list[Finding]:
 
 def check_gaps(readings: Readings, timing: TopicTiming) -> Finding | None:
     """Check the longest step of a topic; None if it is not a gap."""
-    usual = 1 / timing.rate_hz
+    median_step = 1 / timing.rate_hz
     if not timing.gaps:
         return None
-    long = timing.gap_s > max(LONG_GAP * usual, LONG_GAP_S)
+    long = timing.gap_s > max(LONG_GAP * median_step, LONG_GAP_S)
     evidence = (
-        f"{timing.gaps} steps above {GAP_FACTOR:g} x {usual:.3g} s, "
+        f"{timing.gaps} steps above {GAP_FACTOR:g} x {median_step:.3g} s, "
         f"the longest {timing.gap_s:.2g} s, {timing.gap_at:.1f} s into the log"
     )
     kind = "long gaps" if long else "gaps"

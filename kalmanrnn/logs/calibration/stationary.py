@@ -120,14 +120,15 @@ def _longest_regular_span(
     t, values = t[good], values[good]
     steps = np.diff(t)
     if len(steps):
-        usual = float(np.median(steps))
-        uneven = int((np.abs(steps / usual - 1) > 0.5).sum())
+        median_step = float(np.median(steps))
+        uneven = int((np.abs(steps / median_step - 1) > 0.5).sum())
         if uneven:
             notes.append(
-                f"uneven: {uneven} of {len(steps)} steps are off the usual {1e3 * usual:.3g} ms "
-                f"by more than half, the longest {steps.max():.3g} s; treated as even"
+                f"uneven: {uneven} of {len(steps)} steps differ from the median "
+                f"{1e3 * median_step:.3g} ms by more than half, the longest is "
+                f"{steps.max():.3g} s; treated as even"
             )
-        first, last = longest_run(steps <= MAX_GAP_PERIODS * usual)
+        first, last = longest_run(steps <= MAX_GAP_PERIODS * median_step)
         if last - first < len(steps):
             notes.append(
                 f"long gaps: only the longest span without one used, {t[last] - t[first]:.0f} "

@@ -26,9 +26,9 @@ def quiet_specific_force(gyro: np.ndarray, accel: np.ndarray) -> np.ndarray:
     if not len(accel):
         return np.full(3, np.nan)
     size = np.linalg.norm(accel, axis=1)
-    restless = np.linalg.norm(gyro - np.median(gyro, axis=0), axis=1)
-    odd = np.abs(size - np.median(size))
-    quiet = (restless <= np.median(restless)) & (odd <= np.quantile(odd, 0.9))
+    rotation = np.linalg.norm(gyro - np.median(gyro, axis=0), axis=1)
+    deviation = np.abs(size - np.median(size))
+    quiet = (rotation <= np.median(rotation)) & (deviation <= np.quantile(deviation, 0.9))
     return accel[quiet].mean(axis=0) if quiet.any() else accel.mean(axis=0)
 
 
@@ -114,11 +114,11 @@ def find_forward(
         return 0, 0.0
     at = np.arange(first, last, 0.1)
     v, w = (_moving_average(at, wheels_t, x) for x in (speed, turn))
-    push = np.gradient(v, at) + 1j * v * w
+    expected = np.gradient(v, at) + 1j * v * w
     x, y = (_moving_average(at, t, level[:, i]) for i in range(2))
-    felt = (x - np.median(x)) + 1j * (y - np.median(y))
-    size = np.sqrt((np.abs(push) ** 2).sum() * (np.abs(felt) ** 2).sum())
-    found = (felt * np.conj(push)).sum() / size if size > 0 else 0j
+    measured = (x - np.median(x)) + 1j * (y - np.median(y))
+    size = np.sqrt((np.abs(expected) ** 2).sum() * (np.abs(measured) ** 2).sum())
+    found = (measured * np.conj(expected)).sum() / size if size > 0 else 0j
     quarters = np.angle(found) / (np.pi / 2)
     # Half a second is one independent sample: chance exceeds three deviations once in 10^4.
     chance = 3 / np.sqrt(2 * (last - first))

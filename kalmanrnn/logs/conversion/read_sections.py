@@ -28,9 +28,9 @@ def read_sections(
     source: Source,
     log_map: LogMap,
     progress: Callable[[int, int], None],
-    have: Mapping[str, Readings],
+    known: Mapping[str, Readings],
 ) -> tuple[dict[str, Readings], list[str]]:
-    """Return readings by topic or file, and the reader's notes; `have` need not be read."""
+    """Return readings by topic or file, and the reader's notes; `known` need not be read."""
     every = [section for _, section in named_sections(log_map)]
     every += [log_map.reference] if log_map.reference is not None else []
     files: dict[str, list[Any]] = {}
@@ -42,9 +42,9 @@ def read_sections(
             topics += [section.topic] if isinstance(section.topic, str) else list(section.topic)
     names = list(dict.fromkeys([*topics, *files]))
     _check_names(source, topics, list(files))
-    new = [name for name in names if name not in have]
+    new = [name for name in names if name not in known]
     read = dict(zip(new, source.read(new, progress), strict=True)) if new else {}
-    found = {name: have[name] if name in have else read[name] for name in names}
+    found = {name: known[name] if name in known else read[name] for name in names}
     for name, parts in files.items():
         found[name] = _with_clock(found[name], parts)
     notes = list(source.notes)

@@ -98,12 +98,12 @@ def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) 
         return LocalReference(stream, np.zeros(3, bool))
     names = [f"position_{i}" for i in range(3)]
     own = Origin(*section.origin)
-    there = (
+    is_valid = (
         abs(own.latitude) <= 90
         and abs(own.longitude) <= 180
         and abs(own.altitude_m) < MAX_ALTITUDE_M
     )
-    if not there or not set(names) <= set(stream.channels):
+    if not is_valid or not set(names) <= set(stream.channels):
         raise UserError(
             f"reference.origin: {list(section.origin)} cannot be used",
             why="it must be latitude, longitude [deg] and altitude [m] of the origin of a "

@@ -34,33 +34,33 @@ def open_csv(path: Path, files: Sequence[Path]) -> Source:
 
     A damaged file in a folder is refused only when it is asked for: a drive may not need it.
     """
-    held: dict[str, Readings | UserError] = {}
+    contents: dict[str, Readings | UserError] = {}
     notes = []
     for file in files:
         try:
-            held[file.name], more = _read_file(file)
+            contents[file.name], more = _read_file(file)
             notes += [f"{file.name}: {note}" for note in more]
         except UserError as problem:
-            held[file.name] = problem
+            contents[file.name] = problem
             notes.append(f"{file.name} cannot be read: {problem.what}")
-    failed = [problem for problem in held.values() if isinstance(problem, UserError)]
-    if len(failed) == len(held):
+    failed = [problem for problem in contents.values() if isinstance(problem, UserError)]
+    if len(failed) == len(contents):
         raise failed[0]
     topics = tuple(
         Topic(name, "csv", 0 if isinstance(r, UserError) else r.topic.count)
-        for name, r in held.items()
+        for name, r in contents.items()
     )
-    return Source(str(path), "csv", topics, partial(_read, held), tuple(notes))
+    return Source(str(path), "csv", topics, partial(_read, contents), tuple(notes))
 
 
 def _read(
-    held: dict[str, Readings | UserError],
+    contents: dict[str, Readings | UserError],
     names: Sequence[str],
     progress: Callable[[int, int], None],
 ) -> list[Readings]:
     found = []
     for name in names:
-        readings = held[name]
+        readings = contents[name]
         if isinstance(readings, UserError):
             raise readings
         found.append(readings)

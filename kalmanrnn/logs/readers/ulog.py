@@ -29,16 +29,16 @@ def open_ulog(path: Path) -> Source:
     with guard(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
         tracked, last = _track_reads(file)
         log = core.ULog(tracked)
-    held = {_name(d): d for d in log.data_list if "timestamp" in d.data}
-    if not held:
+    datasets = {_name(d): d for d in log.data_list if "timestamp" in d.data}
+    if not datasets:
         raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
     notes = _notes(path, log)
     if (last["asked"], last["got"]) != (HEADER_BYTES, 0):
         notes.append(f"{path.name} ends in the middle of a message: what there is is used")
     topics = tuple(
-        Topic(name, f"px4/{d.name}", len(d.data["timestamp"])) for name, d in held.items()
+        Topic(name, f"px4/{d.name}", len(d.data["timestamp"])) for name, d in datasets.items()
     )
-    return Source(str(path), "ulog", topics, partial(_read, held), tuple(notes))
+    return Source(str(path), "ulog", topics, partial(_read, datasets), tuple(notes))
 
 
 def _track_reads(file: BinaryIO) -> tuple[Any, dict[str, int]]:
@@ -81,11 +81,11 @@ def _notes(path: Path, log: Any) -> list[str]:
 
 
 def _read(
-    held: dict[str, Any], names: Sequence[str], progress: Callable[[int, int], None]
+    datasets: dict[str, Any], names: Sequence[str], progress: Callable[[int, int], None]
 ) -> list[Readings]:
-    total, done, found = sum(len(held[n].data["timestamp"]) for n in names), 0, []
+    total, done, found = sum(len(datasets[n].data["timestamp"]) for n in names), 0, []
     for name in names:
-        found.append(_readings(name, held[name]))
+        found.append(_readings(name, datasets[name]))
         done += found[-1].topic.count
         progress(done, total)
     return found
