@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kalmanrnn.deploy.online.estimator import OnlineEstimator
     from kalmanrnn.diagnostics.finding import Finding
     from kalmanrnn.diagnostics.scenario.check import check_scenario
-    from kalmanrnn.diagnostics.training.diagnose import Diagnosis, diagnose
+    from kalmanrnn.diagnostics.training.diagnosis import Diagnosis, diagnose
     from kalmanrnn.evaluation.estimates import Estimates
     from kalmanrnn.experiments.evaluate_estimates import Evaluation, evaluate, run_filter
     from kalmanrnn.experiments.on_logs import read_log
@@ -49,7 +49,7 @@ _NAMES = {
     "deploy.online.estimator": ("OnlineEstimator",),
     "diagnostics.finding": ("Finding",),
     "diagnostics.scenario.check": ("check_scenario",),
-    "diagnostics.training.diagnose": ("Diagnosis", "diagnose"),
+    "diagnostics.training.diagnosis": ("Diagnosis", "diagnose"),
     "evaluation.estimates": ("Estimates",),
     "experiments.evaluate_estimates": ("Evaluation", "evaluate", "run_filter"),
     "experiments.on_logs": ("read_log",),
