@@ -47,8 +47,8 @@ def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
 def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]:
     """Draw smooth 3-D motion: states `[ticks + 1, 10]` and ideal IMU readings `[ticks, 6]`.
 
-    Speed 0 to 20 m/s with stops, headings all round, climbs, banked turns; how hard it turns
-    and how far it leans differ from drive to drive.
+    Speed 0 to 20 m/s with stops, all headings, climbs, banked turns; turn rates and bank angles
+    differ between drives.
     """
     curve_key, start_key, yaw_key, swing_key, lean_key = jax.random.split(key, 5)
     fast, turn, climb, sway = (
@@ -66,14 +66,14 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
         pitch = 0.1 * c[3]
         bank = lean * jnp.arctan(speed * swing * c[2] / GRAVITY) + 0.03 * c[4]
         yaw = start_yaw + swing * c[1]
-        # Nose up is a negative turn about the left-pointing y axis.
+        # Nose up is a negative rotation about the left-pointing y axis.
         tilt = quaternion.multiply(
             quaternion.from_axis_angle(1, -pitch), quaternion.from_axis_angle(0, bank)
         )
         q = quaternion.multiply(quaternion.from_axis_angle(2, yaw), tilt)
         flat = jnp.cos(pitch)
-        way = jnp.stack([flat * jnp.cos(yaw), flat * jnp.sin(yaw), jnp.sin(pitch)])
-        return q, speed * way
+        direction = jnp.stack([flat * jnp.cos(yaw), flat * jnp.sin(yaw), jnp.sin(pitch)])
+        return q, speed * direction
 
     def reading(c, rate):
         (q, _), (q_rate, accel) = jax.jvp(pose, (c,), (rate,))
@@ -83,7 +83,7 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
 
     now = jnp.stack([fast[0], turn[0], turn[1], climb[0], sway[0]])
     rate = jnp.stack([fast[1], turn[1], turn[2], climb[1], sway[1]])
-    # Time stays the last axis: the innermost loop is then long, and 20 times faster on CPU.
+    # Time is the last axis: the innermost loop is long then, and 20 times faster on CPU.
     over_time = partial(jax.vmap, in_axes=1, out_axes=1)
     q, velocity = over_time(pose)(now)
     position = start[:, None] + integrate(velocity, dt)
@@ -101,7 +101,7 @@ def make(
     outlier: float = 0.0,
     imu: Imu = IMU,
 ) -> Scenario:
-    """Make the scenario; the antenna sits at `lever_arm_m` in body axes."""
+    """Make the scenario; `lever_arm_m` is the antenna's position in body axes."""
     arm = jnp.asarray(lever_arm_m)
 
     def measure(x):
@@ -139,7 +139,7 @@ def make(
         d = jnp.asarray(std) * jax.random.normal(draw_key, (15,))
         yaw = jnp.deg2rad(jax.random.uniform(size_key, minval=5.0, maxval=10.0))
         d = d.at[2].set(jnp.where(jax.random.bernoulli(sign_key), yaw, -yaw))
-        # The first belief knows nothing of the biases: its error there is the whole bias.
+        # The initial belief has biases of zero: its error there is the full bias.
         d = d.at[9:].set(-truth[10:])
         return SPACE.retract(truth, d)
 
@@ -180,14 +180,14 @@ def _initial_std(imu: Imu) -> tuple[float, ...]:
 
 
 def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """See state and fix in a world turned about its vertical: nothing here knows north."""
+    """Rotate state and fix about the vertical: nothing here depends on north."""
     q = quaternion.from_axis_angle(2, angle)
     parts = [quaternion.multiply(q, x[:4]), *(quaternion.rotate(q, x[i : i + 3]) for i in (4, 7))]
     return jnp.concatenate([*parts, x[10:]]), quaternion.rotate(q, z)
 
 
 def frame(x: jax.Array) -> jax.Array:
-    """Take corrections in world axes; only the biases' tangent is in body axes."""
+    """Correct in world axes; only the biases' tangent is in body axes."""
     to_body = quaternion.matrix(x[:4]).T
     d = jnp.eye(15, dtype=x.dtype)
     return d.at[9:12, 9:12].set(to_body).at[12:15, 12:15].set(to_body)

@@ -1,7 +1,7 @@
-"""2-D constant velocity, position measured: where every filter must equal the textbook's.
+"""2-D constant velocity, position measured: every filter must equal the textbook's.
 
-The exception among the sims: its truth is drawn from the filter's own model, exactly. The world
-is linear and Gaussian, so the Kalman filter is the best there is and no student can beat it.
+The only bundled scenario whose truth follows the filter's own model exactly. It is linear and
+Gaussian, so the Kalman filter is optimal and no student can beat it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SPACE = StateSpace((Block("position", size=2, unit="m"), Block("velocity", size=
 
 
 def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
-    """Move on at constant velocity; there are no inputs."""
+    """Move at constant velocity; there are no inputs."""
     return jnp.concatenate([x[:2] + x[2:] * dt, x[2:]])
 
 

@@ -1,4 +1,4 @@
-"""Lorenz's chaotic attractor at 50 Hz, seen directly or in spherical coordinates.
+"""Lorenz's chaotic attractor at 50 Hz, measured directly or in spherical coordinates.
 
 The benchmark of learned filters (KalmanNet, Revach et al. 2022, section IV-D): three states, no
 inputs, noise in decibels. The filter's f is one Runge-Kutta step; the truth takes ten, with
@@ -34,7 +34,7 @@ def matrix(x: jax.Array) -> jax.Array:
 
 
 def process(x: jax.Array, u: jax.Array | None, dt: jax.Array | float) -> jax.Array:
-    """Take one step of the classical fourth-order method; there are no inputs."""
+    """Take one classical Runge-Kutta step; there are no inputs."""
     k1 = matrix(x) @ x
     k2 = matrix(x + 0.5 * dt * k1) @ (x + 0.5 * dt * k1)
     k3 = matrix(x + 0.5 * dt * k2) @ (x + 0.5 * dt * k2)
@@ -49,7 +49,7 @@ def spherical(x: jax.Array) -> jax.Array:
 
 
 def sensors(observation: str, sigma: float, dropout: float) -> tuple[Sensor, ...]:
-    """Make the state itself readable, or its range and direction."""
+    """Measure the state itself, or its range and direction."""
     if observation == "identity":
         channels = tuple(Channel(f"see_{axis}", "") for axis in "xyz")
         return (

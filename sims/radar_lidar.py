@@ -1,7 +1,7 @@
-"""One moving object, seen by a lidar and a radar at the world's origin that take turns.
+"""One moving object, tracked by a lidar and a radar at the world's origin that take turns.
 
-Nothing on the object is measured, so there are no inputs: it is taken to keep its speed and its
-turn rate, and the process noise says for how long. The truth changes both smoothly.
+Nothing on the object is measured, so there are no inputs: the model keeps speed and turn rate,
+and the process noise says how fast they change. The truth changes both smoothly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RADAR = (Channel("range", "m"), Channel("bearing", "rad"), Channel("range_rate",
 
 
 def unit(angle: jax.Array) -> jax.Array:
-    """Return the direction of an angle."""
+    """Return the unit vector of an angle."""
     return jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
 
@@ -38,7 +38,7 @@ def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
 
 
 def radar(x: jax.Array) -> jax.Array:
-    """Read range, bearing and range rate; the 1 cm keeps their slopes finite at the radar."""
+    """Return range, bearing, range rate; the 1 cm keeps their Jacobian finite at the radar."""
     away = jnp.sqrt(x[:2] @ x[:2] + 1e-4)
     return jnp.stack([away, jnp.arctan2(x[1], x[0]), x[2] * (x[:2] @ unit(x[3])) / away])
 
@@ -50,7 +50,7 @@ SENSORS = (
 
 
 def simulate_truth(key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
-    """Draw an object's way: 3 to 7 m/s, turning at up to about 60 deg/s; no inputs."""
+    """Draw an object's motion: 3 to 7 m/s, turning at up to about 60 deg/s; no inputs."""
     *keys, draw_key = jax.random.split(key, 3)
     fast, turning = (random_spline(k, ticks, 0.05, 4.0) for k in keys)
     draw = jax.random.uniform(draw_key, (4,), minval=-1.0)
@@ -62,18 +62,18 @@ def simulate_truth(key: jax.Array, ticks: int) -> tuple[jax.Array, jax.Array]:
 
 
 def initialise(z: jax.Array, seen: jax.Array) -> jax.Array:
-    """Begin at the lidar's first reading, at the usual speed, straight along x."""
+    """Start at the lidar's first reading, at the usual speed, along x."""
     return jnp.concatenate([z[:2], jnp.array([SPEED, 0.0, 0.0])])
 
 
 def sample_initial(key: jax.Array, truth: jax.Array) -> jax.Array:
-    """Draw what `initialise` would give to an object that drives within 60 degrees of x."""
+    """Draw what `initialise` would return for an object heading within 60 degrees of x."""
     off = jnp.array([0.5, 0.5, jnp.pi / 3]) * jax.random.uniform(key, (3,), minval=-1.0)
     return initialise(truth[:2] + off[:2], truth).at[3].set(wrap(truth[3] + off[2]))
 
 
 def process_noise(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
-    """Let speed and turn rate wander: 0.15 m/s^2/sqrt(Hz), 0.1 rad/s^2/sqrt(Hz)."""
+    """Let speed and turn rate drift: 0.15 m/s^2/sqrt(Hz), 0.1 rad/s^2/sqrt(Hz)."""
     return jnp.array([0.0, 0.0, 0.15**2, 0.0, 0.1**2], x.dtype) * dt
 
 

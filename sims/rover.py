@@ -1,9 +1,8 @@
 """Planar robot: two wheel speeds, gyro, accelerometer, compass and GPS give x, y, heading.
 
-Seven readings in, three numbers out. Wheels, gyro and forward acceleration come at every tick
-and move the state; compass (10 Hz) and GPS (5 Hz) correct it. With three states there is no
-speed to accelerate: the accelerometer's part is to tell how far the wheels, which slip when the
-robot speeds up or brakes, can be trusted.
+Seven readings in, three numbers out. Wheel speeds, gyro and forward acceleration move the state
+at every tick; compass (10 Hz) and GPS (5 Hz) correct it. Speed is not a state: the accelerometer
+only says how far to trust the wheels, which slip when the robot accelerates or brakes.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def motion(key: jax.Array, ticks: int, dt: float) -> tuple[jax.Array, jax.Array]
 
 
 def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """See state and readings (compass, east, north) in a world turned about its vertical."""
+    """Rotate state and readings (compass, east, north) about the vertical."""
     c, s = jnp.cos(angle), jnp.sin(angle)
     matrix = jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])])
     return (
@@ -88,7 +87,7 @@ def make(
         return jnp.concatenate([x[:2] + move, wrap(x[2:] + rate * dt)])
 
     def process_noise(x, u, dt):
-        """Take wheel noise along the robot's way, turning noise about its axis."""
+        """Add wheel noise along the heading and turn-rate noise about the vertical."""
         way = jnp.stack([jnp.cos(x[2]), jnp.sin(x[2]), jnp.zeros_like(x[2])])
         about = jnp.zeros_like(x).at[2].set(1.0)
         along = 0.5 * wheel_variance(u[3]) * jnp.outer(way, way)

@@ -1,7 +1,7 @@
 """Planar robot: wheel odometry and a gyro at 54 Hz, and a position fix twice a second.
 
-The robot of the CAOR's wifibot recordings (Mines ParisTech), which crawls through tight curves.
-Its wheels slip a little sideways; the slip is not read, so it is part of the process noise.
+The robot of the CAOR's wifibot recordings (Mines ParisTech), which drives slowly through tight
+curves. Its wheels slip a little sideways; the slip is not measured, so it is process noise.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothste
 
 SPACE = StateSpace((Block("position", size=2, unit="m"), Block("heading", "angle", unit="deg")))
 INPUTS = (Channel("gyro", "rad/s"), Channel("vx", "m/s"))
-# White noise of 0.05 m/s in each reading at 54 Hz spreads as a curve of this size and pace does.
+# A spline of this size and knot time spreads like white noise of 0.05 m/s per reading at 54 Hz.
 SLIP_S, SLIP_SHARE = 0.15, 0.22
 
 
 def process(x: jax.Array, u: jax.Array, dt: jax.Array) -> jax.Array:
-    """Roll on along the heading in the middle of the tick."""
+    """Move along the heading in the middle of the tick."""
     middle = x[2] + 0.5 * u[0] * dt
     move = u[1] * dt * jnp.stack([jnp.cos(middle), jnp.sin(middle)])
     return jnp.concatenate([x[:2] + move, wrap(x[2:] + u[0] * dt)])
 
 
 def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """See state and fix in a world turned about its vertical."""
+    """Rotate state and fix about the vertical."""
     c, s = jnp.cos(angle), jnp.sin(angle)
     matrix = jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])])
     return jnp.concatenate([matrix @ x[:2], wrap(x[2:] + angle)]), matrix @ z
@@ -37,7 +37,7 @@ def yaw_symmetry(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Arra
 def motion(key: jax.Array, ticks: int, dt: float, slip_sigma: float) -> tuple[jax.Array, jax.Array]:
     """Draw states `[ticks + 1, 3]` and ideal readings (turn rate, speed) `[2, ticks]`.
 
-    Speed 0 to 0.6 m/s with stops, now and then a little backwards; turns to 2 rad/s.
+    Speed 0 to 0.6 m/s with stops, sometimes slowly backwards; turns up to 2 rad/s.
     """
     fast_key, turn_key, slip_key, draw_key = jax.random.split(key, 4)
     fast, turning = random_spline(fast_key, ticks, dt, 2.0), random_spline(turn_key, ticks, dt, 2.0)
@@ -67,12 +67,12 @@ def make(
     """Make the scenario; sigmas are those of one reading, in rad/s and m/s."""
 
     def process_noise(x, u, dt):
-        """Take speed noise along the robot's way, slip across it, gyro noise about its axis."""
+        """Add speed noise along the heading, slip across it, gyro noise about the vertical."""
         c, s, zero = jnp.cos(x[2]), jnp.sin(x[2]), jnp.zeros_like(x[2])
         along, across = jnp.stack([c, s, zero]), jnp.stack([-s, c, zero])
         about = jnp.zeros_like(x).at[2].set(1.0)
         parts = ((speed_sigma, along), (slip_sigma, across), (gyro_sigma, about))
-        # Noise of a reading is white at the odometry's rate, however ticks are cut.
+        # A reading's noise is white at the odometry's rate, whatever the tick's length.
         return sum(sigma**2 * jnp.outer(way, way) for sigma, way in parts) * dt / tick_hz
 
     def simulate_truth(key, ticks):

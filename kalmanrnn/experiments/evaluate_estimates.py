@@ -163,7 +163,7 @@ def run_filter(scenario: Scenario, drives: Drive, name: str = "ukf") -> Estimate
     """
     if name == "gps":
         return known.zero_order_hold(scenario, drives)
-    if name in known.MAKERS:
+    if name in known.ESTIMATORS:
         return known.run_filter(scenario, drives, name)
     if not is_external(name) or ".py" not in name:
         raise UserError(

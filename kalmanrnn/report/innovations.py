@@ -1,4 +1,4 @@
-"""The figure of innovations over time, a panel for each measurement."""
+"""The figure of innovations over time, a panel per measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kalmanrnn.evaluation.comparison import Comparison
 from kalmanrnn.report.style import colour, frame, grid, legend
 from kalmanrnn.report.text import label
 
-MOST_PANELS = 6
+MAX_PANELS = 6
 
 
 def innovations(c: Comparison) -> Figure:
@@ -19,7 +19,7 @@ def innovations(c: Comparison) -> Figure:
     seen = [
         z for z in range(len(found.channels)) if np.isfinite(found.value[c.teacher][:, z]).any()
     ]
-    figure, axes = grid(min(len(seen), MOST_PANELS), height=2.5)
+    figure, axes = grid(min(len(seen), MAX_PANELS), height=2.5)
     for ax, z in zip(axes, seen, strict=False):
         band = found.sigma.get(c.teacher)
         if band is not None:
@@ -32,9 +32,9 @@ def innovations(c: Comparison) -> Figure:
         for name, size in ((c.teacher, 3.5), (c.student, 2.0)):
             value = found.value[name][:, z]
             ax.plot(found.t, value, ".", ms=size, color=colour(name), label=label(name))
-        late = found.t >= c.skip_s
-        tops = [np.nanquantile(np.abs(found.value[c.teacher][late, z]), 0.995)]
-        tops += [] if band is None else [3 * np.nanmedian(band[late, z])]
+        evaluated = found.t >= c.skip_s
+        tops = [np.nanquantile(np.abs(found.value[c.teacher][evaluated, z]), 0.995)]
+        tops += [] if band is None else [3 * np.nanmedian(band[evaluated, z])]
         top = 1.3 * max(float(np.nanmax(tops)), 1e-9)
         ax.set_ylim(-top, top)
         ax.set_xlim(found.t[0], found.t[-1])

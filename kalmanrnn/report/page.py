@@ -1,4 +1,4 @@
-"""The parts of a report's page that needs nothing else: style, tables, figures, lists."""
+"""The parts of a self-contained HTML page: style, tables, figures, lists."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from kalmanrnn.report.style import colour
-from kalmanrnn.report.svg import ReportFigure
+from kalmanrnn.report.style import ReportFigure, colour
 from kalmanrnn.report.tables import Table
 
 CSS = """
@@ -26,7 +25,7 @@ p { margin: .35rem 0 .75rem; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .verdict { font-size: 1.12rem; border-left: 4px solid var(--mark); background: var(--tint);
   padding: .9rem 1.1rem; margin: 1.25rem 0; }
-.mind { border: 2px solid var(--mark); padding: .7rem 1.1rem; margin: 1rem 0; }
+.warning { border: 2px solid var(--mark); padding: .7rem 1.1rem; margin: 1rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
@@ -52,7 +51,7 @@ li { margin: .25rem 0; font-size: .92rem; }
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """Put a page together; empty parts are left out."""
+    """Assemble a page; empty parts are left out."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -95,8 +94,8 @@ def _left(column: int, table: Table) -> str:
 
 
 def figure_html(picture: ReportFigure) -> str:
-    """Write a figure under its title, as an image inside the page."""
-    # As an image the figure keeps its ids to itself and names no address that is ever looked up.
+    """Write a figure under its title, as an embedded image."""
+    # As an image, its ids clash with no other figure's and no address in it is ever requested.
     data = base64.b64encode(picture.svg.encode()).decode()
     alt = escape(f"{picture.title}. {picture.caption}", quote=True)
     return (
@@ -107,7 +106,7 @@ def figure_html(picture: ReportFigure) -> str:
 
 
 def list_html(title: str, items: Any) -> str:
-    """Write a list of sentences under a title, where there are any."""
+    """Write a list of sentences under a title; nothing if it is empty."""
     if not items:
         return ""
     body = "".join(f"<li>{escape(str(item))}</li>" for item in items)
@@ -115,7 +114,7 @@ def list_html(title: str, items: Any) -> str:
 
 
 def provenance_html(rows: Iterable[tuple[str, str]], *, command: str, more: str = "") -> str:
-    """Write how a report was made: the command, then facts."""
+    """Write how a report was made: the command, then the facts."""
     shown = f"<pre>{escape(command)}</pre>" if command else ""
     facts = "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in rows)
     return f"<section><h2>How it was made</h2>{shown}{more}<dl>{facts}</dl></section>"

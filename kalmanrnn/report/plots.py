@@ -1,4 +1,4 @@
-"""The figures of a report as SVG text: one colour per estimator, safe for the colour-blind."""
+"""The figures of a report as SVG: one colour per estimator, safe for the colour-blind."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ from kalmanrnn.evaluation.metrics import StateGroup
 from kalmanrnn.evaluation.summary import QUANTILES
 from kalmanrnn.report.example_drives import drives
 from kalmanrnn.report.innovations import innovations
-from kalmanrnn.report.style import STYLE, colour, frame, grid, legend, line, logarithmic
-from kalmanrnn.report.svg import ReportFigure, to_svg
+from kalmanrnn.report.style import (
+    STYLE,
+    ReportFigure,
+    colour,
+    frame,
+    grid,
+    legend,
+    line,
+    logarithmic,
+    to_svg,
+)
 from kalmanrnn.report.text import group_label, label, with_unit
 from kalmanrnn.report.training_curve import training
 
 
 def figures(comparison: Comparison, info: Mapping[str, Any]) -> list[ReportFigure]:
-    """Draw every figure that this comparison has something for."""
+    """Draw every figure for which this comparison has data."""
     c = comparison
     teacher = label(c.teacher)
     truth = "reference" if info.get("reference_note") else "truth"
@@ -30,9 +39,9 @@ def figures(comparison: Comparison, info: Mapping[str, Any]) -> list[ReportFigur
         made = [("Single drives", _drives_caption(c), drives(c, truth=truth))]
         if c.has_truth:
             text = (
-                f"Root mean square over {count}. Shaded: three standard deviations as "
-                f"the {teacher} itself states them. Grey: not counted in the tables. Lines "
-                "that leave the top are too large to show."
+                f"Root mean square over {count}. Shaded: three standard deviations by the "
+                f"{teacher}'s own covariance. Grey: excluded from the tables. Lines that leave "
+                "the top are too large to show."
             )
             made.append(("Error over time", text, over_time(c)))
             text = (
@@ -41,8 +50,8 @@ def figures(comparison: Comparison, info: Mapping[str, Any]) -> list[ReportFigur
             made.append(("Error distribution", text, distribution(c)))
         if c.innovations is not None:
             text = (
-                "Reading less what was expected, before it was used. Shaded: three standard "
-                f"deviations as the {teacher} states them."
+                "Reading minus its prediction. Shaded: three standard deviations by the "
+                f"{teacher}'s own covariance."
             )
             made.append(("Innovations over time", text, innovations(c)))
         if any(o.nees is not None for o in c.metrics.values()):
@@ -52,14 +61,15 @@ def figures(comparison: Comparison, info: Mapping[str, Any]) -> list[ReportFigur
                 text += f" The {label(c.student)} has no covariance, so it has no line here."
             made.append(("NEES of the filters", text, nees(c)))
         if info.get("history"):
-            text = "Training loss, and what was measured on held-out drives meanwhile."
+            text = "Training loss, and metrics on the validation set."
             made.append(("Training", text, training(info["history"])))
         return [ReportFigure(title, text, to_svg(figure, title)) for title, text, figure in made]
 
 
 def _drives_caption(c: Comparison) -> str:
-    judged = "error" if c.has_truth else f"difference from the {label(c.teacher)}"
-    chosen = f"Chosen by the student's {judged} in {group_label(c.example_block)}; the number is its RMS."
+    scored = "error" if c.has_truth else f"difference from the {label(c.teacher)}"
+    block = group_label(c.example_block)
+    chosen = f"Chosen by the student's {scored} in {block}; the number is its RMS."
     return "The number is the RMS error." if c.drives == 1 and c.has_truth else chosen
 
 
@@ -87,14 +97,14 @@ def over_time(c: Comparison) -> Figure:
 
 
 def _ceiling(c: Comparison, g: StateGroup, sigma: np.ndarray | None) -> float:
-    """Top of an axis that shows whoever is judged and lets dead reckoning leave."""
-    late = c.t >= c.skip_s
+    """Return the top of an axis that fits every estimator but dead reckoning."""
+    evaluated = c.t >= c.skip_s
     curves = [
-        o.over_time[g.name][late]
+        o.over_time[g.name][evaluated]
         for name, o in c.metrics.items()
         if name != "dead_reckoning" and g.name in o.over_time
     ]
-    curves += [] if sigma is None else [3 * sigma[late]]
+    curves += [] if sigma is None else [3 * sigma[evaluated]]
     values = np.concatenate(curves) if curves else np.zeros(0)
     values = values[np.isfinite(values)]
     return 1.1 * float(values.max()) if values.size and values.max() > 0 else 1.0
@@ -119,7 +129,7 @@ def distribution(c: Comparison) -> Figure:
 
 
 def _span(c: Comparison, g: StateGroup) -> tuple[float, float]:
-    """Smallest and largest positive finite error in a group."""
+    """Return the smallest and largest positive finite error in a group."""
     x = np.concatenate([o.quantiles[g.name] for o in c.metrics.values() if g.name in o.quantiles])
     x = x[np.isfinite(x) & (x > 0)]
     return (float(x.min()), float(x.max())) if x.size else (0.1, 1.0)

@@ -1,9 +1,11 @@
-"""How figures look: colours (Okabe and Ito 2008), lines, panels."""
+"""How figures look: colours (Okabe and Ito 2008), lines, panels; and their SVG text."""
 
 from __future__ import annotations
 
-from typing import Any
+import io
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +22,7 @@ COLOURS = {
     "student": "#D55E00",
 }
 OTHER = "#56B4E9"
-# Dashes too: a page printed in grey must still tell who is who.
+# Dashes too, for pages printed in grey.
 DASHES = {"ekf": (0, (5, 2)), "gps": (0, (1, 1.5)), "dead_reckoning": (0, (4, 1.5, 1, 1.5))}
 WIDTH_IN = 9.6
 STYLE: dict[Any, Any] = {
@@ -41,6 +43,22 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "path.simplify_threshold": 0.3,
 }
+
+
+class ReportFigure(NamedTuple):
+    """A figure with its title and caption."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def to_svg(figure: Figure, salt: str) -> str:
+    """Return a figure as SVG; the same figure always gives the same text."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def colour(name: str) -> str:
@@ -73,18 +91,18 @@ def grid(count: int, *, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def roomy(figure: Figure) -> None:
-    """Keep panels apart, so that labels never touch the neighbour."""
+    """Keep panels apart, so that labels do not touch the next panel."""
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
 
 
 def frame(ax: Axes, *, x: str, y: str) -> None:
-    """Name an axis pair."""
+    """Label both axes."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
 
 
 def logarithmic(ax: Axes, *, which: str, low: float, high: float) -> None:
-    """Make the "x" or "y" axis logarithmic with plain numbers on it: 0.1, 1, 10."""
+    """Make the "x" or "y" axis logarithmic with plain numbers: 0.1, 1, 10."""
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     axis = ax.xaxis if which == "x" else ax.yaxis
     subs = (1.0, 2.0, 5.0) if high < 40 * low else (1.0,)
@@ -94,7 +112,7 @@ def logarithmic(ax: Axes, *, which: str, low: float, high: float) -> None:
 
 
 def legend(figure: Figure, axes: list[Axes]) -> None:
-    """Put one legend above all panels, naming whatever any of them shows."""
+    """Put one legend above all panels, with an entry for everything they show."""
     found = {}
     for ax in axes:
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):

@@ -21,11 +21,13 @@ from kalmanrnn.report.text import (
     with_unit,
 )
 
+DETAIL = "Error in detail"
+
 
 class Table(NamedTuple):
-    """A table: the first `texts` columns are words, the others numbers.
+    """A table whose first `text_columns` columns are text, the others numbers.
 
-    methods: per row, the estimator it is about, or "".
+    estimators: per row, the estimator it is about, or "".
     """
 
     title: str
@@ -37,7 +39,7 @@ class Table(NamedTuple):
 
 
 def tables(comparison: Comparison, info: Mapping[str, Any]) -> list[Table]:
-    """Return every table that this comparison has something for."""
+    """Return every table for which this comparison has data."""
     made = []
     if comparison.has_truth:
         made += [overview(comparison), ratios(comparison)]
@@ -79,50 +81,50 @@ def ratios(c: Comparison) -> Table:
         if g.name not in c.accuracy_ratio:
             continue
         accuracy, imitation = c.accuracy_ratio[g.name], c.imitation_ratio[g.name]
-        apart = f"{number(c.agreement[g.name])} {unit(g)}"
-        says = (*interval(accuracy), describe_change(accuracy))
-        rows.append((group_label(g.name), *says, *interval(imitation), apart))
-    header = ("state group", "accuracy ratio", "95 %", "that is", "imitation ratio", "95 %")
+        difference = f"{number(c.agreement[g.name])} {unit(g)}"
+        gain = (*interval(accuracy), describe_change(accuracy))
+        rows.append((group_label(g.name), *gain, *interval(imitation), difference))
+    header = ("state group", "accuracy ratio", "95 %", "meaning", "imitation ratio", "95 %")
     header = (*header, f"RMS {label(c.student)} - {label(c.teacher)}")
     note = f"Against the {label(c.teacher)}. Intervals: paired bootstrap over {c.resampled}."
     return Table("Ratios", note, header, tuple(rows), ("",) * len(rows))
 
 
 def agreement(c: Comparison) -> Table:
-    """Tabulate how far the student is from its teacher, where nobody knows the truth."""
+    """Tabulate the difference between student and teacher, where there is no truth."""
     rows = tuple(
         (group_label(g.name), f"{number(c.agreement[g.name])} {unit(g)}") for g in c.groups
     )
-    note = f"No truth is known here. The first {seconds(c.skip_s)} are excluded."
+    note = f"There is no ground truth. The first {seconds(c.skip_s)} are excluded."
     title = f"Agreement of {label(c.student)} and {label(c.teacher)}"
     return Table(title, note, ("state group", "RMS difference"), rows, ("",) * len(rows))
 
 
 def detail(c: Comparison) -> Table:
     """Tabulate the distribution of the error, state group by state group."""
-    rows, methods = [], []
+    rows, estimators = [], []
     for g in c.groups:
-        speaking = [(name, o) for name, o in c.metrics.items() if g.name in o.errors]
-        for i, (name, o) in enumerate(speaking):
-            figures = (number(x) for x in o.errors[g.name])
-            rows.append((with_unit(g) if i == 0 else "", label(name), *figures))
-            methods.append(name)
+        available = [(name, o) for name, o in c.metrics.items() if g.name in o.errors]
+        for i, (name, o) in enumerate(available):
+            numbers = (number(x) for x in o.errors[g.name])
+            rows.append((with_unit(g) if i == 0 else "", label(name), *numbers))
+            estimators.append(name)
     header = ("state group", "estimator", "RMSE", "median", "95th percentile", "max")
     note = f"Over all drives and events, the first {seconds(c.skip_s)} excluded."
-    return Table("Error in detail", note, header, tuple(rows), tuple(methods), text_columns=2)
+    return Table(DETAIL, note, header, tuple(rows), tuple(estimators), text_columns=2)
 
 
 def outages(given: Any) -> list[Table]:
-    """Tabulate errors against withheld fixes and, where there is a truth, against it."""
-    header = ("outage", "estimator", "off the first fix after it [m]")
+    """Tabulate errors at withheld fixes and, with a truth, during the outages."""
+    header = ("outage", "estimator", "distance from the next fix [m]")
     note = (
-        "What each estimator does while all correcting sensors are taken away: how far it then "
-        "is from the first fix after, which it has not seen. The fix's own error is in it."
+        "All correcting sensors are withheld for a while. Distance of each estimate from the first "
+        "fix afterwards, which the estimator has not seen; the fix's own error is included."
     )
     made = [_outages(given, "Against withheld fixes", note, header, ("first_fix",))]
     if any(e.get("end") is not None for o in given for e in o["rows"].values()):
         header = ("outage", "estimator", "error at its end [m]", "largest error [m]")
-        note = "The same outages, judged against the truth."
+        note = "The same outages, compared with the truth."
         made.append(_outages(given, "Outages", note, header, ("end", "largest")))
     return made
 
@@ -130,48 +132,48 @@ def outages(given: Any) -> list[Table]:
 def _outages(
     given: Any, title: str, note: str, header: tuple[str, ...], keys: tuple[str, ...]
 ) -> Table:
-    rows, methods = [], []
+    rows, estimators = [], []
     for outage in given:
         when = f"{seconds(outage['seconds'])} from {seconds(outage['start_s'])}"
         for i, (name, errors) in enumerate(outage["rows"].items()):
-            figures_ = (number(errors.get(key)) for key in keys)
-            rows.append((when if i == 0 else "", label(name), *figures_))
-            methods.append(name)
-    return Table(title, note, header, tuple(rows), tuple(methods), text_columns=2)
+            numbers = (number(errors.get(key)) for key in keys)
+            rows.append((when if i == 0 else "", label(name), *numbers))
+            estimators.append(name)
+    return Table(title, note, header, tuple(rows), tuple(estimators), text_columns=2)
 
 
 def innovations(c: Comparison) -> Table:
-    """Tabulate innovations channel by channel: what the measurements say without a truth."""
+    """Tabulate innovations by channel, which need no truth."""
     found = c.innovations
     assert found is not None
-    rows, methods = [], []
+    rows, estimators = [], []
     for z, (channel, unit_) in enumerate(zip(found.channels, found.units, strict=True)):
-        said = [(name, innovation_stats(found, name, z, c.skip_s)) for name in found.value]
-        for i, (name, f) in enumerate((n, f) for n, f in said if f is not None):
+        stats = [(name, innovation_stats(found, name, z, c.skip_s)) for name in found.value]
+        for i, (name, f) in enumerate((n, f) for n, f in stats if f is not None):
             inside = NOTHING if f.inside is None else percent(f.inside)
             first = f"{channel} [{unit_}]" if i == 0 else ""
             rows.append((first, label(name), number(f.rms), number(f.mean), inside))
-            methods.append(name)
+            estimators.append(name)
     header = ("measurement", "estimator", "RMS", "mean", "within 3 sigma")
     note = (
-        "Reading less what was expected of it, before it was used. The sensor's own noise is in "
-        "every row; in a consistent filter the mean is near 0 and 99.7 % lie within 3 sigma."
+        "Reading minus its prediction. The sensor's own noise is in every row; in a consistent "
+        "filter the mean is near 0 and 99.7 % lie within 3 sigma."
     )
-    return Table("Innovations", note, header, tuple(rows), tuple(methods), text_columns=2)
+    return Table("Innovations", note, header, tuple(rows), tuple(estimators), text_columns=2)
 
 
 def consistency(c: Comparison) -> Table:
-    """Tabulate whether the covariances can be trusted."""
-    rows, methods = [], []
+    """Tabulate whether the covariances are consistent."""
+    rows, estimators = [], []
     for name, o in c.metrics.items():
         if not o.sigma and name != c.student:
             continue
-        says = describe_consistency(o.nees_mean, c.nees_band) if o.sigma else "no covariance"
-        rows.append((label(name), number(o.nees_mean), says, number(o.nis_mean)))
-        methods.append(name)
+        found = describe_consistency(o.nees_mean, c.nees_band) if o.sigma else "no covariance"
+        rows.append((label(name), number(o.nees_mean), found, number(o.nis_mean)))
+        estimators.append(name)
     low, high = (number(x) for x in c.nees_band)
     header = ("estimator", "NEES per dimension", "its covariance is", "NIS per dimension")
     note = f"95 % band of the mean NEES, each drive counted once: {low} to {high}."
     if not c.has_truth:
-        note = "Without a truth only innovations can be judged: NIS is 1 in a consistent filter."
-    return Table("Can the covariance be trusted?", note, header, tuple(rows), tuple(methods))
+        note = "Without a truth there is only NIS, which is 1 in a consistent filter."
+    return Table("Can the covariance be trusted?", note, header, tuple(rows), tuple(estimators))

@@ -1,4 +1,4 @@
-"""How a report says things: labels, numbers with sensible digits, the verdict."""
+"""The text of a report: labels, numbers with sensible digits, the verdict."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ LABELS = {
 NOTHING = "—"
 
 GLOSSARY = (
-    "Accuracy ratio: RMSE(student - truth) / RMSE(teacher - truth). 1.00 is parity, below is "
-    "better than the teacher.",
+    "Accuracy ratio: RMSE(student - truth) / RMSE(teacher - truth). 1.00 is parity; below 1 the "
+    "student is better than its teacher.",
     "Imitation ratio: RMSE(student - teacher) / RMSE(teacher - truth). 0 is a perfect copy.",
-    "Diverged: an estimate of the drive is not finite, or the drive's last known error is more "
-    f"than {DIVERGED_FACTOR:g} times the teacher's RMSE on its median drive (in the origin "
-    "block; where a scenario has none, in any block). Diverged drives count in every figure.",
+    "Diverged: an estimate is not finite, or the drive's last known error is more than "
+    f"{DIVERGED_FACTOR:g} times the teacher's RMSE on its median drive (in the origin block; in a "
+    "scenario without one, in any block). Diverged drives count in every metric.",
     "NEES per dimension: squared error in units of the filter's own covariance; 1 is consistent, "
-    "above is too sure of itself, below too cautious. NIS: the same for innovations.",
-    "Microseconds per tick: one drive alone in one compiled scan on this machine, warm, median "
-    "of five runs over the first 100 events, padding not counted; float64 for filters, float32 "
-    "for the student. A call from outside for each event costs more.",
+    "above 1 overconfident, below 1 conservative. NIS: the same for innovations.",
+    "Microseconds per tick: a single drive in one compiled scan on this machine, warm, median of "
+    "five runs over the first 100 events, without padding; float64 for filters, float32 for the "
+    "student. A call from Python for each event costs more.",
 )
 
 
 def label(name: str) -> str:
-    """Name an estimator as people read it."""
+    """Return an estimator's name for readers."""
     return LABELS.get(name, name.replace("_", " "))
 
 
 def group_label(name: str) -> str:
-    """Name a state group as people read it."""
+    """Return a state group's name for readers."""
     if name.endswith("_2d"):
         return f"horizontal {name[:-3]}"
     return name.replace("_", " ").replace("accel ", "accelerometer ")
 
 
 def with_unit(group: StateGroup) -> str:
-    """Name a group with its unit in brackets."""
+    """Return a group's name with its unit in brackets."""
     return f"{group_label(group.name)} [{unit(group)}]" if group.unit else group_label(group.name)
 
 
 def unit(group: StateGroup) -> str:
-    """Write a group's unit as people do."""
+    """Format a group's unit."""
     return group.unit.replace("^2", "²")
 
 
 def seconds(x: float) -> str:
-    """Write a stretch of time: 60 s, 9.5 s."""
+    """Format a duration: 60 s, 9.5 s."""
     return f"{x:.4g} s"
 
 
 def number(x: Any, digits: int = 3) -> str:
-    """Write a number with that many significant digits; a dash where there is none."""
+    """Format a number with that many significant digits; None and NaN as a dash."""
     if x is None or math.isnan(x):
         return NOTHING
     if math.isinf(x):
@@ -75,12 +75,12 @@ def number(x: Any, digits: int = 3) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share; a whole number where it is one."""
+    """Format a share in percent, without decimals if it is a whole number."""
     return f"{100 * share:.1f} %".replace(".0 %", " %")
 
 
 def interval(i: Interval) -> tuple[str, str]:
-    """Write a ratio and its 95 % interval, with more digits for a narrow one."""
+    """Format a ratio and its 95 % interval, with more digits for a narrow one."""
     known = math.isfinite(i.low) and math.isfinite(i.high)
     narrow = known and i.high - i.low < 0.02
     value, low, high = (_ratio(x, narrow=narrow) for x in i)
@@ -94,9 +94,9 @@ def _ratio(x: float, *, narrow: bool) -> str:
 
 
 def describe_change(i: Interval) -> str:
-    """Say what an accuracy ratio means to the user."""
+    """Describe an accuracy ratio in words."""
     if not math.isfinite(i.value):
-        return "far worse: it diverged" if i.value == math.inf else "not known"
+        return "far worse: it diverged" if i.value == math.inf else "unknown"
     if i.low <= 1 <= i.high:
         return "no clear difference"
     word = "worse" if i.value > 1 else "better"
@@ -108,16 +108,19 @@ def describe_change(i: Interval) -> str:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Say in one sentence what the student costs or gains, group by group."""
+    """Return one sentence on what the student gains or loses, group by group."""
     c = comparison
-    where = f"On {c.drives} held-out drives" if c.drives > 1 else "On one drive"
+    where = f"On {c.drives} test drives" if c.drives > 1 else "On one drive"
     teacher, student = label(c.teacher), label(c.student)
     start = f"{where} of {seconds(c.seconds)} the {student}"
     if not c.accuracy_ratio:
-        apart = ", ".join(
+        differences = ", ".join(
             f"{number(c.agreement[g.name])} {unit(g)} in {group_label(g.name)}" for g in c.groups
         )
-        return f"{start} differs from the {teacher} by {apart} (RMS); no truth says who is right."
+        return (
+            f"{start} differs from the {teacher} by {differences} (RMS); "
+            "there is no ground truth to compare with."
+        )
     parts = []
     for name, ratio in c.accuracy_ratio.items():
         value, ends = interval(ratio)
@@ -141,9 +144,9 @@ def describe_divergence(comparison: Comparison) -> str:
 
 
 def describe_consistency(value: float | None, band: tuple[float, float]) -> str:
-    """Say whether a filter's covariance can be trusted."""
+    """Say whether a filter's covariance is consistent."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if value > band[1]:
-        return "too sure of itself"
-    return "too cautious" if value < band[0] else "consistent"
+        return "overconfident"
+    return "conservative" if value < band[0] else "consistent"

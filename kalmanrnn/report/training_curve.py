@@ -1,4 +1,4 @@
-"""The figure of a training run, from whatever its history holds."""
+"""The figure of a training run, from the records of its history."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from matplotlib.figure import Figure
 
 from kalmanrnn.report.style import OTHER, colour, frame, grid, logarithmic
 
-MEASURED = ("held_out", "val", "accuracy", "imitation")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", OTHER, "#000000")
 
 
 def training(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw loss and held-out figures over steps; rows may lack any key."""
-    rows = [flatten(row) for row in history]
+    """Draw loss and validation metrics over steps; rows may lack any key."""
+    rows = [_flatten(row) for row in history]
     steps = np.array([row.get("step", i) for i, row in enumerate(rows)], float)
     keys = dict.fromkeys(key for row in rows for key in row)
-    # Ratios, where there are any, share one axis; figures in other units would not.
+    # Ratios share one axis; without any there is the error.
     measured = [key for key in keys if key.startswith("ratios")]
-    what = "student / teacher" if measured else "measured"
-    measured = measured or [key for key in keys if key.startswith(MEASURED)]
+    what = "student / teacher" if measured else "error"
+    measured = measured or [key for key in keys if key == "validation_error"]
     figure, axes = grid(2 if measured else 1, height=2.8)
     _curve(axes[0], steps, rows, "loss", colour("student"))
     frame(axes[0], x="step", y="training loss")
     for i, key in enumerate(measured[: len(PALETTE)]):
         _curve(axes[1], steps, rows, key, PALETTE[i])
     if measured:
-        frame(axes[1], x="step", y=f"{what}, on held-out drives")
+        frame(axes[1], x="step", y=f"{what}, validation set")
         axes[1].legend(fontsize=8)
     for ax in axes:
         _phases(ax, steps, history)
     return figure
 
 
-def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, float]:
+def _flatten(row: Mapping[str, Any], before: str = "") -> dict[str, float]:
     """Return a row's numbers with nested names joined by spaces."""
     found: dict[str, float] = {}
     for key, value in row.items():
         name = f"{before} {key}".strip()
         if isinstance(value, Mapping):
-            found |= flatten(value, name)
+            found |= _flatten(value, name)
         elif isinstance(value, Real) and not isinstance(value, bool):
             found[name] = float(value)
     return found
 
 
-def _curve(ax: Axes, steps: np.ndarray, rows: list[dict[str, float]], key: str, paint: str) -> None:
+def _curve(ax: Axes, steps: np.ndarray, rows: list[dict[str, float]], key: str, color: str) -> None:
     y = np.array([row.get(key, np.nan) for row in rows])
     good = np.isfinite(y)
     if not good.any():
@@ -62,7 +61,7 @@ def _curve(ax: Axes, steps: np.ndarray, rows: list[dict[str, float]], key: str, 
         marker=marker,
         ms=3,
         lw=1.3,
-        color=paint,
+        color=color,
         label=key.removeprefix("ratios ").replace("_", " "),
     )
     if (y[good] > 0).all() and y[good].max() > 5 * y[good].min():
@@ -70,12 +69,12 @@ def _curve(ax: Axes, steps: np.ndarray, rows: list[dict[str, float]], key: str, 
 
 
 def _phases(ax: Axes, steps: np.ndarray, history: Sequence[Mapping[str, Any]]) -> None:
-    """Mark where training went from one phase to the next."""
+    """Mark where one training phase ends and the next begins."""
     before = ""
     for step, row in zip(steps, history, strict=True):
-        name = str(row.get("part") or row.get("phase") or before)
+        name = str(row.get("phase") or before)
         if name != before:
             ax.axvline(step, color="#888888", lw=0.8, ls=":")
-            place = {"va": "bottom", "transform": ax.get_xaxis_transform()}
-            ax.text(step, 1.0, f" {name}", fontsize=8, color="#555555", **place)
+            above = {"va": "bottom", "transform": ax.get_xaxis_transform()}
+            ax.text(step, 1.0, f" {name}", fontsize=8, color="#555555", **above)
         before = name

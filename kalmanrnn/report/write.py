@@ -17,22 +17,33 @@ def write_report(
     """Write the four files, each whole or not at all; return what report.json holds.
 
     info, every key optional: command, versions {name: version}, seed, config, machine, notes
-    [text], reanchored, teacher_check, seconds_total, history [{step, loss, part, ratios,
-    held_out...}], outages (see `withheld.Outage`), reference_note, log (its
-    name), map (the YAML it was read with).
+    [text], resets, filterpy_difference, seconds_total, history [{step, loss, phase, ratios,
+    validation_error...}], outages (see `outages.Outage`), reference_note, log (its name), map
+    (the YAML it was read with).
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = report_texts(comparison, info)
+    for name, text in files.items():
+        atomic_write(folder / name, text)
+    return json.loads(files["report.json"])
+
+
+def report_texts(
+    comparison: Comparison, info: Mapping[str, Any], *, only: str = ""
+) -> dict[str, str]:
+    """Return a report's files as text by name; only the one with that ending, if given."""
     # Matplotlib takes a second to import: only those who write a report pay for it.
     from kalmanrnn.report import html_page, json_data, markdown
 
-    report = json_data.as_json(comparison, info)
-    files = {
-        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
-        "per_drive.csv": json_data.per_drive_csv(comparison),
-        "report.md": markdown.render(comparison, info),
-        "report.html": html_page.render(comparison, info),
+    def report_json() -> str:
+        report = json_data.as_json(comparison, info)
+        return json.dumps(report, indent=1, allow_nan=False) + "\n"
+
+    makers = {
+        "report.json": report_json,
+        "per_drive.csv": lambda: json_data.per_drive_csv(comparison),
+        "report.md": lambda: markdown.render(comparison, info),
+        "report.html": lambda: html_page.render(comparison, info),
     }
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        atomic_write(folder / name, text)
-    return report
+    return {name: make() for name, make in makers.items() if name.endswith(only)}

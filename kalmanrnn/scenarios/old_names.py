@@ -6,11 +6,14 @@ import ast
 import multiprocessing
 import re
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from kalmanrnn.core.renamed import RENAMED
 
 # In kalmanrnn: old module -> new module, and what it called its names -> what they are called now.
 MODULES: dict[str, tuple[str, dict[str, str]]] = {
@@ -25,7 +28,7 @@ MODULES: dict[str, tuple[str, dict[str, str]]] = {
     "types": ("core.datatypes", {}),
 }
 # By what is called: old keyword -> new keyword.
-KEYWORDS: dict[str, dict[str, str]] = {
+KEYWORDS: Mapping[str, Mapping[str, str]] = {
     "Scenario": {
         "world": "simulate_truth",
         "initial": "sample_initial",
@@ -34,15 +37,8 @@ KEYWORDS: dict[str, dict[str, str]] = {
     },
     "Sensor": {"reads": "observes"},
     "Gps": {"reads": "observes"},
-    "NetworkConfig": {"recurrent_out": "recurrent_output", "quiet_start": "zero_init_output"},
-    "BudgetConfig": {
-        "carried": "stateful",
-        "rate": "learning_rate",
-        "last_rate": "final_fraction",
-        "watched": "validation",
-        "held_out": "test",
-        "checks": "num_validations",
-    },
+    "NetworkConfig": RENAMED["network"],
+    "BudgetConfig": RENAMED["budget"],
     "Metric": {"bar": "target", "higher": "higher_is_better"},
     "SequenceTask": {
         "draw": "sample",

@@ -9,12 +9,15 @@ import pytest
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
 from kalmanrnn.core.state_space import Block, StateSpace
-from kalmanrnn.evaluation.comparison import Estimates, compare
+from kalmanrnn.evaluation.comparison import compare
+from kalmanrnn.evaluation.estimates import Estimates
 from kalmanrnn.evaluation.metrics import Interval
 from kalmanrnn.report.text import describe_change, interval, number, verdict
+from kalmanrnn.report.training_curve import training
 from kalmanrnn.report.write import write_report
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.scenarios.sensors import Channel, Gps
+from kalmanrnn.training.run_directory import RunDirectory
 
 B, E, X = 12, 60, 4
 SPACE = StateSpace((Block("position", size=3, unit="m"), Block("heading", "angle", unit="deg")))
@@ -24,13 +27,13 @@ INFO = {
     "seed": 7,
     "config": {"student": "gain"},
     "notes": ["A note to the reader."],
-    "reanchored": 2,
-    "teacher_check": 3e-12,
+    "resets": 2,
+    "filterpy_difference": 3e-12,
     "seconds_total": 431.7,
     "history": [
-        {"step": 0, "part": "distil", "loss": 3.0},
+        {"step": 0, "phase": "distil", "loss": 3.0},
         {"step": 10, "ratios": {"position": 1.3}},
-        {"step": 20, "part": "free", "loss": float("nan")},
+        {"step": 20, "phase": "rollout", "loss": float("nan")},
         {},
     ],
     "outages": [
@@ -46,7 +49,7 @@ FILES = ["per_drive.csv", "report.html", "report.json", "report.md"]
 
 
 def scenario(origin="position"):
-    """A robot that nobody simulates: its tracks are made by hand."""
+    """A robot that nobody simulates: its estimates are made by hand."""
     return Scenario(
         name="plane",
         summary="a robot on a plane",
@@ -78,14 +81,14 @@ def made(position, heading, *, origin="position", truth=True):
     drives = Drive(t, packets, belief, way if truth else None)
     cov = np.broadcast_to(np.diag([0.25, 0.25, 0.25, 0.0004]), (B, E, 4, 4))
     held = np.concatenate([way[..., :3], np.full((B, E, 1), np.nan)], axis=-1)
-    tracks = {
+    estimates = {
         "gps": Estimates(held, blocks=("position",)),
         "ukf": Estimates(way + error, cov, 12.0),
         "student": Estimates(way + scale * other, None, 1.5),
     }
     if not origin:
-        del tracks["gps"]
-    return compare(scenario(origin), drives, tracks, skip_s=5.0)
+        del estimates["gps"]
+    return compare(scenario(origin), drives, estimates, skip_s=5.0)
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +148,9 @@ def test_csv_has_a_row_per_drive_and_estimator(folder):
     assert rows[0]["heading_rmse [deg]"] == ""
 
 
-def test_verdict_tells_losses_as_plainly_as_wins():
+def test_verdict_states_losses_as_plainly_as_wins():
     text = verdict(made(1.3, 0.6))
-    assert text.startswith("On 12 held-out drives of 30 s the student's position error is 1.3")
+    assert text.startswith("On 12 test drives of 30 s the student's position error is 1.3")
     assert "times the UKF's (95 % interval 1." in text
     position, heading, rest = text.split("; ")
     assert position.endswith("% worse")
@@ -172,11 +175,11 @@ def test_a_lost_student_still_gets_its_report(tmp_path):
     assert "not finite" in (tmp_path / "report.md").read_text()
 
 
-def test_no_origin_and_no_truth_are_told_and_drawn(tmp_path):
+def test_no_origin_and_no_truth_are_stated_and_drawn(tmp_path):
     write_report(tmp_path / "a", made(1.0, 1.0, origin=""), info={})
     assert "Single drives" in (tmp_path / "a" / "report.html").read_text()
     found = write_report(tmp_path / "b", made(1.0, 1.0, truth=False), info={})
-    assert "no truth says who is right" in found["verdict"]
+    assert "no ground truth to compare with" in found["verdict"]
     assert found["accuracy_ratio"] == {}
 
 
@@ -202,3 +205,15 @@ def test_ratios_are_put_into_words():
     assert describe_change(Interval(38.0, 30.0, 50.0)) == "38 times worse"
     assert interval(Interval(1.0041, 1.001, 1.007)) == ("1.004", "1.001 to 1.007")
     assert interval(Interval(1.04, float("nan"), float("nan"))) == ("1.04", "no interval")
+
+
+def test_the_history_of_a_version_0_1_run_is_drawn(tmp_path):
+    old = [
+        {"step": 0, "part": "distil", "loss": 3.0, "held_out_m": 2.0, "anchored": 0},
+        {"step": 9, "part": "free", "loss": 1.0, "held_out_m": 1.5, "anchored": 1},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, old)))
+    loss, error = training(RunDirectory(tmp_path).history()).axes
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), [3.0, 1.0])
+    np.testing.assert_array_equal(error.lines[0].get_ydata(), [2.0, 1.5])
+    assert [t.get_text().strip() for t in loss.texts] == ["distil", "free"]
