@@ -15,6 +15,7 @@ ukf = kr.run_filter(rover, drives, "ukf")
 mine = np.array(ukf.mean)
 mine[:, 1:-1, :2] = (ukf.mean[:, :-2, :2] + ukf.mean[:, 1:-1, :2] + ukf.mean[:, 2:, :2]) / 3
 
-result = kr.evaluate(rover, drives, ukf=ukf, mine=kr.Estimates(mine))
-print(result)
-print("mine : UKF in position", result.ratio["position"])
+result = kr.evaluate(rover, drives, ukf=ukf, mine=mine)
+for group, ratio in result.ratio.items():
+    low, high = result.ratio_interval[group]
+    print(f"mine : UKF in {group} {ratio:.3f} ({low:.3f} to {high:.3f})")

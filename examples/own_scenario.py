@@ -36,4 +36,5 @@ trolley = kr.Scenario(
 drives = kr.simulate(trolley, count=32, seconds=30, seed=0)
 estimates = {name: kr.run_filter(trolley, drives, name) for name in ("dead_reckoning", "ukf")}
 result = kr.evaluate(trolley, drives, **estimates)
-print(result)
+for name, errors in result.rmse.items():
+    print(f"{name}: {errors['position']:.3f} {result.units['position']}")

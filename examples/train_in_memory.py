@@ -20,6 +20,7 @@ drives = kr.simulate(rover, count=DRIVES, seconds=SECONDS, seed=1)
 ukf = kr.run_filter(rover, drives, "ukf")
 result = kr.evaluate(rover, drives, ukf=ukf, student=student.run(drives))
 for group, ratio in result.ratio.items():
-    print(f"{group}: {ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
+    low, high = result.ratio_interval[group]
+    print(f"{group}: {ratio:.2f} ({low:.2f} to {high:.2f})")
 result.save("report.html")
 student.save("student.npz")

@@ -20,4 +20,4 @@ for hidden in WIDTHS:
         quiet=True,
     )
     ratio = kr.evaluate(rover, drives, ukf=ukf, student=student.run(drives)).ratio["position"]
-    print(f"{hidden} units: position error {ratio.value:.2f} times the UKF's")
+    print(f"{hidden} units: position error {ratio:.2f} times the UKF's")
