@@ -142,7 +142,7 @@ class SequenceTask(RefusesOldNames):
 
     @property
     def is_classification(self) -> bool:
-        """Whether labels are zeros and ones, and the network gives logits."""
+        """Whether labels are zeros and ones, and the network outputs logits."""
         return self.kind in ("step_class", "sequence_class")
 
     @property

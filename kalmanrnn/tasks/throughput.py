@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.tasks.fit import init_state, make_update
 from kalmanrnn.tasks.model import Model, initial_state
 from kalmanrnn.tasks.predict import run_from
@@ -88,7 +89,7 @@ def make_timed_round(
     """Return a function that trains on some windows and returns steps per second."""
     window, own = budget.window, replace(budget, batch=batch, sequences=0)
     update, first = make_update(model, own), init_state(model, own)
-    rng = np.random.default_rng(batch)
+    rng = random_stream(budget.seed, Stream.THROUGHPUT, batch)
     # Sequences that have a whole window, or else the longest.
     long = np.flatnonzero(data.lengths >= min(window, data.lengths.max()))
     # More updates where each is short, so that rounds take about the same time.
@@ -107,6 +108,6 @@ def make_timed_round(
 
 
 def peak_memory_gb() -> float:
-    """Return the most memory that this process has held so far [GB]."""
+    """Return the peak memory of this process [GB]."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e9 if sys.platform == "darwin" else 1e6)

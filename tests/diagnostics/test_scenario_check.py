@@ -179,7 +179,7 @@ def test_states_off_the_manifold(rover):
         return after.at[2].add(2 * jnp.pi * (after[2] > 2.0))
 
     f = found(laws(replace(rover, process=unwrapped), rover), "manifold")
-    assert "process gives heading an angle of" in f.what
+    assert "process returns for heading an angle of" in f.what
 
 
 def test_a_quaternion_that_grows(scenario):
@@ -190,7 +190,7 @@ def test_a_quaternion_that_grows(scenario):
     longer = x * np.array([1 + 1e-6] * 4 + [1] * 12)
     f = check_manifold(imu, empty._replace(truth=x, after=longer))
     assert f.level == "error"
-    assert f.what == "process gives attitude a quaternion 1e-06 off length 1"
+    assert f.what == "process returns for attitude a quaternion 1e-06 off length 1"
 
 
 class Halved(StateSpace):

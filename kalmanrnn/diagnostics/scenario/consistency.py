@@ -133,7 +133,7 @@ def check_innovations(scenario: Scenario, seen: Evidence) -> list[Finding]:
         found, name = consistency_test(squares, sensor.size), f"innovations of {sensor.name}"
         if np.isnan(found.mean):
             findings.append(
-                Finding("warning", name, "no readings", cure="look at rate_hz and dropout")
+                Finding("warning", name, "no readings", cure="check rate_hz and dropout")
             )
             continue
         measured = f"squared innovation / expected variance per dimension {found}"

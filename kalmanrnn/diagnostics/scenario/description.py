@@ -64,14 +64,14 @@ def check_shapes(scenario: Scenario) -> Finding:
     """Trace every function in float64 and check the shape of its result."""
     bad = []
     with jax.enable_x64(True):
-        for name, function, takes, gives in scenario_functions(scenario, jnp.float64):
+        for name, function, takes, shape in scenario_functions(scenario, jnp.float64):
             try:
                 got = jax.tree.map(lambda a: a.shape, jax.eval_shape(function, *takes))
             except Exception as error:
                 bad.append(f"{name} cannot be traced by jax: {first_line(error)}")
                 continue
-            if gives is not None and got != gives:
-                bad.append(f"{name} must return {gives}, returns {got}")
+            if shape is not None and got != shape:
+                bad.append(f"{name} must return {shape}, returns {got}")
         bad += _random_shapes(scenario)
     if not bad:
         try:

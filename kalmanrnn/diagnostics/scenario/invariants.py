@@ -71,9 +71,13 @@ def check_manifold(scenario: Scenario, seen: Evidence) -> Finding:
                 off = float(np.abs(np.linalg.norm(part, axis=-1) - 1).max())
                 worst = max(worst, off)
                 if off > UNIT:
-                    bad.append(f"{name} gives {block.name} a quaternion {off:.1g} off length 1")
+                    bad.append(
+                        f"{name} returns for {block.name} a quaternion {off:.1g} off length 1"
+                    )
             if block.kind == "angle" and np.abs(part).max() > np.pi + UNIT:
-                bad.append(f"{name} gives {block.name} an angle of {np.abs(part).max():.3g} rad")
+                bad.append(
+                    f"{name} returns for {block.name} an angle of {np.abs(part).max():.3g} rad"
+                )
     kinds = {b.kind for b in scenario.space.blocks} - {"vector"}
     good = f"quaternions within {worst:.0e} of length 1, angles within pi"
     if not kinds:

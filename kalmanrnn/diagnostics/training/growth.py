@@ -20,9 +20,9 @@ def check_growth(data: Sequences) -> list[Finding]:
     found = []
     for name, a in (("inputs", data.inputs), ("targets", data.targets)):
         if a.shape[1] >= 4:
-            found += _judge(name, a, 1, GROWS)
+            found += _check_axis(name, a, 1, GROWS)
         if not found and len(a) >= 16:
-            found += _judge(name, a, 0, GROWS_OVER_SAMPLES)
+            found += _check_axis(name, a, 0, GROWS_OVER_SAMPLES)
     return found
 
 
@@ -34,7 +34,7 @@ def _quarters(a: np.ndarray, axis: int) -> np.ndarray:
     return np.stack([np.median(np.abs(p), axis=(0, 1)) for p in parts])
 
 
-def _judge(name: str, a: np.ndarray, axis: int, least: float) -> list[Finding]:
+def _check_axis(name: str, a: np.ndarray, axis: int, least: float) -> list[Finding]:
     size = _quarters(a, axis)
     ratio = size[3] / np.maximum(size[0], 1e-12 * size[3] + 1e-300)
     grows = (size[1:] > GOES_ON * size[:-1]).all(axis=0) & (ratio > least)

@@ -46,7 +46,7 @@ def check_leak(train: Sequences, validation: Sequences) -> list[Finding]:
 
 
 def _stretches(x: np.ndarray, length: int, *, every: int) -> list[set[bytes]]:
-    """Return, for each sequence, its stretches that cannot be alike by chance."""
+    """Return, for each sequence, its stretches that cannot match by chance."""
     n, steps, _ = x.shape
     x = np.ascontiguousarray(x, np.float32)
     skip = max(1, n * steps // (every * MAX_STRETCHES))

@@ -70,11 +70,13 @@ def check_learning_rate(
     progress = start - last[best]
     if not np.isfinite(start) or not progress > 0.02 * start:
         return [], None
-    found = [] if rate is None else _judge(rate, RANGE[best], last[-1], start, progress)
+    found = [] if rate is None else _check_rate(rate, RANGE[best], last[-1], start, progress)
     return found, float(RANGE[best])
 
 
-def _judge(rate: float, best: float, last: float, start: float, progress: float) -> list[Finding]:
+def _check_rate(
+    rate: float, best: float, last: float, start: float, progress: float
+) -> list[Finding]:
     made = (start - last) / progress
     if rate > best and made < WORSE:
         problem = (

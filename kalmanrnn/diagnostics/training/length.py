@@ -34,14 +34,14 @@ def check_length(data: Sequences, curve: LagCurve | None, *, stride: int = 1) ->
     last = float(curve.r2.max()) if curve is not None else 0.0
     if whole - last < MIN_GAIN:
         return []
-    looked = int(curve.lag[-1]) + 1 if curve is not None else 0
+    last_steps = int(curve.lag[-1]) + 1 if curve is not None else 0
     return [
         Finding(
             "warning",
             "length",
             f"one target comes after {steps:,} steps and depends on far more than the last: "
             f"{count} averages along the whole explain {whole:.0%} of the targets, the last "
-            f"{looked} steps {last:.0%}; gradients have a long way to go",
+            f"{last_steps} steps {last:.0%}; gradients have a long way to go",
             whole - last,
             "shorten it: strided convolutions in front, averages over neighbours, both directions "
             "where the whole sequence is known",

@@ -29,7 +29,7 @@ OVERFIT_RATIO = 1.5
 class WidthSweep(NamedTuple):
     """Losses `[W, S]` of widths and seeds, as shares of what a constant output costs.
 
-    widths: units in each layer. network, params: the widest and what its first seed learnt.
+    widths: units in each layer. network, params: the widest, trained from the first seed.
     """
 
     widths: tuple[int, ...]
@@ -59,18 +59,20 @@ def run_width_sweep(
             made[0], train, np.full(SEEDS, rate), params=params,
             updates=UPDATES, batch=BATCH, loss=loss,
         )  # fmt: skip
-        # The mean over the last updates: a single batch scatters.
-        learnt = np.mean(seen.losses[:, -UPDATES // 10 :], axis=1) / constant_loss(train, loss)
-        unseen = evaluate_losses(made[0], validation, seen.params, loss) / constant_loss(
-            validation, loss
-        )
-        losses.append((learnt, unseen))
+        # The mean over the last updates: single batches scatter.
+        learned = np.mean(seen.losses[:, -UPDATES // 10 :], axis=1) / constant_loss(train, loss)
+        losses.append((learned, relative_loss(made[0], validation, seen.params, loss)))
         kept = (made[0], jax.tree.map(lambda a: a[0], seen.params))
     assert kept is not None
     train_loss, validation_loss = (
         np.nan_to_num(np.stack(a), nan=np.inf) for a in zip(*losses, strict=True)
     )
     return WidthSweep(widths or WIDTHS, train_loss, validation_loss, *kept)
+
+
+def relative_loss(network: Network, data: Sequences, params: Any, loss: Loss) -> np.ndarray:
+    """Return the loss of each parameter set `[R]`, as a share of a constant output's."""
+    return evaluate_losses(network, data, params, loss) / constant_loss(data, loss)
 
 
 def check_width(seen: WidthSweep) -> list[Finding]:
@@ -127,18 +129,17 @@ def check_parameters(
         network, train, np.array([rate]), params=replicate(network.params, 1),
         updates=UPDATES, batch=BATCH, loss=loss,
     )  # fmt: skip
-    learnt = evaluate_losses(network, train, seen.params, loss)[0] / constant_loss(train, loss)
-    unseen = evaluate_losses(network, validation, seen.params, loss)[0] / constant_loss(
-        validation, loss
+    learned, validated = (
+        relative_loss(network, data, seen.params, loss)[0] for data in (train, validation)
     )
-    if not (unseen > OVERFIT_RATIO * learnt and unseen - learnt > 2 * MIN_GAP):
+    if not (validated > OVERFIT_RATIO * learned and validated - learned > 2 * MIN_GAP):
         return []
     return [
         Finding(
             "warning",
             "parameters",
             f"more parameters than data: {parameters:,} for {numbers:,} target values, and "
-            f"after {UPDATES} updates the validation loss is {unseen / learnt:.3g} times the "
+            f"after {UPDATES} updates the validation loss is {validated / learned:.3g} times the "
             "training loss",
             float(parameters / numbers),
             "use more sequences (simulate them), or a smaller network",
