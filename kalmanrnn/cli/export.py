@@ -48,9 +48,11 @@ def export(args: Sequence[str]) -> int:
     from kalmanrnn.training.run_directory import open_run
     from kalmanrnn.training.trained import load_student, scenario_of
 
-    estimator, scenario = flags.estimator, scenario_of(open_run(flags.run).config(), flags.run)
+    estimator, scenario = flags.estimator, None
     if estimator == "student":
-        estimator = load_student(flags.run, scenario)
+        estimator = load_student(flags.run)
+    else:
+        scenario = scenario_of(open_run(flags.run).config(), flags.run)
     print(f"exporting the {flags.estimator} and verifying it", file=sys.stderr)
     checks = export_folder.export(
         estimator,

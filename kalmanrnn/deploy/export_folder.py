@@ -22,7 +22,17 @@ from kalmanrnn.deploy.int8.evaluate import QuantisationResult, format_errors, qu
 from kalmanrnn.deploy.int8.quantise import check_weights, with_scales
 from kalmanrnn.deploy.machine import archive
 from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
-from kalmanrnn.deploy.options import FORMATS, INT8_LIMIT, ONNX, STABLEHLO, C, Target, Weights
+from kalmanrnn.deploy.options import (
+    FORMATS,
+    INT8_LIMIT,
+    ONNX,
+    STABLEHLO,
+    TARGETS,
+    WEIGHTS,
+    C,
+    Target,
+    Weights,
+)
 from kalmanrnn.deploy.verification import test_vectors
 from kalmanrnn.deploy.verification.benchmark import compare_costs, format_report
 from kalmanrnn.deploy.verification.checks import VECTORS, FormatCheck, format_checks, verify
@@ -74,17 +84,20 @@ def export(
     does not fit, a part of the scenario that cannot be exported, or a format that differs.
     """
     out = Path(folder)
-    kind = estimator if isinstance(estimator, str) else "student"
-    check_options(out, formats)
-    check_weights(weights, kind, int8_limit)
+    formats = (formats,) if isinstance(formats, str) else tuple(formats)
+    is_filter = isinstance(estimator, str)
+    check_options(formats, max_ticks=max_ticks, weights=weights, target=target)
+    check_weights(weights, estimator if is_filter else "student", int8_limit)
+    check_folder(out)
+    if is_filter != (scenario is not None):
+        raise UserError(
+            f"the filter {estimator} needs a scenario" if is_filter else "a student has a scenario",
+            why="a filter uses the scenario it is given, a student the one it was trained on",
+            cure='export("ekf", folder, scenario=scenario), or export(student, folder)',
+            code=USAGE,
+        )
     if isinstance(estimator, str):
-        if scenario is None:
-            raise UserError(
-                f"the filter {estimator!r} needs a scenario",
-                why="its models are those of the scenario",
-                cure=f'export("{estimator}", folder, scenario=scenario)',
-                code=USAGE,
-            )
+        assert scenario is not None
         machine = trace_estimator(estimator, scenario, max_ticks=max_ticks)
         make = partial(FILTERS[estimator], scenario)
         return write_export(Subject(with_target(machine, target), make, scenario), out, formats)
@@ -148,16 +161,31 @@ def write_export(subject: Subject, out: Path, formats: Sequence[str]) -> list[Fo
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check_options(out: Path, formats: Sequence[str]) -> None:
-    """Refuse an unknown format, and a folder that exists or cannot be made."""
-    for name in formats:
-        if name not in FORMATS:
+def check_options(
+    formats: Sequence[str], *, max_ticks: int | None, weights: str, target: str
+) -> None:
+    """Refuse options that do not exist."""
+    choices = [("format", name, FORMATS) for name in formats]
+    choices += [("weights", weights, WEIGHTS), ("target", target, TARGETS)]
+    for option, given, known in choices:
+        if given not in known:
             raise UserError(
-                f"unknown format {name!r}",
-                why=f"the formats are {', '.join(FORMATS)}",
-                cure=f"--format {' '.join(FORMATS)}",
+                f"unknown {option} {given!r}",
+                why=f"it must be one of {', '.join(known)}",
+                cure=f"--{option} {known[0]}",
                 code=USAGE,
             )
+    if max_ticks is not None and max_ticks < 1:
+        raise UserError(
+            f"--max-ticks must be positive, got {max_ticks}",
+            why="it is the most ticks between two events",
+            cure="leave it out, for as many as in simulation",
+            code=USAGE,
+        )
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that exists or cannot be made."""
     if out.exists():
         raise UserError(
             f"{out} already exists",

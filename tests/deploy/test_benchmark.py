@@ -1,4 +1,4 @@
-"""Figures count what is there, and a report never calls the dearer one cheaper."""
+"""Costs count what is there, and a report never calls the more expensive one cheaper."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def report_of(*costs):
 
 
 @needs_cc
-def test_figures_of_an_export(scenario, exported):
+def test_costs_of_an_export(scenario, exported):
     """Weights are 4 bytes each, but for a few that no number depends on."""
     found = compare_costs(exported, scenario("linear"), seconds=0.05)
     assert found.missing == ""
@@ -124,17 +124,17 @@ def test_ticks_reach_to_the_last_real_one(exported):
     assert events.ticks[:4].tolist() == [4, 3, 0, 1]
 
 
-def test_the_dearer_is_never_called_cheaper():
+def test_the_more_expensive_is_never_called_cheaper():
     text = report_of(cost("student", 10.0, cov=False), cost("ekf", 2.0), cost("ukf", 40.0))
     assert "the student takes 5 times as long as the EKF: the EKF is cheaper" in text
     assert "the UKF takes 4 times as long as the student" in text
     assert text.count("cheaper") == 1
     near = report_of(cost("student", 10.0, cov=False), cost("ekf", 10.5))
-    assert "the same time, within a tenth" in near
+    assert "the same time within a tenth" in near
     assert "cheaper" not in near
 
 
-def test_a_large_network_and_refused_events_are_said():
+def test_a_large_network_and_refused_events_are_reported():
     text = report_of(cost("student", 1.0, flash=8000, cov=False), cost("ekf", 9.0, refused=3))
     assert "the student takes 8 times the flash of the EKF" in text
     assert "The EKF refused 3 of 288 events" in text
@@ -146,7 +146,7 @@ def test_filters_alone_are_no_student(scenario):
     assert "the UKF takes 3 times as long as the EKF: the EKF is cheaper" in text
 
 
-def test_without_a_compiler_the_reason_is_told(scenario, exported, monkeypatch):
+def test_without_a_compiler_the_reason_is_given(scenario, exported, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     found = compare_costs(exported, scenario("linear"))
     assert found.costs == ()
@@ -154,8 +154,8 @@ def test_without_a_compiler_the_reason_is_told(scenario, exported, monkeypatch):
     assert "Not measured" in format_report(found, CHECKS)
 
 
-def test_without_c_the_reason_is_told(scenario, exported, tmp_path):
+def test_without_c_the_reason_is_given(scenario, exported, tmp_path):
     beside = shutil.copytree(exported, tmp_path / "beside")
     shutil.rmtree(beside / "c")
     text = format_report(compare_costs(beside, scenario("linear")), CHECKS)
-    assert "Not measured: there is no C in this export" in text
+    assert "Not measured: this export has no C" in text

@@ -1,4 +1,4 @@
-"""Generated C says what JAX says, refuses what it must, and a planted fault is seen."""
+"""Generated C equals JAX, refuses invalid arguments, and a planted fault is found."""
 
 import ctypes
 import re
@@ -67,7 +67,7 @@ def test_one_step_equals_jax(built, kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("gain", "imu_gps"), ("ekf", "rover")])
-def test_running_free_it_stays_with_jax_and_says_so_itself(built, kind, name):
+def test_a_rollout_stays_with_jax_and_the_selftest_passes(built, kind, name):
     """1e-5 of the scale: rounding errors of 24 events add up in the state."""
     found, made = built(kind, name)
     status, state = compiled.init(made, *found.drive.belief)
@@ -152,7 +152,7 @@ def test_absurd_numbers_leave_a_finite_state(built, kind, name):
     assert seen_statuses <= {OK, DIVERGED}
 
 
-def test_a_spoilt_state_is_told(built):
+def test_a_spoilt_state_is_refused(built):
     found, made = built("gain", "rover")
     state = np.full(sum(size for _, size in made.carry), np.nan, np.float32)
     assert compiled.step(made, state, *found.steps[0].packet)[0] == DIVERGED

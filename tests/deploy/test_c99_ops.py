@@ -1,4 +1,4 @@
-"""Random programs of all operations: generated C says what numpy says."""
+"""Random programs of all operations: generated C equals numpy."""
 
 import ctypes
 import shutil

@@ -1,4 +1,4 @@
-"""An export is handed over proved, or not at all; and can be proved again."""
+"""An export is written verified or not at all, and can be verified again."""
 
 import re
 import shutil
@@ -58,9 +58,9 @@ def test_an_export_has_everything_and_can_be_verified_again(exported, capsys):
         assert (exported / name).stat().st_size > 0
     assert {p.suffix for p in (exported / "c").iterdir()} >= {".c", ".h", ".hpp", ".txt"}
     assert main(["verify", str(exported)]) == 0
-    told = capsys.readouterr().out
-    assert "C99" in told
-    assert "288" in told
+    printed = capsys.readouterr().out
+    assert "C99" in printed
+    assert "288" in printed
     assert not list(exported.parent.glob(".*part"))
 
 
@@ -89,9 +89,9 @@ def test_a_damaged_export_is_refused(copy, name, capsys):
     data[len(data) // 2] ^= 0x55
     (copy / name).write_bytes(bytes(data))
     assert main(["verify", str(copy)]) == DATA
-    told = capsys.readouterr().err
-    assert told.startswith("error:")
-    assert told.count("\n") == 3
+    printed = capsys.readouterr().err
+    assert printed.startswith("error:")
+    assert printed.count("\n") == 3
     (copy / name).unlink()
     assert main(["verify", str(copy)]) == DATA
     assert "Traceback" not in capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_nothing_is_left_where_a_form_differs(run, tmp_path, monkeypatch, capsys
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_compiler_is_said_and_passes_for_nothing(exported, monkeypatch):
+def test_a_missing_compiler_is_reported_and_passes_nothing(exported, monkeypatch):
     def none():
         raise UserError("there is no C compiler", why="none", cure="apt", code=MISSING)
 
@@ -133,6 +133,25 @@ def test_impossible_wishes_are_refused(run, exported, tmp_path, capsys):
     assert main(["export", str(tmp_path / "none"), "--out", out]) == USAGE
     assert main(["verify", str(tmp_path)]) == DATA
     assert "not an export folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"formats": "rust"}, "unknown format 'rust'"),
+        ({"weights": "int4"}, "unknown weights 'int4'"),
+        ({"target": "avr"}, "unknown target 'avr'"),
+        ({"max_ticks": 0}, "--max-ticks must be positive"),
+        ({"weights": "int8"}, "--weights int8 does not go with"),
+        ({"scenario": None}, "the filter ekf needs a scenario"),
+    ],
+)
+def test_options_that_do_not_fit_leave_no_folder(scenario, tmp_path, options, what):
+    """In Python as on the command line, before anything is traced."""
+    with pytest.raises(UserError) as caught:
+        export_folder.export("ekf", tmp_path / "nav", **{"scenario": scenario("linear")} | options)
+    assert caught.value.what.startswith(what)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_vectors_hold_what_they_promise(exported, tmp_path):

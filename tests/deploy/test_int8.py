@@ -208,7 +208,7 @@ def run(tmp_path_factory):
 
 @needs_cc
 @pytest.mark.slow
-def test_an_export_in_bytes_says_what_it_cost_and_is_verified(run, tmp_path, capsys):
+def test_an_export_in_bytes_reports_its_cost_and_is_verified(run, tmp_path, capsys):
     out = tmp_path / "nav"
     args = ["--weights", "int8", "--target", "cortex-m", "--int8-limit", "1.5", "--format", "c"]
     assert main(["export", str(run), "--out", str(out), *args]) == 0
@@ -227,13 +227,13 @@ def test_an_export_in_bytes_says_what_it_cost_and_is_verified(run, tmp_path, cap
     assert "int8_t" in next((out / "c").glob("*_weights.c")).read_text()
 
 
-def test_too_dear_bytes_leave_nothing(run, tmp_path, capsys):
+def test_bytes_that_cost_too_much_leave_nothing(run, tmp_path, capsys):
     """No rounding halves an error."""
     args = ["--weights", "int8", "--int8-limit", "0.5", "--format", "numpy"]
     assert main(["export", str(run), "--out", str(tmp_path / "nav"), *args]) == DATA
-    told = capsys.readouterr().err
-    assert "error: int8 weights raise this student's error to more than 0.5 times" in told
-    assert "64 test drives" in told
+    printed = capsys.readouterr().err
+    assert "error: int8 weights raise this student's error to more than 0.5 times" in printed
+    assert "64 test drives" in printed
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""One message at a time says what the batch says, whatever the order messages come in."""
+"""One message at a time equals the batch, in whatever order messages arrive."""
 
 import jax
 import numpy as np

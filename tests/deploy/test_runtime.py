@@ -1,4 +1,4 @@
-"""An exported folder runs with numpy alone, says what jax says, and refuses what is damaged."""
+"""An export folder runs with numpy alone, equals jax, and is refused when damaged."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A traced program says what jax's own compiled step says, and names what it cannot say."""
+"""A traced program equals jax's compiled step, and names what cannot be exported."""
 
 from functools import partial
 

@@ -160,7 +160,7 @@ def format_report(found: CostComparison, checks: Sequence[FormatCheck]) -> str:
         if c.refused
     ]
     only = " and the ".join(sorted(_display_name(c.name) for c in found.costs if c.cov))
-    silent = [f"- The {only} give a covariance with each estimate; the student does not."]
+    silent = [f"- Estimates of the {only} have a covariance; the student gives none."]
     silent *= not all(c.cov for c in found.costs)
     other = [
         f"- All loops were written for a {found.target}; only their time there matters. Elsewhere "

@@ -17,6 +17,7 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive, Estimator, Packet
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.npz import read_npz, write_npz
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.data.local_frame import localise, split_into_ticks
 from kalmanrnn.deploy.machine.machine import Machine
 from kalmanrnn.scenarios.scenario import Scenario
@@ -131,7 +132,7 @@ def port_scale(values: np.ndarray, *, memory: bool = False) -> np.ndarray:
 
 def simulate_drives(scenario: Scenario, ticks: int, seed: int) -> Drive:
     """Simulate drives with dropouts of each sensor and a few events at the inputs' extremes."""
-    rng = np.random.default_rng(seed)
+    rng = random_stream(seed, Stream.TEST_VECTORS)
     seconds = EVENTS / scenario.event_hz
     drives = simulate_batch(scenario, jax.random.key(1_000_003 + seed), DRIVES, seconds)
     drives = localise(scenario, jax.tree.map(np.asarray, drives))
