@@ -13,12 +13,11 @@ from common import machine, versions
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.evaluation.estimates import run_filter, run_student
-from kalmanrnn.logs.binding.bind import bind
+from kalmanrnn.logs.binding.bound_log import bind_log
 from kalmanrnn.logs.recording.recording import Recording, Stream
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.training.fit import Trained
-from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import open_run
+from kalmanrnn.training.trained import TrainedStudent, load_trained
 
 QUESTION = "does a student trained in simulation do the filter's job on the robot's own logs?"
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
@@ -87,7 +86,7 @@ def wifibot_recording(path: Path, seed: int) -> Recording:
 
 def drives_of(scenario: Scenario, recordings: list[Recording]) -> Drive:
     """Bind recordings of one log, alike but for their noise, as one batch."""
-    bound = [bind(scenario, recording).drive for recording in recordings]
+    bound = [bind_log(scenario, recording).drive for recording in recordings]
     return jax.tree.map(lambda *a: np.concatenate(a), *bound)
 
 
@@ -112,14 +111,14 @@ def turned(scenario: Scenario, drive: Drive, angles: np.ndarray) -> Drive:
     return jax.tree.map(lambda *a: np.concatenate(a), *parts)
 
 
-def trained_of(run: Path) -> Trained:
+def trained_of(run: Path) -> TrainedStudent:
     """Load a run's student."""
     folder = open_run(run)
     config = folder.config()
     return load_trained(folder, load_scenario(config.sim, config.set), config)
 
 
-def tracks(trained: Trained, drives: Drive) -> dict[str, np.ndarray]:
+def tracks(trained: TrainedStudent, drives: Drive) -> dict[str, np.ndarray]:
     """Run UKF, EKF and student over drives: states `[B, E, X]`."""
     scenario = trained.student.scenario
     means = {kind: run_filter(scenario, drives, kind).mean for kind in KINDS[:2]}
@@ -143,7 +142,7 @@ def judge_radar(run: Path, path: Path) -> dict[str, Any]:
     """RMSE from the first row on, and the student's ratios; then the same in turned worlds."""
     trained = trained_of(run)
     scenario = trained.student.scenario
-    drive = bind(scenario, radar_lidar_recording(path)).drive
+    drive = bind_log(scenario, radar_lidar_recording(path)).drive
     rmse = rmse_of(tracks(trained, drive), np.asarray(drive.truth))
     ratio = rmse["student"] / rmse["ukf"]
     inside = {kind: bool((rmse[kind] <= LIMITS).all()) for kind in KINDS}

@@ -24,7 +24,7 @@ from kalmanrnn.data.teacher_runs import TeacherRun, run_teacher
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.models.student import estimator, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 QUESTION = "Cost of one event of imu_gps called from Python, the default student : the JAX UKF"
 SIZES = {"1 x 64": (64, 1), "2 x 64": (64, 2), "1 x 128": (128, 1)}
@@ -99,7 +99,7 @@ def main() -> None:
     flags = common.arguments(QUESTION)
     events, slow_events = (10, 2) if flags.quick else (100, 10)
     scenario = load_scenario("imu_gps")
-    drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), 4, 20.0))
+    drives = jax.block_until_ready(simulate_batch(scenario, jax.random.key(0), 4, 20.0))
     data = DataConfig(check_segments=0)
     taught = run_teacher(scenario, data, drives, every="event", seed=0)
     drive, short = one_drive(drives, events), one_drive(drives, slow_events)

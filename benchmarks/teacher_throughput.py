@@ -15,7 +15,7 @@ from kalmanrnn.filters.filterpy_reference import relative_difference
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 QUESTION = "Ticks per second of the batched UKF on imu_gps, float64, against filterpy's in numpy"
 
@@ -80,7 +80,7 @@ def main() -> None:
     flags = common.arguments(QUESTION)
     count, seconds, events = (64, 10.0, 10) if flags.quick else (256, 60.0, 50)
     scenario = load_scenario("imu_gps")
-    drives = jax.block_until_ready(simulate(scenario, jax.random.key(0), count, seconds))
+    drives = jax.block_until_ready(simulate_batch(scenario, jax.random.key(0), count, seconds))
     short = cut(drives, events)
     check_twin(scenario, short)
 

@@ -19,16 +19,18 @@ import numpy as np
 import optax
 
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig
+from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.distillation import DistillationTargets
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import Normaliser, Student, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.training import update as learn
+from kalmanrnn.training.batches import prepare_batch
 from kalmanrnn.training.fit import burn_in_events, steps_in_drive
+from kalmanrnn.training.losses import distil_loss
 from kalmanrnn.training.schedule import Phase, Position, batch_indices, locate, phases
+from kalmanrnn.training.update import init_state, make_update
 
 QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
 
@@ -54,7 +56,7 @@ class Learner(NamedTuple):
     def lay_out(self, part: Phase) -> Any:
         """Lay the set out for one pass, as `fit` does before each."""
         where = locate(self.laid, part.first_step)
-        data = learn.prepare_batch(self.student, self.norm, self.config.train, where, self.taught)
+        data = prepare_batch(self.student, self.norm, self.config.train, where, self.taught)
         return jax.block_until_ready(data)
 
 
@@ -68,8 +70,8 @@ def make_learner(scenario: Scenario, config: RunConfig, taught: TeacherRun) -> L
 
 def updates(learner: Learner, part: Phase, steps: int) -> Callable[[], Any]:
     """Return the package's own updates, that many from the first."""
-    update = learn.make_update(learner.student, learner.norm, learner.config.train, part)
-    first = learn.init_state(learner.student, learner.config.train, part, learner.params)
+    update = make_update(learner.student, learner.norm, learner.config.train, part)
+    first = init_state(learner.student, learner.config.train, part, learner.params)
     data = learner.lay_out(part)
 
     def run():
@@ -102,7 +104,7 @@ def adam_updates(learner: Learner, part: Phase, steps: int) -> Callable[[], Any]
             lambda a: jax.lax.dynamic_slice_in_dim(a, event, part.window, 1)[drives].swapaxes(0, 1),
             data,
         )
-        objective = partial(learn.distil_loss, learner.student, learner.norm)
+        objective = partial(distil_loss, learner.student, learner.norm)
         (loss, _), grads = jax.value_and_grad(objective, has_aux=True)(params, empty, window)
         changes, opt = transform.update(grads, opt, params)
         return optax.apply_updates(params, changes), opt, loss
@@ -215,7 +217,8 @@ def main() -> None:
     # Drives hold still here: filterpy's check of them is left to training itself.
     data = DataConfig(drives=count, seconds=seconds, check_segments=0)
     config = RunConfig("imu_gps", student=StudentConfig(), data=data)
-    scenario, taught = load_scenario(config.sim), build_dataset(config, 0)
+    scenario = load_scenario(config.sim)
+    taught = build_dataset(scenario, config, 0)
     gain, direct = (
         make_learner(
             scenario, replace(config, student=replace(config.student, student=kind)), taught

@@ -24,8 +24,8 @@ from kalmanrnn.evaluation.summary import tangent_errors
 from kalmanrnn.filters.rollout import rollout
 from kalmanrnn.models.student import estimator
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training.load import load_trained
 from kalmanrnn.training.run_directory import open_run
+from kalmanrnn.training.trained import load_trained
 
 SEED = 12345
 QUESTION = "does a trained student hold on long drives and in every heading?"

@@ -17,11 +17,19 @@ from loky import ProcessPoolExecutor
 CHECK_EVERY_S = 1.0
 
 
-def worker_pool(count: int, initializer: Callable[[], None] | None = None) -> ProcessPoolExecutor:
-    """Return a pool of processes on the CPU: filters are float64, an accelerator is not theirs."""
+def worker_pool(
+    count: int,
+    initializer: Callable[[], None] | None = None,
+    *,
+    idle_s: float | None = None,
+) -> ProcessPoolExecutor:
+    """Return a pool of processes on the CPU: filters are float64, an accelerator is not theirs.
+
+    idle_s: seconds after which a worker without work exits; another starts when needed.
+    """
     return ProcessPoolExecutor(
         count,
-        timeout=None,
+        timeout=idle_s,
         initializer=_init,
         initargs=(initializer,),
         env={"JAX_PLATFORMS": "cpu"},

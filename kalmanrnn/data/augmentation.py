@@ -13,6 +13,7 @@ import numpy as np
 
 from kalmanrnn.core.config import DataConfig
 from kalmanrnn.core.datatypes import Belief, Drive
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.scenarios.scenario import Scenario
 
@@ -54,9 +55,9 @@ def _rotate_one(
     return drive, run
 
 
-def random_outages(drives: Drive, data: DataConfig, seed: list[int]) -> Drive:
-    """Cut an outage of one sensor into a share of the drives."""
-    rng = np.random.default_rng(seed)
+def random_outages(drives: Drive, data: DataConfig, seed: int, index: int) -> Drive:
+    """Cut an outage of one sensor into a share of the drives of set `index`."""
+    rng = random_stream(seed, Stream.OUTAGES, index)
     seen, t = np.array(drives.packets.seen), np.asarray(drives.t)
     count, _, sensors = seen.shape
     length = rng.uniform(0.0, data.max_outage_s, (count, 1))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.progress import plain_progress
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.data.augmentation import random_outages
 from kalmanrnn.data.local_frame import split_into_ticks
 from kalmanrnn.data.log_dataset import load_log_dataset
@@ -51,7 +50,7 @@ def build_dataset(
         count = data.validation if index == VALIDATION else data.drives
         drives = make_drives(scenario, data, seed, index, count)
     if index >= 0:
-        drives = random_outages(drives, data, [seed, index])
+        drives = random_outages(drives, data, seed, index)
     if is_external(data.teacher):
         return _run_external(scenario, config, drives, folder, quiet=quiet)
     made = run_teacher(scenario, data, drives, every=config.student.every, seed=seed)
@@ -102,7 +101,8 @@ def _with_logs(config: RunConfig, index: int, logs: Path) -> Drive:
     found = load_log_dataset(config, logs)
     scenario = found.scenario
     events = round(config.data.seconds * scenario.event_hz)
-    rng = np.random.default_rng([config.train.seed, index + 1_000_000])
+    # VALIDATION and TEST are negative; an index of a stream is not.
+    rng = random_stream(config.train.seed, Stream.LOG_SEGMENTS, index - TEST)
     if index == VALIDATION:
         events = min(events, max(len(part.drive.t) for part in found.split.validation))
         return consecutive_segments(

@@ -95,7 +95,7 @@ def scenario_for_log(sim: str, settings: tuple[str, ...], recording: Recording) 
         return load_scenario(sim, settings, lever_arm_m=arm)
     except UserError as problem:
         raise UserError(
-            f"the log's GPS antenna sits {arm} m from the IMU, and {sim} has no `lever_arm_m` parameter",
+            f"the log's GPS antenna is {arm} m from the IMU; {sim} has no `lever_arm_m` parameter",
             why=problem.why,
             cure="add a lever_arm_m to the sim's make(), or leave gps.lever_arm_m out of the map",
         ) from None

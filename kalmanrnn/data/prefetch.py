@@ -14,12 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import cloudpickle
+from loky import ProcessPoolExecutor
 
 from kalmanrnn.core.config import RunConfig
 from kalmanrnn.core.worker_process import worker_pool
 from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.scenarios.scenario import Scenario
+
+# A worker that waits longer for the next training exits.
+IDLE_S = 60.0
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def prefetch(
     """Give a function that returns a set by number and starts on the next one."""
     started: dict[int, Future[TeacherRun]] = {}
     packed = cloudpickle.dumps(scenario)
-    pool = worker_pool(1)
+    pool = _pool()
 
     def fetch(index: int) -> TeacherRun:
         for wanted in (index, index + 1):
@@ -42,14 +46,23 @@ def prefetch(
     try:
         yield fetch
     finally:
-        pool.shutdown(wait=False, kill_workers=True)
+        if not all(future.done() for future in started.values()):
+            # A set that nobody waits for any more would delay the next training.
+            pool.shutdown(wait=False, kill_workers=True)
+            _pool.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ProcessPoolExecutor:
+    """Start the worker once: a second training finds it with its programs compiled."""
+    return worker_pool(1, idle_s=IDLE_S)
 
 
 def _build(packed: bytes, config: RunConfig, index: int, folder: Path, quiet: bool) -> TeacherRun:
     return build_dataset(_unpacked(packed), config, index, folder, quiet=quiet)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _unpacked(packed: bytes) -> Scenario:
     """Unpack a scenario once: what is compiled is kept with it. Bytes come from the parent."""
     return cloudpickle.loads(packed)

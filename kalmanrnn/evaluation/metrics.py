@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import gammaincinv
 
 if TYPE_CHECKING:
-    from kalmanrnn.core.state_space import StateSpace
+    from kalmanrnn.core.random_streams import Stream, random_stream
+from kalmanrnn.core.state_space import StateSpace
 
 DIVERGED_FACTOR = 20.0
 RESAMPLES = 2000
@@ -136,7 +137,7 @@ def rmse_ratio(numerator: np.ndarray, denominator: np.ndarray, *, seed: int) -> 
         value = float(np.sqrt(numerator.mean() / denominator.mean()))
         if numerator.size < 2:
             return Interval(value, np.nan, np.nan)
-        drawn = np.random.default_rng(seed).integers(
+        drawn = random_stream(seed, Stream.BOOTSTRAP).integers(
             numerator.size, size=(RESAMPLES, numerator.size)
         )
         values = np.sqrt(numerator[drawn].mean(axis=1) / denominator[drawn].mean(axis=1))

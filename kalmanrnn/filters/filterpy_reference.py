@@ -19,6 +19,7 @@ from filterpy.kalman import (
 )
 
 from kalmanrnn.core.datatypes import Belief, Drive, Packet
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.filters.ukf import ALPHA, BETA, KAPPA
 from kalmanrnn.scenarios.scenario import Scenario
@@ -225,7 +226,7 @@ def largest_difference(
     The first segment starts with a drive, the others at a random event, from the batched
     filter's belief there. events: length of a segment, by default about 150 ticks.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_stream(seed, Stream.FILTERPY_CHECK)
     batch, total, ticks = np.shape(drives.packets.dt)
     length = min(total, events or max(2, -(-150 // ticks) + 1))
     worst = 0.0

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kalmanrnn.core.config import BudgetConfig
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.tasks.ragged import (
     RaggedSequences,
     count_windows,
@@ -82,7 +83,7 @@ def batch_indices(budget: BudgetConfig, bucket: int) -> np.ndarray:
     if not count:
         return np.arange(bucket * batch, (bucket + 1) * batch)
     epoch, inside = divmod(bucket, count // batch)
-    order = np.random.default_rng([budget.seed, epoch]).permutation(count)
+    order = random_stream(budget.seed, Stream.TASK_BATCHES, epoch).permutation(count)
     return order[inside * batch : (inside + 1) * batch]
 
 
@@ -111,7 +112,7 @@ def locate(
     """Find where an update falls; buckets are shuffled in every epoch."""
     counts = np.array([count_windows(data.lengths, rows, window) for rows in groups])
     epoch, inside = divmod(update, int(counts.sum()))
-    order = np.random.default_rng([seed, epoch]).permutation(len(groups))
+    order = random_stream(seed, Stream.TASK_BUCKETS, epoch).permutation(len(groups))
     ends = np.cumsum(counts[order])
     at = int(np.searchsorted(ends, inside, side="right"))
     return Position(epoch, int(order[at]), int(inside - (ends[at] - counts[order[at]])))

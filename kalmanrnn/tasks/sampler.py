@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.tasks.task import Sample, SequenceTask
 
 TRAINING, VALIDATION, TEST, PROBES = range(4)
@@ -52,4 +53,4 @@ def sample_lengths(task: SequenceTask, seed: int, stream: int, count: int) -> np
     """Return how long each of a stream's first `count` sequences is, `[count]`."""
     if task.lengths is None:
         return np.full(count, task.steps)
-    return np.asarray(task.lengths(np.random.default_rng([seed, stream]), count))
+    return np.asarray(task.lengths(random_stream(seed, Stream.TASK_LENGTHS, stream), count))

@@ -11,6 +11,7 @@ import numpy as np
 
 from kalmanrnn.core.config import StudentConfig, TrainConfig
 from kalmanrnn.core.datatypes import Drive
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.data.augmentation import rotate_yaw
 from kalmanrnn.data.distillation import DistillationTargets, distillation_targets
 from kalmanrnn.data.teacher_runs import TeacherRun
@@ -39,7 +40,8 @@ def prepare_batch(
     """Lay out a training set for an epoch of a phase, on the device, each drive's yaw rotated."""
     drives, run = dataset.drives, dataset.run
     if student.scenario.yaw_symmetry is not None:
-        rng = np.random.default_rng([config.seed, position.set_index, layout_index(position), 1])
+        index = (position.set_index, layout_index(position))
+        rng = random_stream(config.seed, Stream.YAW, *index)
         angles = rng.uniform(-np.pi, np.pi, drives.t.shape[0]).astype(np.float32)
         drives, run = rotate_yaw(student.scenario, drives, run, angles)
     if position.phase.name == "distil":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.core.config import DataConfig, TrainConfig
+from kalmanrnn.core.random_streams import Stream, random_stream
 
 
 class Phase(NamedTuple):
@@ -78,6 +79,6 @@ def locate(plan: list[Phase], step: int) -> Position:
 
 def batch_indices(seed: int, position: Position, drives: int) -> np.ndarray:
     """Return the drives `[batch]` of a step's batch; an epoch sees each drive once."""
-    rng = np.random.default_rng([seed, position.set_index, position.epoch])
+    rng = random_stream(seed, Stream.BATCHES, position.set_index, position.epoch)
     size = position.phase.batch
     return rng.permutation(drives)[position.batch * size : (position.batch + 1) * size]

@@ -18,7 +18,7 @@ DATA = DataConfig(teacher="ekf", seconds=6.0, check_segments=0)
 @pytest.fixture(scope="module")
 def taught():
     drives = make_drives(load_scenario("imu_gps"), DATA, 4, 0, 2)
-    drives = random_outages(drives, DataConfig(outage_share=1.0, max_outage_s=3.0), [1])
+    drives = random_outages(drives, DataConfig(outage_share=1.0, max_outage_s=3.0), 1, 0)
     return run_teacher(load_scenario("imu_gps"), DATA, drives, every="event", seed=0)
 
 

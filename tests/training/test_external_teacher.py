@@ -9,12 +9,13 @@ import pytest
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.core.errors import DATA, USAGE
+from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.models.student import make_student
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training import update as learn
+from kalmanrnn.training.batches import prepare_batch
 from kalmanrnn.training.schedule import locate, phases
+from kalmanrnn.training.update import init_state, make_update
 
 TEACHER = '''
 """A textbook Kalman filter for the sim linear; it cannot stand a start far in the north-east."""
@@ -48,8 +49,17 @@ def make_filter(scenario):
 '''
 SMALL = [
     *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--teacher-workers", "1"),
-    *("--drives", "16", "--seconds", "8", "--watched", "8", "--held-out", "8", "--skip-s", "2"),
-    *("--distil-steps", "30", "--free-steps", "10", "--distil-batch", "8", "--free-batch", "8"),
+    *("--drives", "16", "--seconds", "8", "--validation", "8", "--test", "8", "--skip-s", "2"),
+    *(
+        "--distil-steps",
+        "30",
+        "--rollout-steps",
+        "10",
+        "--distil-batch",
+        "8",
+        "--rollout-batch",
+        "8",
+    ),
 ]
 
 
@@ -110,14 +120,14 @@ def test_moves_teach_a_gain_that_nobody_gave():
     )
     scenario = load_scenario("linear")
     student, params = make_student(scenario, config.student, seed=0)
-    taught = build_dataset(config, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 2)
+    dataset = build_dataset(scenario, config, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
     # Nobody knows the gain: it is all zeros.
-    taught = taught._replace(run=taught.run._replace(gain=np.zeros_like(taught.run.gain)))
-    part = phases(config.train, config.data, taught.drives.t.shape[1])[0]
-    state = learn.init_state(student, config.train, part, params)
-    data = learn.prepare_batch(student, norm, config.train, locate([part], 0), taught)
-    update = learn.make_update(student, norm, config.train, part, moves=True)
+    dataset = dataset._replace(run=dataset.run._replace(gain=np.zeros_like(dataset.run.gain)))
+    part = phases(config.train, config.data, dataset.drives.t.shape[1])[0]
+    state = init_state(student, config.train, part, params)
+    data = prepare_batch(student, norm, config.train, locate([part], 0), dataset)
+    update = make_update(student, norm, config.train, part, by_correction=True)
     losses = []
     for _ in range(400):
         state, loss = update(state, data, np.arange(8), 0, True)

@@ -9,15 +9,18 @@ import pytest
 
 from kalmanrnn.core.config import DataConfig, RunConfig, StudentConfig, TrainConfig
 from kalmanrnn.core.errors import DIVERGED, INTERRUPTED, UserError
+from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.normaliser import fit_normaliser
-from kalmanrnn.data.prefetch import build_dataset
 from kalmanrnn.models.student import make_student
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training import update as learn
-from kalmanrnn.training.fit import Trained, check_improved, fit
+from kalmanrnn.training.batches import prepare_batch
+from kalmanrnn.training.fit import check_improved, fit
 from kalmanrnn.training.loop import Progress
+from kalmanrnn.training.optimizer import phase_optimizer
 from kalmanrnn.training.run_directory import create_run
 from kalmanrnn.training.schedule import locate, phases
+from kalmanrnn.training.trained import TrainedStudent
+from kalmanrnn.training.update import init_state, make_update
 
 SMALL = RunConfig(
     sim="linear",
@@ -54,10 +57,10 @@ def straight(tmp_path_factory):
 
 def test_it_learns(straight):
     _, trained = straight
-    assert trained.tally.step == 100
-    assert trained.tally.skipped == 0
-    assert trained.tally.score < trained.tally.untrained - 1.0
-    assert 0 < trained.tally.difference < 1e-6
+    assert trained.progress.step == 100
+    assert trained.progress.skipped == 0
+    assert trained.progress.score < trained.progress.untrained_score - 1.0
+    assert 0 < trained.progress.difference < 1e-6
 
 
 def test_same_seed_same_student(straight, tmp_path):
@@ -77,8 +80,8 @@ def test_stop_and_resume_is_bit_for_bit(straight, tmp_path, at):
     second = fit(load_scenario("linear"), SMALL, folder, quiet=True)
     for a, b in zip(arrays(first.params), arrays(second.params), strict=True):
         np.testing.assert_array_equal(a, b)
-    clocks = {"seconds": 0, "told_s": 0}
-    assert second.progress._replace(**clocks) == first.tally._replace(**clocks)
+    clocks = {"seconds": 0, "logged_s": 0}
+    assert second.progress._replace(**clocks) == first.progress._replace(**clocks)
     said, said_again = before.history(), folder.history()
     assert [r["step"] for r in said] == [r["step"] for r in said_again]
 
@@ -93,24 +96,26 @@ def test_a_damaged_checkpoint_is_a_user_error(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gain", "residual", "delta", "feedback", "direct"])
-@pytest.mark.parametrize("name", ["distil", "free"])
+@pytest.mark.parametrize("name", ["distil", "rollout"])
 def test_one_batch_can_be_overfitted(kind, name):
     config = replace(
         SMALL,
         student=StudentConfig(student=kind, hidden=32, head=32),
         data=replace(SMALL.data, drives=4, outage_share=0.0),
-        train=replace(SMALL.train, distil_batch=4, free_batch=4, distil_window=8, free_window=8),
+        train=replace(
+            SMALL.train, distil_batch=4, rollout_batch=4, distil_window=8, rollout_window=8
+        ),
     )
     scenario = load_scenario("linear")
     student, params = make_student(scenario, config.student, seed=0)
-    taught = build_dataset(config, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 0)
-    part = phases(config.train, config.data, taught.drives.t.shape[1])[name == "free"]
-    part = part._replace(steps=600, rate=3e-2)
-    state = learn.init_state(student, config.train, part, params)
+    dataset = build_dataset(scenario, config, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 0)
+    part = phases(config.train, config.data, dataset.drives.t.shape[1])[name == "rollout"]
+    part = part._replace(steps=600, learning_rate=3e-2)
+    state = init_state(student, config.train, part, params)
     first = locate([part], part.first_step)
-    data = learn.prepare_batch(student, norm, config.train, first, taught)
-    update = learn.make_update(student, norm, config.train, part)
+    data = prepare_batch(student, norm, config.train, first, dataset)
+    update = make_update(student, norm, config.train, part)
     losses = []
     for _ in range(600):
         state, loss = update(state, data, np.arange(4), 0, True)
@@ -121,13 +126,13 @@ def test_one_batch_can_be_overfitted(kind, name):
 def test_an_update_that_is_not_finite_is_left_out_and_counted():
     scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = build_dataset(SMALL, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[0]
-    state = learn.init_state(student, SMALL.train, part, params)
-    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
+    dataset = build_dataset(scenario, SMALL, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
+    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[0]
+    state = init_state(student, SMALL.train, part, params)
+    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
     data = data._replace(gain=data.gain * jnp.nan)
-    update = learn.make_update(student, norm, SMALL.train, part)
+    update = make_update(student, norm, SMALL.train, part)
     after, _ = update(state, data, np.arange(8), 0, True)
     assert int(after.skipped) == 1
     for a, b in zip(arrays(after.params), arrays(state.params), strict=True):
@@ -138,46 +143,48 @@ def test_memory_carried_over_equals_the_long_window():
     scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
     params = jax.tree.map(lambda a: a + 0.05, params)
-    taught = build_dataset(SMALL, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    for name, index in (("distil", 0), ("free", 1)):
-        short = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
+    dataset = build_dataset(scenario, SMALL, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
+    for name, index in (("distil", 0), ("rollout", 1)):
+        short = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[index]
         long = short._replace(window=2 * short.window)
         # A rate of nearly nothing: only the memory moves.
         still = replace(SMALL.train, warmup_steps=10**6)
-        state = learn.init_state(student, still, short._replace(steps=10**7), params)
-        data = learn.prepare_batch(student, norm, still, locate([short], short.first_step), taught)
-        once, _ = learn.make_update(student, norm, still, long)(state, data, np.arange(8), 0, True)
+        state = init_state(student, still, short._replace(steps=10**7), params)
+        data = prepare_batch(student, norm, still, locate([short], short.first_step), dataset)
+        once, _ = make_update(student, norm, still, long)(state, data, np.arange(8), 0, True)
         twice = state
-        one = learn.make_update(student, norm, still, short)
+        one = make_update(student, norm, still, short)
         for start in (0, short.window):
             twice, _ = one(twice, data, np.arange(8), start, start == 0)
         for a, b in zip(arrays(once.memory), arrays(twice.memory), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
 
 
-def test_lost_drives_are_put_back_and_counted():
+def test_diverged_drives_are_reset_and_counted():
     scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = build_dataset(SMALL, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[1]
-    state = learn.init_state(student, SMALL.train, part, params)
-    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
-    update = learn.make_update(student, norm, SMALL.train, part)
+    dataset = build_dataset(scenario, SMALL, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
+    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[1]
+    state = init_state(student, SMALL.train, part, params)
+    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
+    update = make_update(student, norm, SMALL.train, part)
     state, _ = update(state, data, np.arange(8), 0, True)
-    assert int(state.anchored) == 0
+    assert int(state.resets) == 0
     far = state.memory.x.at[:3].add(1e4)
     state = state._replace(memory=state.memory._replace(x=far))
     state, loss = update(state, data, np.arange(8), part.window, False)
-    assert int(state.anchored) == 3
+    assert int(state.resets) == 3
     assert np.isfinite(float(loss))
 
 
 def test_a_student_that_did_not_learn_is_refused(tmp_path):
     folder = folder_of(tmp_path, "none")
     student, params = make_student(load_scenario("linear"), SMALL.student, seed=0)
-    trained = Trained(student, params, None, Progress(step=9, score=1.0, untrained_score=1.0))
+    trained = TrainedStudent(
+        student, params, None, Progress(step=9, score=1.0, untrained_score=1.0)
+    )
     with pytest.raises(UserError, match="did not learn") as caught:
         check_improved(trained, folder)
     assert caught.value.code == DIVERGED
@@ -195,7 +202,7 @@ def test_a_runs_folder_is_never_written_over(tmp_path):
 
 def test_the_schedule_warms_up_and_cools_down():
     part = phases(SMALL.train, SMALL.data, 60)[0]
-    transform = learn.phase_optimizer(SMALL.train, part)
+    transform = phase_optimizer(SMALL.train, part)
     params = {"w": jnp.ones((3, 3))}
     state = transform.init(params)
     sizes = []
@@ -228,17 +235,22 @@ def test_every_tick_does_not_go_with_the_truth(tmp_path):
     ],
 )
 def test_every_choice_of_student_trains(student, target, tmp_path):
-    train = replace(SMALL.train, distil_steps=20, free_steps=10, target=target)
+    train = replace(SMALL.train, distil_steps=20, rollout_steps=10, target=target)
     config = replace(SMALL, student=student, train=train)
     trained = fit(load_scenario("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
     assert trained.progress.step == 30
     assert np.isfinite(trained.progress.score)
 
 
-def test_free_run_has_a_patience_of_its_own(tmp_path):
-    """Checks in vain while distilling once ended free run after its first update."""
+def test_rollout_has_a_patience_of_its_own(tmp_path):
+    """Validations in vain during distillation once ended rollout after its first update."""
     train = replace(
-        SMALL.train, distil_steps=40, free_steps=12, distil_rate=1e-12, checks=13, patience=4
+        SMALL.train,
+        distil_steps=40,
+        rollout_steps=12,
+        distil_learning_rate=1e-12,
+        num_validations=13,
+        patience=4,
     )
     config = replace(SMALL, train=train)
     trained = fit(load_scenario("linear"), config, folder_of(tmp_path, "run", config), quiet=True)
@@ -249,12 +261,12 @@ def test_free_run_has_a_patience_of_its_own(tmp_path):
 def test_nothing_leaks_from_one_drive_into_the_next(index):
     scenario = load_scenario("linear")
     student, params = make_student(scenario, SMALL.student, seed=0)
-    taught = build_dataset(SMALL, 0)
-    norm = fit_normaliser(student, taught.drives, taught.run, 2)
-    part = phases(SMALL.train, SMALL.data, taught.drives.t.shape[1])[index]
-    state = learn.init_state(student, SMALL.train, part, params)
-    data = learn.prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), taught)
-    update = learn.make_update(student, norm, SMALL.train, part)
+    dataset = build_dataset(scenario, SMALL, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
+    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[index]
+    state = init_state(student, SMALL.train, part, params)
+    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
+    update = make_update(student, norm, SMALL.train, part)
     dirty = state._replace(memory=jax.tree.map(lambda a: a + 1.0, state.memory))
     clean, _ = update(state, data, np.arange(8), 0, True)
     after, _ = update(dirty, data, np.arange(8), 0, True)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from kalmanrnn.core.config import DataConfig, TrainConfig
-from kalmanrnn.training.schedule import order, parts, place
+from kalmanrnn.training.schedule import batch_indices, locate, phases
 
 DATA = DataConfig(drives=6)
 TRAIN = TrainConfig(
@@ -17,37 +17,37 @@ TRAIN = TrainConfig(
 
 
 def test_a_pass_goes_through_every_window_of_every_drive_once():
-    laid = parts(TRAIN, DATA, events=20)
+    laid = phases(TRAIN, DATA, events=20)
     seen = []
     for step in range(12):
-        where = place(laid, step)
-        assert (where.set_index, where.pass_index) == (0, 0)
-        seen += [(int(d), where.window) for d in order(0, where, DATA.drives)]
+        where = locate(laid, step)
+        assert (where.set_index, where.epoch) == (0, 0)
+        seen += [(int(d), where.window) for d in batch_indices(0, where, DATA.drives)]
     assert sorted(seen) == [(d, w) for d in range(6) for w in range(4)]
 
 
 def test_sets_and_parts_follow_one_another():
-    laid = parts(TRAIN, DATA, events=20)
-    assert [place(laid, s).set_index for s in (0, 23, 24, 39)] == [0, 0, 1, 1]
-    assert place(laid, 40).part.name == "free"
+    laid = phases(TRAIN, DATA, events=20)
+    assert [locate(laid, s).set_index for s in (0, 23, 24, 39)] == [0, 0, 1, 1]
+    assert locate(laid, 40).phase.name == "rollout"
     # Free run starts on drives that distillation has not seen.
-    assert place(laid, 40).set_index == 2
-    assert place(laid, 48).set_index == 4
+    assert locate(laid, 40).set_index == 2
+    assert locate(laid, 48).set_index == 4
     assert [p.sets for p in laid] == [2, 3]
 
 
 def test_each_pass_has_its_own_order():
-    laid = parts(TRAIN, DATA, events=20)
-    first = [order(0, place(laid, s), 6).tolist() for s in (0, 4, 8)]
-    second = [order(0, place(laid, s), 6).tolist() for s in (12, 16, 20)]
+    laid = phases(TRAIN, DATA, events=20)
+    first = [batch_indices(0, locate(laid, s), 6).tolist() for s in (0, 4, 8)]
+    second = [batch_indices(0, locate(laid, s), 6).tolist() for s in (12, 16, 20)]
     assert first != second
-    assert first == [order(0, place(laid, s), 6).tolist() for s in (0, 4, 8)]
+    assert first == [batch_indices(0, locate(laid, s), 6).tolist() for s in (0, 4, 8)]
     assert np.sort(np.concatenate(second)).tolist() == list(range(6))
 
 
 def test_a_part_of_no_steps_is_passed_over():
     from dataclasses import replace
 
-    laid = parts(replace(TRAIN, distil_steps=0), DATA, events=20)
-    assert place(laid, 0).part.name == "free"
-    assert place(laid, 0).set_index == 0
+    laid = phases(replace(TRAIN, distil_steps=0), DATA, events=20)
+    assert locate(laid, 0).phase.name == "rollout"
+    assert locate(laid, 0).set_index == 0

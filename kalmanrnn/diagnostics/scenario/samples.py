@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.scenarios.scenario import Scenario
 
 CHAINED, SAMPLES = 4, 64
@@ -103,7 +104,7 @@ class RandomDraws(NamedTuple):
 
 def draw_random(scenario: Scenario, seed: int) -> RandomDraws:
     """Draw the random numbers."""
-    rng, d = np.random.default_rng(seed), scenario.space.tangent_dim
+    rng, d = random_stream(seed, Stream.MODEL_SAMPLES), scenario.space.tangent_dim
     size = scenario.space.block(scenario.origin).state_size if scenario.origin else 0
     return RandomDraws(
         rng.standard_normal((SAMPLES, d)),

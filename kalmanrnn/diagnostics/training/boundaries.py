@@ -1,6 +1,6 @@
 """State carried into a sequence that continues nothing, or reset before one that does.
 
-The jump at the boundary tells: as small as between neighbouring steps where a sequence continues
+The jump at the boundary shows it: as small as between neighbouring steps where a sequence continues
 the one before, as large as between unrelated sequences where it does not.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
 from kalmanrnn.diagnostics.training.sequences import MAX_STEPS, Sequences
@@ -34,7 +35,7 @@ def boundary_jump(data: Sequences) -> float | None:
 
 
 def _scores(a: np.ndarray) -> np.ndarray:
-    rng = np.random.default_rng(0)
+    rng = random_stream(0, Stream.DOCTOR_BOUNDARIES)
 
     def size(difference: np.ndarray) -> np.ndarray:
         return np.sqrt(np.mean(difference.reshape(-1, a.shape[2]) ** 2, axis=0))

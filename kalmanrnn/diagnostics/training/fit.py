@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.diagnostics.training.network import Network, run_sequence
 from kalmanrnn.diagnostics.training.sequences import Sequences
 
@@ -59,7 +60,7 @@ def fit(
     """Train from `params` (`[R]` in front) at R learning rates, on the same batches."""
     n = len(data.inputs)
     x, y = (jnp.asarray(a, jnp.float32) for a in (data.inputs, data.targets))
-    rng = np.random.default_rng(seed)
+    rng = random_stream(seed, Stream.DOCTOR_FIT)
     picks = np.stack([rng.permutation(n)[: min(batch, n)] for _ in range(updates)])
     objective = partial(batch_loss, network, loss, data.per_step)
 
@@ -93,6 +94,6 @@ def evaluate_losses(network: Network, data: Sequences, params: Any, loss: Loss) 
 
 
 def constant_loss(data: Sequences, loss: Loss) -> float:
-    """Return the loss of a network that always gives the targets' mean."""
+    """Return the loss of a network that always outputs the targets' mean."""
     y = jnp.asarray(data.targets, jnp.float32)
     return float(loss(jnp.broadcast_to(y.mean(axis=(0, 1)), y.shape), y))

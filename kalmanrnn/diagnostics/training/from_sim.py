@@ -67,7 +67,7 @@ def student_data(
     """Simulate a few drives with outages, as training does, and lay out what a student learns."""
     data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_stretches=0)
     drives = make_drives(scenario, data, config.train.seed, STREAM, DRIVES)
-    drives = random_outages(drives, data, [config.train.seed, 7])
+    drives = random_outages(drives, data, config.train.seed, 7)
     taught = run_teacher(scenario, data, drives, every=config.student.every, seed=config.train.seed)
     if norm is None:
         norm = fit_normaliser(student, taught.drives, taught.run, skip=1)

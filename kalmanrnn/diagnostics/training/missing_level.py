@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kalmanrnn.core.random_streams import Stream, random_stream
 from kalmanrnn.diagnostics.finding import Finding
 from kalmanrnn.diagnostics.training import regression
 from kalmanrnn.diagnostics.training.lags import LagCurve, varies_within
@@ -67,7 +68,7 @@ def check_missing_level(data: Sequences, curve: LagCurve | None) -> list[Finding
 
 def _nonlinear(x: np.ndarray) -> np.ndarray:
     """Return nonlinear mixtures of columns: a nonlinear relation must not look like an offset."""
-    rng = np.random.default_rng(0)
+    rng = random_stream(0, Stream.DOCTOR_LEVELS)
     mixed = x @ rng.normal(0, 1, (x.shape[1], NONLINEAR)) * rng.uniform(0.3, 2.0, NONLINEAR)
     own = x[:, : NONLINEAR // 4]
     return np.concatenate([np.tanh(mixed / np.sqrt(x.shape[1])), own**2 - 1], axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -117,7 +117,7 @@ def _run_in_pool(scenario: Scenario, spec: FilterSpec, workers: int) -> Run:
         pool = worker_pool(size, use_float64)
         space = scenario.space
         try:
-            first = {
+            first: dict[Any, int] = {
                 pool.submit(run_spec, spec, drive, space): index
                 for index, drive in enumerate(drives[:-1])
             }
