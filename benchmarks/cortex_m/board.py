@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kalmanrnn.deploy.c import source_files
-from kalmanrnn.deploy.c.header import carry_of, identifier, sizes_of
 from kalmanrnn.deploy.c.selftest import Record
+from kalmanrnn.deploy.c.sizes import carry_of, identifier, sizes_of
 from kalmanrnn.deploy.c.tree import literal
 from kalmanrnn.deploy.machine.machine import Machine
 

@@ -130,7 +130,7 @@ def test_ports_bear_their_names_and_the_facts_lie_inside(scenario):
     assert set(machine.step.weights.values()) <= weights
     assert {n.op_type for n in model.graph.node} & {"Cholesky", "LSTM", "Custom"} == set()
     sources = {n.doc_string for n in model.graph.node if n.op_type == "Loop"}
-    assert any("student.py" in s or "imu_gps.py" in s for s in sources)
+    assert any("propagation.py" in s or "imu_gps.py" in s for s in sources)
 
 
 def test_the_same_machine_is_written_the_same(scenario, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 from kalmanrnn.core.errors import MISSING, UserError
 from kalmanrnn.deploy import runtime
 from kalmanrnn.deploy.c import compiled
+from kalmanrnn.deploy.c.sizes import identifier
 from kalmanrnn.deploy.ir.program import Op, Port, Program, Value
 from kalmanrnn.deploy.machine.archive import RUNTIME
 from kalmanrnn.deploy.machine.machine import Machine
@@ -72,7 +73,7 @@ def numpy_backend(folder: Path, machine: Machine) -> Backend:
 
 def c_backend(folder: Path, machine: Machine) -> Backend:
     """Compile the folder's C strictly and run it."""
-    name = compiled.identifier(machine.name)
+    name = identifier(machine.name)
     with tempfile.TemporaryDirectory(prefix="kalmanrnn-") as copy:
         for path in (folder / C).iterdir():
             (Path(copy) / path.name).write_bytes(path.read_bytes())

@@ -17,7 +17,7 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.deploy.c import compiled, source_files
-from kalmanrnn.deploy.c.sizes import target_of, with_target
+from kalmanrnn.deploy.c.sizes import carry_of, identifier, sizes_of, target_of, with_target
 from kalmanrnn.deploy.machine.machine import Machine, trace_estimator
 from kalmanrnn.deploy.options import PORTABLE, C
 from kalmanrnn.deploy.verification.backends import load_machine
@@ -122,7 +122,7 @@ def measure_cost(
     options: Sequence[str] = OPTIONS,
 ) -> Cost:
     """Compile a machine's C with a replay, run it, and measure its size."""
-    name = compiled.identifier(machine.name)
+    name = identifier(machine.name)
     program = compile_replay(machine, folder, events, options)
     laps, refused = run_replay(program, events, seconds)
     return Cost(
@@ -131,11 +131,11 @@ def measure_cost(
         median_us=float(np.median(laps, axis=0).sum()) / len(events.z) / 1e3,
         code=_text_size(folder / f"{name}.o"),
         weights=_text_size(folder / f"{name}_weights.o") * bool(machine.spec["weights"]["count"]),
-        state=4 * sum(size for _, size in compiled.carry_of(machine)),
+        state=4 * sum(size for _, size in carry_of(machine)),
         stack=_stack_estimate(folder / f"{name}.h"),
         multiply_adds=int(machine.spec["multiply_adds_per_event"]),
         refused=refused,
-        cov=compiled.sizes_of(machine).cov,
+        cov=sizes_of(machine).cov,
     )
 
 

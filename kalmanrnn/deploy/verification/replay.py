@@ -12,6 +12,7 @@ import numpy as np
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.errors import MISSING, UserError
 from kalmanrnn.deploy.c import compiled
+from kalmanrnn.deploy.c.sizes import identifier
 from kalmanrnn.deploy.machine.machine import Machine
 from kalmanrnn.deploy.verification.replay_source import render_main
 from kalmanrnn.deploy.verification.test_vectors import Vectors
@@ -84,7 +85,7 @@ def compile_replay(
     machine: Machine, folder: Path, events: Events, options: Sequence[str] = OPTIONS
 ) -> Path:
     """Compile a folder's C with a replay of events; UserError where that fails."""
-    name = compiled.identifier(machine.name)
+    name = identifier(machine.name)
     (folder / "replay.c").write_text(render_main(machine, len(events.z), len(events.mean)))
     objects = []
     for source in (f"{name}.c", f"{name}_weights.c", "replay.c"):
