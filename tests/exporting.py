@@ -1,4 +1,4 @@
-"""Cases to prove generated C with: a machine, and what JAX says event by event."""
+"""Cases to prove generated C with: a machine, and JAX's outputs event by event."""
 
 import subprocess
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ LEAST_SCALE = 1e-3
 
 
 class Case(NamedTuple):
-    """A machine, what it was traced from, one drive, and what JAX says to each event."""
+    """A machine, what it was traced from, one drive, and JAX's outputs at each event."""
 
     machine: Any
     estimator: Any
@@ -99,7 +99,7 @@ def as_type(tree, dtype):
 def steps_of(machine, single, wide, drive):
     names = [port.name for port in machine.init.outputs]
 
-    def said(carry, estimate):
+    def outputs(carry, estimate):
         leaves = [leaf for leaf in jax.tree.leaves(carry) if np.size(leaf)]
         found = dict(zip(names, leaves, strict=True)) | {"mean": estimate.mean}
         if estimate.cov is not None:
@@ -114,9 +114,9 @@ def steps_of(machine, single, wide, drive):
         packet = Packet(*as_type(jax.tree.map(lambda a, e=e: a[e], drive.packets), np.float32))
         after, estimate = narrow(carry, packet)
         with jax.enable_x64(True):
-            exact = said(*broad(as_type(carry, np.float64), as_type(packet, np.float64)))
+            exact = outputs(*broad(as_type(carry, np.float64), as_type(packet, np.float64)))
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(carry) if np.size(leaf)]
-        got = said(after, estimate)
+        got = outputs(after, estimate)
         error = {key: np.abs(got[key] - exact[key]) for key in got}
         steps.append(Step(dict(zip(names, leaves, strict=True)), packet, got, error))
         carry = after
@@ -157,7 +157,7 @@ SANITISED = """
 int main(void)
 {
     NAME_state a;
-    NAME_output said;
+    NAME_output output;
     unsigned char seen[UP_SENSORS] = {1};
     float mean[UP_X] = {IDENTITY};
     /* At an odd address, and exactly as long as needed. */
@@ -168,7 +168,7 @@ int main(void)
     memset(u, 0, 1 + sizeof(float) * 2 * (UP_U + 1));
     if (NAME_init(&a, mean, NULL)) return 20;
     void *odd_z = z + 1, *odd_u = u + 1, *odd_dt = dt + 1;
-    if (NAME_step(&a, odd_z, seen, odd_u, odd_dt, 2, &said)) return 21;
+    if (NAME_step(&a, odd_z, seen, odd_u, odd_dt, 2, &output)) return 21;
     free(z); free(dt); free(u);
     return NAME_selftest();
 }

@@ -73,9 +73,9 @@ def test_a_rollout_stays_with_jax_and_the_selftest_passes(built, kind, name):
     status, state = compiled.init(made, *found.drive.belief)
     scale = scales(found.steps)["mean"]
     for step in found.steps:
-        status, said = compiled.step(made, state, *step.packet)
+        status, outputs = compiled.step(made, state, *step.packet)
         assert status == OK
-        np.testing.assert_allclose(said["mean"] / scale, step.after["mean"] / scale, atol=1e-5)
+        np.testing.assert_allclose(outputs["mean"] / scale, step.after["mean"] / scale, atol=1e-5)
     assert getattr(made.library, f"{made.name}_selftest")() == OK
 
 
@@ -102,13 +102,13 @@ def test_ticks_past_the_last_are_never_read(built):
     step = found.steps[3]
     z, seen, u, dt = (np.array(a) for a in step.packet)
     few = compiled.pack_state(made, step.carry)
-    _, said = compiled.step(made, few, z, seen, u[:2], dt[:2])
+    _, outputs = compiled.step(made, few, z, seen, u[:2], dt[:2])
     u[2:], dt[2:] = np.nan, np.nan
     poisoned = compiled.pack_state(made, step.carry)
     status, again = compiled.step(made, poisoned, z, seen, u, dt, n_ticks=2)
     assert status == OK
     assert (poisoned == few).all()
-    assert (again["mean"] == said["mean"]).all()
+    assert (again["mean"] == outputs["mean"]).all()
     u[2:], dt[2:] = 0, 0
     padded = compiled.pack_state(made, step.carry)
     assert compiled.step(made, padded, z, seen, u, dt)[0] == OK
@@ -239,7 +239,7 @@ def test_no_compiler_warns(scenario, tmp_path, monkeypatch, compiler, kind, targ
     assert getattr(made.library, f"{made.name}_selftest")() == OK
 
 
-def test_a_failed_compilation_is_told_in_three_lines(case, tmp_path):
+def test_a_failed_compilation_is_reported_in_three_lines(case, tmp_path):
     found = case("gain", "linear")
     source_files.write_sources(found.machine, tmp_path)
     (tmp_path / "linear_gain.c").write_text("not C")
@@ -281,7 +281,7 @@ IN_TEXT = {
     "seen ignored": (r"seen\[i\] != 0", "1"),
     "innovation's sign": (r"in_z\[(\d)\] - ", r"in_z[\1] + "),
     "old measurement": (r"memcpy\(my_z, z, sizeof my_z\);", "memset(my_z, 0, sizeof my_z);"),
-    "no squash": (r"1\.0f / sqrtf\(x\)", "x > 0.0f ? 1.0f : x"),
+    "no soft clip": (r"1\.0f / sqrtf\(x\)", "x > 0.0f ? 1.0f : x"),
     "memory swapped": (
         r"state->memory_0_h,(\s+)state->memory_0_c",
         r"state->memory_0_c,\1state->memory_0_h",
@@ -403,11 +403,11 @@ def test_the_cpp_example_says_what_the_library_says(case, built, tmp_path):
     subprocess.run(["cmake", "--build", "out"], **run)
     lines = subprocess.run(["out/replay", "."], **run).stdout.splitlines()
     assert lines[0] == "t,mean_0,mean_1,mean_2"
-    told = np.array([line.split(",")[1:] for line in lines[1:]], np.float32)
+    rows = np.array([line.split(",")[1:] for line in lines[1:]], np.float32)
     _, state = compiled.init(made, found.drive.belief.mean)
     packets = zip(*found.drive.packets, strict=True)
     expected = [compiled.step(made, state, *packet)[1]["mean"] for packet in packets]
-    np.testing.assert_allclose(told, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(rows, expected, rtol=1e-6, atol=1e-6)
     (tmp_path / "ticks.csv").write_text("t_event,dt,u_0,u_1,u_2,u_3\n1e9,0.02,0,0,0,0\n")
     run["check"] = False
     wrong = subprocess.run(["out/replay", "."], **run)

@@ -42,7 +42,7 @@ def weight(name, change):
 
 
 def operation(kind, change, which=-1):
-    """Change one operation of a kind, the last if not said otherwise."""
+    """Change one operation of a kind, the last by default."""
 
     def planted(step):
         at = [i for i, op in enumerate(step.ops) if op.kind == kind][which]

@@ -162,7 +162,7 @@ def test_sanitisers_find_nothing_in_the_loops_for_a_cortex_m(scenario, tmp_path,
 @needs_cc
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e38])
-def test_a_spoilt_memory_is_told_and_nothing_overflows(scenario, tmp_path, target, bad):
+def test_a_spoilt_memory_is_refused_and_nothing_overflows(scenario, tmp_path, target, bad):
     found = case_of(scenario("rover"), "gain", target=target, weights="int8")
     traps = (
         "-O1",

@@ -49,7 +49,7 @@ def test_bytes_and_other_loops_depart_from_nothing_else(scenario, tmp_path):
     assert set(found_in(found, tmp_path)) <= set(DEVIATIONS)
 
 
-def test_every_deviation_is_told_and_nothing_is_called_compliant():
+def test_every_deviation_is_listed_and_nothing_is_called_compliant():
     text = render_readme()
     assert all(f"| {rule} | {d.count} | {d.reason} |" in text for rule, d in DEVIATIONS.items())
     assert "compliant" not in text

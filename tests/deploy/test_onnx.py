@@ -106,11 +106,13 @@ def test_a_free_run_of_written_files_follows_jax(scenario, drives, tmp_path, kin
     ours = dict(zip([p.name for p in init.get_outputs()], init.run(None, feeds), strict=True))
     for i in range(8):
         packet = jax.tree.map(lambda a, i=i: a[i], drive.packets)
-        carry, said = jitted(carry, packet)
+        carry, estimate = jitted(carry, packet)
         fed = {k.replace("_out", "_in"): v for k, v in ours.items() if k.endswith("_out")}
         fed |= packet._asdict() | {"n_ticks": np.array([np.count_nonzero(packet.dt)])}
         ours = dict(zip([p.name for p in step.get_outputs()], step.run(None, fed), strict=True))
-        np.testing.assert_allclose(ours["mean"], said.mean, atol=1e-5 * np.abs(said.mean).max())
+        np.testing.assert_allclose(
+            ours["mean"], estimate.mean, atol=1e-5 * np.abs(estimate.mean).max()
+        )
 
 
 def test_ports_bear_their_names_and_the_facts_lie_inside(scenario):
@@ -183,8 +185,8 @@ def direct_run(student, params, norm, drive):
 
     carry, rows = init(student, params, norm, drive.belief), []
     for i in range(len(drive.t)):
-        features, (carry, said) = both(carry, jax.tree.map(lambda a, i=i: a[i], drive.packets))
-        rows.append((features, said.mean))
+        features, (carry, estimate) = both(carry, jax.tree.map(lambda a, i=i: a[i], drive.packets))
+        rows.append((features, estimate.mean))
     return tuple(np.stack(a) for a in zip(*rows, strict=True))
 
 

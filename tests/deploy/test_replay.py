@@ -21,8 +21,8 @@ pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
 def replayed(script, *args):
     command = [sys.executable, str(EXAMPLES / script), *map(str, args)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    header, *rows = csv.reader(said.stdout.splitlines())
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    header, *rows = csv.reader(done.stdout.splitlines())
     return header, np.array(rows, float)
 
 

@@ -39,20 +39,20 @@ def test_what_is_read_back_is_the_step(scenario, drives, tmp_path, name, kind):
         assert [list(a.shape) for a in given] == [p["shape"] for p in facts["inputs"]]
         assert [a.dtype.name for a in given] == [p["dtype"] for p in facts["inputs"]]
         found = dict(zip([p["name"] for p in facts["outputs"]], step(*given), strict=True))
-        carry, said = jitted(carry, packet)
-        wanted = {"state_mean": carry.mean, "state_cov": carry.cov, "mean": said.mean}
-        wanted["cov"] = said.cov
+        carry, estimate = jitted(carry, packet)
+        wanted = {"state_mean": carry.mean, "state_cov": carry.cov, "mean": estimate.mean}
+        wanted["cov"] = estimate.cov
         assert list(found) == [port.name for port in machine.step.outputs]
         for key, value in wanted.items():
             np.testing.assert_allclose(found[key], value, atol=1e-6 * np.abs(value).max())
 
 
 def test_it_says_how_long_it_can_be_read():
-    said = compatibility(datetime(2026, 11, 23, tzinfo=UTC))
-    assert date.fromisoformat(said["readable_until"]) == date(2026, 11, 23) + timedelta(days=180)
-    assert "2026-11-02" in said["readable_by"]
-    assert said["jax"] == jax.__version__
-    assert "no archive" in said["note"]
+    facts = compatibility(datetime(2026, 11, 23, tzinfo=UTC))
+    assert date.fromisoformat(facts["readable_until"]) == date(2026, 11, 23) + timedelta(days=180)
+    assert "2026-11-02" in facts["readable_by"]
+    assert facts["jax"] == jax.__version__
+    assert "not an archive" in facts["note"]
 
 
 def test_missing_packages_are_named(scenario, monkeypatch, tmp_path):

@@ -57,8 +57,8 @@ def in_jax(made, dtype, filtering):
     made = made(dtype)
 
     def say(carry, packet):
-        carry, said = made.step(carry, packet)
-        return carry, [said.mean, *([said.cov] if filtering else [])]
+        carry, estimate = made.step(carry, packet)
+        return carry, [estimate.mean, *([estimate.cov] if filtering else [])]
 
     return made, jax.jit(say)
 
@@ -75,8 +75,8 @@ def recorded(sim, drives, made, kind):
     carry, rows = est.init(drive.belief), []
     for i in range(min(EVENTS, len(drive.t))):
         packet = jax.tree.map(lambda a, i=i: a[i], drive.packets)
-        after, said = step(carry, packet)
-        rows.append((carry, packet, arrays_of(after, said)))
+        after, estimate = step(carry, packet)
+        rows.append((carry, packet, arrays_of(after, estimate)))
         carry = after
     return drive, rows
 
