@@ -125,9 +125,9 @@ def _check_flags(flags: DoctorFlags) -> None:
         if getattr(flags, place) is None and getattr(flags, name) != getattr(blank, name):
             which = f"flags of {name}" if name in ("student", "train") else f"--{name}"
             raise UserError(
-                f"{which.replace('_', '-')} have no effect here",
-                why=f"they go with --{place}",
-                cure="leave them out",
+                f"{which.replace('_', '-')} would have no effect",
+                why=f"only --{place} uses that",
+                cure="leave it out",
                 code=USAGE,
             )
 

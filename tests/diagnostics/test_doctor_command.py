@@ -178,10 +178,10 @@ def test_windows_shorter_than_the_slowest_sensors_period_are_found(scenario):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--sim", "rover", "--stateful"], "--stateful would not be used"),
-        (["--sim", "rover", "--learning-rate", "1e-3"], "--learning-rate would not be used"),
-        (["--arrays", "a.npz", "--student", "direct"], "flags of student would not be used"),
-        (["runs/latest", "--rollout-window", "3"], "flags of train would not be used"),
+        (["--sim", "rover", "--stateful"], "--stateful would have no effect"),
+        (["--sim", "rover", "--learning-rate", "1e-3"], "--learning-rate would have no effect"),
+        (["--arrays", "a.npz", "--student", "direct"], "flags of student would have no effect"),
+        (["runs/latest", "--rollout-window", "3"], "flags of train would have no effect"),
     ],
 )
 def test_flags_that_would_not_be_used_are_refused(capsys, args, said):

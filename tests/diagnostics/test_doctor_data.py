@@ -273,9 +273,9 @@ def test_targets_outside_a_given_range_are_found():
         (np.zeros((4, 5, 2)), np.zeros(4), "targets have 1 axes"),
         (np.zeros((4, 5, 2)), np.zeros((3, 1)), "4 sequences of inputs but 3"),
         (np.zeros((4, 5, 2)), np.zeros((4, 6, 1)), "5 steps of inputs but 6"),
-        (np.zeros((0, 5, 2)), np.zeros((0, 1)), "nothing in them"),
-        (np.full((4, 5, 2), "a"), np.zeros((4, 1)), "inputs hold no numbers"),
-        ([[[1.0], [1.0, 2.0]]], np.zeros((1, 1)), "inputs hold no numbers"),
+        (np.zeros((0, 5, 2)), np.zeros((0, 1)), "they are empty"),
+        (np.full((4, 5, 2), "a"), np.zeros((4, 1)), "inputs are not numbers"),
+        ([[[1.0], [1.0, 2.0]]], np.zeros((1, 1)), "inputs are not numbers"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(x, y, said):

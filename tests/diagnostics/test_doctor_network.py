@@ -279,8 +279,8 @@ def test_outputs_equal_a_loop():
     ("step", "carry", "said"),
     [
         (lambda carry: carry, jnp.zeros(H), "does not run"),
-        (lambda carry, x: (carry, jnp.zeros(3)), jnp.zeros(H), "gives 3 numbers"),
-        (lambda carry, x: (carry[:2], jnp.zeros(1)), jnp.zeros(H), "changes its shape"),
+        (lambda carry, x: (carry, jnp.zeros(3)), jnp.zeros(H), "outputs 3 numbers"),
+        (lambda carry, x: (carry[:2], jnp.zeros(1)), jnp.zeros(H), "changes shape"),
     ],
 )
 def test_a_step_that_is_none_is_refused(step, carry, said):
