@@ -143,6 +143,6 @@ def test_untrained_gain_student_is_dead_reckoning():
 
 def test_the_innovation_is_bounded():
     x = jnp.array([1e-3, 1.0, 1e6, -1e12])
-    y = students.squash(x)
-    assert np.all(np.abs(y) <= students.SQUASH * (1 + 1e-6))
+    y = students.soft_clip(x)
+    assert np.all(np.abs(y) <= students.SOFT_LIMIT * (1 + 1e-6))
     np.testing.assert_allclose(y[0], x[0], rtol=1e-6)
