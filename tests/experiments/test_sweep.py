@@ -352,3 +352,17 @@ def test_an_existing_or_damaged_sweep_is_named(sine, tmp_path, capsys):
     (tmp_path / "sweep.json").write_text('{"grid": 3')
     assert main(["sweep", "--resume", str(tmp_path)]) == DATA
     assert "sweep.json is damaged" in three_lines(capsys)
+
+
+def test_a_sweep_from_before_the_renames_is_resumed_under_its_old_folders(tmp_path):
+    base, grid = TaskConfig("sine"), {"hidden": (3,), "stateful": (False, True)}
+    made = create_sweep(tmp_path / "s", base, grid, command=["x"], train=["y"])
+    old = json.loads((tmp_path / "s" / "sweep.json").read_text().replace("stateful", "carried"))
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps(old))
+    for run in made.runs:
+        run.folder.path.rename(tmp_path / "s" / run.name.replace("stateful", "carried"))
+    again = open_sweep(tmp_path / "s")
+    assert again.grid == made.grid
+    assert [run.setting for run in again.runs] == [run.setting for run in made.runs]
+    assert [run.name for run in again.runs] == ["hidden=3,carried=False", "hidden=3,carried=True"]
+    assert again.runs[1].config().budget.stateful

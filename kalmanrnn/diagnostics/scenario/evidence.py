@@ -98,7 +98,8 @@ def simulate_with_truth(
     world_key, drive_key, draw_key = jax.random.split(key, 3)
     ticks = events * scenario.ticks_per_event
     made = scenario.simulate_truth(world_key, ticks)
-    drive = simulate_drive(replace(scenario, simulate_truth=lambda *_: made), drive_key, events=events)
+    recorded = replace(scenario, simulate_truth=lambda *_: made)
+    drive = simulate_drive(recorded, drive_key, events=events)
     truth, u = made
 
     def draw(key):

@@ -42,7 +42,7 @@ def make_sequences(inputs: Any, targets: Any, *, name: str = "") -> Sequences:
         )
     if not x.size or not y.size:
         raise shape_error(
-            f"{name}inputs {x.shape} and targets {y.shape}: they are empty", "numbers"
+            f"{name}inputs {x.shape} and targets {y.shape}: they are empty", "nothing to check"
         )
     if len(x) != len(y):
         raise shape_error(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import USAGE, UserError
-from kalmanrnn.core.renamed import CONFIG_SECTIONS, with_new_names
+from kalmanrnn.core.renamed import CONFIG_SECTIONS, RENAMED
 from kalmanrnn.experiments.sweep.grid import (
     Config,
     Grid,
@@ -26,6 +26,9 @@ from kalmanrnn.experiments.sweep.grid import (
 from kalmanrnn.training.run_directory import RunDirectory, create_run
 
 SWEEP_FILE, FAILURE_FILE = "sweep.json", "failed.json"
+NEW_NAMES = {
+    old: new for section in CONFIG_SECTIONS for old, new in RENAMED[section].items() if new
+}
 
 
 class Run(NamedTuple):
@@ -104,10 +107,14 @@ def open_sweep(path: Path) -> Sweep:
         ) from None
     # Folders keep their names; a grid from before version 0.2 has old names of settings.
     runs = [
-        Run(run_name(s), _with_new_names(s), RunDirectory(path / run_name(s)))
+        Run(
+            run_name(s),
+            {NEW_NAMES.get(key, key): value for key, value in s.items()},
+            RunDirectory(path / run_name(s)),
+        )
         for s in grid_settings(grid)
     ]
-    grid = _with_new_names(grid)
+    grid = {NEW_NAMES.get(key, key): values for key, values in grid.items()}
     there = [run for run in runs if run.folder.path.is_dir()]
     if not there:
         raise UserError(
@@ -121,12 +128,6 @@ def open_sweep(path: Path) -> Sweep:
                 run.folder.path, apply_setting(there[0].config(), run.setting), train, run.setting
             )
     return Sweep(path, command, grid, runs)
-
-
-def _with_new_names(setting: dict[str, Any]) -> dict[str, Any]:
-    for section in CONFIG_SECTIONS:
-        setting = with_new_names(section, setting)
-    return setting
 
 
 def _create(path: Path, config: Config, train: Sequence[str], setting: Setting) -> None:
