@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import gammaincinv
 
+from kalmanrnn.core.random_streams import Stream, random_stream
+
 if TYPE_CHECKING:
-    from kalmanrnn.core.random_streams import Stream, random_stream
-from kalmanrnn.core.state_space import StateSpace
+    from kalmanrnn.core.state_space import StateSpace
 
 DIVERGED_FACTOR = 20.0
 RESAMPLES = 2000
