@@ -18,7 +18,7 @@ MAY_BE_ZERO = {
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """What the network is."""
+    """What a student's network is: kind, recurrent cell, size."""
 
     student: Literal["gain", "residual", "delta", "feedback", "direct"] = "gain"
     """How the network's output becomes an estimate."""
@@ -124,7 +124,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a student is trained."""
+    """How a student is trained: updates, batches, windows, learning rates, seed."""
 
     target: Literal["teacher", "truth", "both"] = "teacher"
     """Target of the rollout loss."""

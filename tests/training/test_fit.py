@@ -182,9 +182,8 @@ def test_diverged_drives_are_reset_and_counted():
 def test_a_student_that_did_not_learn_is_refused(tmp_path):
     folder = folder_of(tmp_path, "none")
     student, params = make_student(load_scenario("linear"), SMALL.student, seed=0)
-    trained = TrainedStudent(
-        student, params, None, Progress(step=9, score=1.0, untrained_score=1.0)
-    )
+    progress = Progress(step=9, score=1.0, untrained_score=1.0)
+    trained = TrainedStudent(student, params, None, progress, SMALL)
     with pytest.raises(UserError, match="did not learn") as caught:
         check_improved(trained, folder)
     assert caught.value.code == DIVERGED
