@@ -329,7 +329,7 @@ def test_a_run_that_was_taken_away_is_laid_out_anew(tmp_path):
         (("--sim", "sine", "--grid", "cell=lstn,gru"), "lstm, gru, elman"),
         (("--sim", "sine", "--grid", "stateful=1"), "true or false"),
         (("--sim", "sine", "--grid", "conv=3"), "several numbers"),
-        (("--sim", "sine", "--grid", "hidden=0,3"), "--hidden 0 cannot be"),
+        (("--sim", "sine", "--grid", "hidden=0,3"), "--hidden must be more than 0, got 0"),
         (("--sim", "rovr", "--grid", "hidden=3"), "--sim rover"),
         (("--sim", "sine", "--grid", "hidden=3", "--", "--hidden", "4"), "given twice"),
         (("--sim", "sine", "--grid", "hidden=3", "--", "--out", "x"), "put --out before"),

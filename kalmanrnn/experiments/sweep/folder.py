@@ -90,7 +90,7 @@ def open_sweep(path: Path) -> Sweep:
     """Open a sweep's folder; missing run directories are created again."""
     try:
         facts = json.loads((path / SWEEP_FILE).read_text())
-        grid = {key: tuple(values) for key, values in facts["grid"].items()}
+        grid: Grid = {str(k): tuple(values) for k, values in facts["grid"].items()}
         command, train = str(facts["command"]), list(facts["train"])
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
