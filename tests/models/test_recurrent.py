@@ -66,11 +66,13 @@ def made(inputs, outputs, **settings):
 
 
 def batch(network, xs):
-    start = jax.tree.map(lambda a: jnp.broadcast_to(a, (xs.shape[1], *a.shape)), network.initial_state())
+    start = jax.tree.map(
+        lambda a: jnp.broadcast_to(a, (xs.shape[1], *a.shape)), network.initial_state()
+    )
     return network.run_layers(start, xs)
 
 
-@pytest.mark.parametrize("settings", [{"skip": True}, {"head": 5}, {"recurrent_out": True}])
+@pytest.mark.parametrize("settings", [{"skip": True}, {"head": 5}, {"recurrent_output": True}])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
 def test_all_shapes_of_network_step_as_they_scan(settings, cell):
     network = made(3, 4, cell=cell, layers=2, hidden=6, **settings)
@@ -93,7 +95,7 @@ def test_a_skip_shows_the_input_to_every_layer_and_every_layer_to_the_head():
 
 
 def test_a_recurrent_output_cannot_leave_the_unit_interval():
-    network = made(2, 3, hidden=8, recurrent_out=True)
+    network = made(2, 3, hidden=8, recurrent_output=True)
     xs = 100 * jax.random.normal(jax.random.key(0), (40, 2))
     _, out = network.sequence(network.initial_state(), xs)
     assert float(jnp.abs(out).max()) <= 1.0
