@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from kalmanrnn.cli.common import parse
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK, UsageError
 from kalmanrnn.core.output_path import require_parent
 
 
@@ -40,11 +40,10 @@ def allan(args: Sequence[str]) -> int:
     """Print an IMU's noise figures; write them and a plot if asked."""
     flags = parse(AllanFlags, args, prog="kalmanrnn allan")
     if flags.to_s is not None and flags.to_s <= flags.from_s:
-        raise UserError(
+        raise UsageError(
             f"--to-s {flags.to_s:g} is not after --from-s {flags.from_s:g}",
             why="both are seconds after the first reading",
             cure="kalmanrnn allan LOG --from-s 0 --to-s 3600",
-            code=USAGE,
         )
     from kalmanrnn.diagnostics.figure_file import check_figure
 

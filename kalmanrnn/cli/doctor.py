@@ -22,7 +22,7 @@ from kalmanrnn.core.config import (
     check_config,
     check_task_config,
 )
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.scenarios.catalogue import exports_task
 
 if TYPE_CHECKING:
@@ -93,11 +93,10 @@ def doctor(args: Sequence[str]) -> int:
     flags = parse(DoctorFlags, args, prog="kalmanrnn doctor")
     asked = [flags.run, flags.arrays, flags.sim]
     if sum(a is not None for a in asked) != 1:
-        raise UserError(
+        raise UsageError(
             "doctor diagnoses one thing at a time",
             why="give a run's folder, or --arrays FILE.npz, or --sim NAME",
             cure="kalmanrnn doctor --sim imu_gps",
-            code=USAGE,
         )
     _check_flags(flags)
     log = _logger(flags.quiet)
@@ -124,11 +123,10 @@ def _check_flags(flags: DoctorFlags) -> None:
     for name, place in own.items():
         if getattr(flags, place) is None and getattr(flags, name) != getattr(blank, name):
             which = f"flags of {name}" if name in ("student", "train") else f"--{name}"
-            raise UserError(
+            raise UsageError(
                 f"{which.replace('_', '-')} would have no effect",
                 why=f"only --{place} uses that",
                 cure="leave it out",
-                code=USAGE,
             )
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kalmanrnn.core.errors import BUG, DATA, INTERRUPTED, OK, USAGE, UserError
+from kalmanrnn.core.errors import BUG, DATA, INTERRUPTED, OK, USAGE, UsageError, UserError
 
 HELP = """\
 usage: kalmanrnn COMMAND [options]        (kalmanrnn COMMAND --help lists them)
@@ -103,9 +103,8 @@ def command(name: str) -> Callable[[Sequence[str]], int]:
     import difflib
 
     near = difflib.get_close_matches(name, COMMANDS, 1) or ["--help"]
-    raise UserError(
+    raise UsageError(
         f"there is no command {name!r}",
         why=f"the commands are {', '.join(COMMANDS)}",
         cure=f"kalmanrnn {near[0]}",
-        code=USAGE,
     )

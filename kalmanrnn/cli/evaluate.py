@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 
 from kalmanrnn.cli.common import Device, choose_device, parse, print_report
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK, UsageError
 from kalmanrnn.core.output_path import refuse_existing
 from kalmanrnn.training.run_directory import open_run
 
@@ -52,11 +52,10 @@ def evaluate(args: Sequence[str]) -> int:
     """Evaluate a trained run."""
     flags = parse(EvalFlags, args, prog="kalmanrnn eval")
     if flags.map is not None and not flags.log:
-        raise UserError(
+        raise UsageError(
             "--map without --log",
             why="a map says what a log's columns mean",
             cure="kalmanrnn eval RUN --log DIR --map DIR/map.yaml",
-            code=USAGE,
         )
     choose_device(flags.device)
     folder = open_run(flags.run)

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from kalmanrnn.cli.common import parse
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK, UsageError
 
 
 def sims(args: Sequence[str]) -> int:
@@ -17,11 +17,10 @@ def sims(args: Sequence[str]) -> int:
     if args and args[0] in ACTIONS:
         return ACTIONS[args[0]](args[1:])
     if args and args[0] not in ("-h", "--help"):
-        raise UserError(
+        raise UsageError(
             f"sims has no subcommand {args[0]!r}",
             why="alone it lists the bundled sims; subcommands: copy, check",
             cure="kalmanrnn sims, kalmanrnn sims copy NAME FILE.py, kalmanrnn sims check FILE.py",
-            code=USAGE,
         )
     from kalmanrnn.scenarios.catalogue import exports_task, list_sims
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kalmanrnn.cli.common import Device, choose_device, flag_values, parse, print_report
 from kalmanrnn.cli.stopping import stop_on_signal
 from kalmanrnn.core.config import RunConfig, TaskConfig
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK, UsageError
 
 if TYPE_CHECKING:
     from kalmanrnn.experiments.sweep.folder import Sweep
@@ -70,11 +70,10 @@ def _resume(flags: SweepFlags, own: Sequence[str], passed: Sequence[str]) -> Swe
     """Open a sweep to resume, with its own settings: none may be given."""
     given = [flag for flag in ("--sim", "--set", "--grid", "--out") if flag_values(own, flag)]
     if given or passed:
-        raise UserError(
+        raise UsageError(
             f"--resume cannot be combined with {(given or list(passed))[0]}",
             why="a resumed sweep keeps its settings",
             cure=f"kalmanrnn sweep --resume {flags.resume}",
-            code=USAGE,
         )
     from kalmanrnn.experiments.sweep.folder import open_sweep
 
@@ -90,13 +89,12 @@ def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sw
     for text in passed:
         name = text.removeprefix("--").partition("=")[0]
         if text.startswith("--") and name in NOT_PASSED:
-            raise UserError(
+            raise UsageError(
                 f"--{name} cannot come after --",
                 why="a sweep trains on simulated drives only"
                 if name in LOG_FLAGS
                 else "only flags of kalmanrnn train that all runs share come there",
                 cure=f"leave --{name} out" if name in LOG_FLAGS else f"put --{name} before the --",
-                code=USAGE,
             )
     shared = ["--sim", flags.sim, *(["--set", *flags.set] if flags.set else []), *passed]
     base = settings(shared)
@@ -104,11 +102,10 @@ def _create(flags: SweepFlags, args: Sequence[str], passed: Sequence[str]) -> Sw
     for key in grid:
         flag = "--" + key.replace("_", "-")
         if flag_values([t.replace("_", "-") for t in passed], flag):
-            raise UserError(
+            raise UsageError(
                 f"{flag} is given twice",
                 why="it is in the grid and again after --",
                 cure=f"leave {flag} out after --",
-                code=USAGE,
             )
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(flags.sim).stem}"
     return create_sweep(

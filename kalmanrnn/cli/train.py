@@ -21,7 +21,7 @@ from kalmanrnn.core.config import (
     is_external,
 )
 from kalmanrnn.core.config_file import section
-from kalmanrnn.core.errors import OK, USAGE, UserError
+from kalmanrnn.core.errors import OK, UsageError, UserError
 from kalmanrnn.scenarios.catalogue import exports_task
 from kalmanrnn.training.run_directory import create_run, open_run
 
@@ -104,11 +104,10 @@ def read_logs(config: RunConfig) -> list[Any]:
 
         path, _ = split_spec(config.data.teacher)
         if not path.is_file():
-            raise UserError(
+            raise UsageError(
                 f"there is no teacher's file {path}",
                 why=f"seen from {Path.cwd()}",
                 cure="--teacher my_filter.py:make_filter; examples/my_filter.py is one",
-                code=USAGE,
             )
     if not config.logs.log:
         return []

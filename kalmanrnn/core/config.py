@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 
 FILTER_NAMES = ("ukf", "ekf")
 MAY_BE_ZERO = {
@@ -222,28 +222,25 @@ def is_external(teacher: str) -> bool:
 def check_config(config: RunConfig) -> None:
     """Refuse settings that cannot work: UserError."""
     if is_external(config.data.teacher) and ".py" not in config.data.teacher:
-        raise UserError(
+        raise UsageError(
             f"there is no teacher {config.data.teacher!r}",
             why=f"ours are {' and '.join(FILTER_NAMES)}; your own is a file and a function in it",
             cure="--teacher ukf, or --teacher my_filter.py:make_filter",
-            code=USAGE,
         )
     _check_numbers(config.student, config.data, config.train, config.logs)
     for name, share in (("mix", config.logs.mix), ("test-share", config.logs.test_share)):
         if not share < 1:
-            raise UserError(
+            raise UsageError(
                 f"--{name} must be in [0, 1), got {share}",
                 why="it is a share",
                 cure=f"leave --{name} out: its default is "
                 f"{getattr(LogsConfig(), name.replace('-', '_'))}",
-                code=USAGE,
             )
     if not config.train.distil_steps + config.train.rollout_steps:
-        raise UserError(
+        raise UsageError(
             "there is nothing to do",
             why="--distil-steps and --rollout-steps are both 0",
             cure="leave one of them out",
-            code=USAGE,
         )
 
 
@@ -262,9 +259,8 @@ def _check_numbers(*parts: Any) -> None:
                 continue
             least = "0 or more" if name in MAY_BE_ZERO else "more than 0"
             flag = "--" + name.replace("_", "-")
-            raise UserError(
+            raise UsageError(
                 f"{flag} must be {least}, got {value}",
                 why="a run cannot use such a number",
                 cure=f"leave {flag} out: its default is {getattr(type(part)(), name)}",
-                code=USAGE,
             )

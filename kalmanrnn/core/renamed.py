@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 
 # Section -> old key -> new key.
 RENAMED: Mapping[str, Mapping[str, str]] = {
@@ -67,9 +67,8 @@ def refuse_old_flags(args: Sequence[str]) -> None:
         key = name[2:].replace("-", "_")
         if name.startswith("--") and key in new:
             flag = "--" + new[key].replace("_", "-")
-            raise UserError(
+            raise UsageError(
                 f"{name} has another name now",
                 why="settings were renamed in version 0.2 (CHANGELOG.md has the whole table)",
                 cure=f"use {flag}",
-                code=USAGE,
             )

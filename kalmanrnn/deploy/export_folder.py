@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 
 from kalmanrnn.core.datatypes import Estimator
-from kalmanrnn.core.errors import DATA, USAGE, UserError
+from kalmanrnn.core.errors import DATA, UsageError, UserError
 from kalmanrnn.deploy.c import misra, source_files
 from kalmanrnn.deploy.c.packaging import render_readme
 from kalmanrnn.deploy.c.selftest import record_selftest
@@ -90,11 +90,10 @@ def export(
     check_weights(weights, estimator if is_filter else "student", int8_limit)
     check_folder(out)
     if is_filter != (scenario is not None):
-        raise UserError(
+        raise UsageError(
             f"the filter {estimator} needs a scenario" if is_filter else "a student has a scenario",
             why="a filter uses the scenario it is given, a student the one it was trained on",
             cure='export("ekf", folder, scenario=scenario), or export(student, folder)',
-            code=USAGE,
         )
     if isinstance(estimator, str):
         assert scenario is not None
@@ -169,36 +168,32 @@ def check_options(
     choices += [("weights", weights, WEIGHTS), ("target", target, TARGETS)]
     for option, given, known in choices:
         if given not in known:
-            raise UserError(
+            raise UsageError(
                 f"unknown {option} {given!r}",
                 why=f"it must be one of {', '.join(known)}",
                 cure=f"--{option} {known[0]}",
-                code=USAGE,
             )
     if max_ticks is not None and max_ticks < 1:
-        raise UserError(
+        raise UsageError(
             f"--max-ticks must be positive, got {max_ticks}",
             why="it is the most ticks between two events",
             cure="leave it out, for as many as in simulation",
-            code=USAGE,
         )
 
 
 def check_folder(out: Path) -> None:
     """Refuse a folder that exists or cannot be made."""
     if out.exists():
-        raise UserError(
+        raise UsageError(
             f"{out} already exists",
             why="an export never overwrites another",
             cure=f"--out {out}-2",
-            code=USAGE,
         )
     if not out.absolute().parent.is_dir():
-        raise UserError(
+        raise UsageError(
             f"there is no folder {out.parent}",
             why="the export's folder is made in it",
             cure=f"mkdir -p {out.parent}",
-            code=USAGE,
         )
 
 

@@ -12,7 +12,7 @@ from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.config import DataConfig, is_external
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.core.environment import versions
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.evaluation import estimates as known
 from kalmanrnn.evaluation.comparison import Comparison, compare
 from kalmanrnn.evaluation.estimates import Estimates
@@ -75,11 +75,10 @@ class Evaluation:
             return path
         texts = write.report_texts(self.comparison, self.info, only=path.suffix)
         if not texts:
-            raise UserError(
+            raise UsageError(
                 f"cannot write a report to {path.name}",
                 why="a report is .html, .md, .json or .csv, or a folder with all of them",
                 cure=f'save("{path.with_suffix(".html")}")',
-                code=USAGE,
             )
         atomic_write(path, next(iter(texts.values())))
         return path
@@ -120,11 +119,10 @@ def evaluate(
     found = {name: _as_estimates(scenario, drives, name, each) for name, each in estimates.items()}
     names = list(found)
     if len(names) < 2:
-        raise UserError(
+        raise UsageError(
             f"evaluate compares at least two estimates, got {len(names)}",
             why="ratios are of one estimator over another",
             cure="kr.evaluate(scenario, drives, ukf=kr.run_filter(scenario, drives), mine=x)",
-            code=USAGE,
         )
     defaults = [name for name in ("ukf", "ekf", *names) if name in found and name != ratio_of]
     relative_to = relative_to or defaults[0]
@@ -132,21 +130,19 @@ def evaluate(
     ratio_of = ratio_of or ("student" if "student" in rest else rest[-1])
     for name in (relative_to, ratio_of):
         if name not in found:
-            raise UserError(
+            raise UsageError(
                 f"there are no estimates named {name!r}",
                 why=f"the names given are {', '.join(names)}",
                 cure=f"kr.evaluate(..., {name}=...)",
-                code=USAGE,
             )
     t = np.asarray(drives.t)
     length = float((t[:, -1] - t[:, 0]).min())
     skip = min(DataConfig().skip_s, length / 4) if skip_s is None else skip_s
     if not 0 <= skip < length:
-        raise UserError(
+        raise UsageError(
             f"skip_s={skip:g} leaves nothing to evaluate",
             why=f"the shortest drive lasts {length:.3g} s",
             cure=f"skip_s={length / 4:.2g}, or leave it out",
-            code=USAGE,
         )
     comparison = compare(
         scenario, drives, found, teacher=relative_to, student=ratio_of, skip_s=skip, seed=seed
@@ -166,11 +162,10 @@ def run_filter(scenario: Scenario, drives: Drive, name: str = "ukf") -> Estimate
     if name in known.ESTIMATORS:
         return known.run_filter(scenario, drives, name)
     if not is_external(name) or ".py" not in name:
-        raise UserError(
+        raise UsageError(
             f"there is no filter {name!r}",
             why=f"ours are {', '.join([*FILTERS, 'dead_reckoning', 'gps'])}",
             cure='kr.run_filter(scenario, drives, "ukf"), or "my_filter.py:make_filter"',
-            code=USAGE,
         )
     sim, settings = scenario.source or ("", ())
     labels = label(scenario, name, drives, sim=sim, settings=settings)
@@ -189,19 +184,17 @@ def _as_estimates(scenario: Scenario, drives: Drive, name: str, given: Any) -> E
     batch, events = np.shape(drives.t)
     wanted = (batch, events, scenario.space.state_dim)
     if np.shape(found.mean) != wanted:
-        raise UserError(
+        raise UsageError(
             f"the estimates {name!r} have shape {list(np.shape(found.mean))}",
             why=f"these drives need [B, E, X] = {list(wanted)}: drives, events, state",
             cure=f"one row of {', '.join(b.name for b in scenario.space.blocks)} for each event",
-            code=USAGE,
         )
     columns = slice(None) if found.blocks is None else _columns(scenario, found.blocks)
     if np.isnan(np.asarray(found.mean)[..., columns]).any():
-        raise UserError(
+        raise UsageError(
             f"the estimates {name!r} hold NaN",
             why="every event needs an estimate; inf counts as a diverged drive",
             cure="fill gaps by the last estimate, or leave those drives out",
-            code=USAGE,
         )
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kalmanrnn.core.config import RunConfig, is_external
 from kalmanrnn.core.datatypes import Drive
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.core.progress import ProgressBar
 from kalmanrnn.data.log_dataset import load_log_dataset, save_logs, scenario_for_log
 from kalmanrnn.evaluation.estimates import Estimates, run_filter
@@ -55,11 +55,10 @@ def read_log(path: str | Path, map_file: str | Path | None = None) -> Recording:
     map_file = Path(map_file) if map_file else None
     if path.suffix == ".npz":
         if map_file is not None:
-            raise UserError(
+            raise UsageError(
                 f"--map does not go with the drive file {path}",
                 why="it was read when the log was imported and is kept inside",
                 cure="leave --map out, or import the log again with it",
-                code=USAGE,
             )
         return load_recording(path)
     from kalmanrnn.logs.importer import import_log
@@ -163,11 +162,10 @@ def evaluate_log(
     seconds = log.drive.seconds
     skip_s = min(SKIP_S, 0.25 * seconds) if trial.skip_s is None else trial.skip_s
     if skip_s >= seconds:
-        raise UserError(
+        raise UsageError(
             f"--skip-s {skip_s:g} leaves nothing of {one.name}",
             why=f"the drive lasts {seconds:.1f} s",
             cure=f"--skip-s {seconds / 4:.0f}, or leave it out",
-            code=USAGE,
         )
 
     def run(drive: Drive) -> dict[str, Estimates]:

@@ -6,7 +6,7 @@ import ast
 import difflib
 from pathlib import Path
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 
 
 def sims_folder() -> Path:
@@ -35,20 +35,18 @@ def find_sim(name_or_path: str | Path) -> Path:
     if text.endswith(".py"):
         path = Path(text).expanduser()
         if not path.is_file():
-            raise UserError(
+            raise UsageError(
                 f"no sim file {text}",
                 why=f"relative paths start at {Path.cwd()}",
                 cure="kalmanrnn sims copy rover my_robot.py  # then edit the copy",
-                code=USAGE,
             )
         return path.resolve()
     names = [name for name, _ in list_sims()]
     if text not in names:
-        raise UserError(
+        raise UsageError(
             f"no sim named {text!r}",
             why=f"the bundled ones are {', '.join(names)}; a file of your own must end in .py",
             cure=f"kalmanrnn train --sim {nearest(text, names) or 'imu_gps'}",
-            code=USAGE,
         )
     return sims_folder() / f"{text}.py"
 
@@ -77,11 +75,10 @@ def copy_sim(name: str, target: Path) -> None:
     names = [known for known, _ in list_sims()]
     if name not in names:
         near = nearest(name, names) or "rover"
-        raise UserError(
+        raise UsageError(
             f"no sim named {name!r}",
             why=f"the bundled ones are {', '.join(names)}",
             cure=f"kalmanrnn sims copy {near} {target}",
-            code=USAGE,
         )
     _check_target(name, target)
     text = (sims_folder() / f"{name}.py").read_text(encoding="utf-8")
@@ -90,11 +87,10 @@ def copy_sim(name: str, target: Path) -> None:
         with open(target, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UserError(
+        raise UsageError(
             f"{target} exists already",
             why="a copy never overwrites another file",
             cure=f"kalmanrnn sims copy {name} {target.with_stem(target.stem + '_2')}",
-            code=USAGE,
         ) from None
 
 
@@ -103,16 +99,14 @@ def _check_target(name: str, target: Path) -> None:
     if target.suffix != ".py" or not target.stem.replace("-", "_").isidentifier():
         stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in target.stem)
         stem = stem if stem and not stem[0].isdigit() else "my_robot"
-        raise UserError(
+        raise UsageError(
             f"{target.name!r} is not a valid file name for a scenario",
             why="use letters, digits, - and _, no digit first, and end it in .py",
             cure=f"kalmanrnn sims copy {name} {target.with_name(stem + '.py')}",
-            code=USAGE,
         )
     if not target.parent.is_dir():
-        raise UserError(
+        raise UsageError(
             f"there is no folder {target.parent}",
             why="a copy creates one file and no folders",
             cure=f"mkdir -p {target.parent}",
-            code=USAGE,
         )

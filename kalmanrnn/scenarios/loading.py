@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.scenarios.catalogue import find_sim, nearest
 from kalmanrnn.scenarios.old_names import new_keyword, support_old_imports
 
@@ -80,11 +80,10 @@ def parse_settings(settings: Sequence[str]) -> dict[str, str]:
     """Split `name=value` settings as the command line gives them."""
     for text in settings:
         if "=" not in text:
-            raise UserError(
+            raise UsageError(
                 f"cannot read the setting {text!r}",
                 why="a setting is a name, an equals sign and a value",
                 cure=f"--set {text}=1.0",
-                code=USAGE,
             )
     return dict(text.split("=", 1) for text in settings)
 
@@ -92,21 +91,19 @@ def parse_settings(settings: Sequence[str]) -> dict[str, str]:
 def make_arguments(path: Path, make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Check settings against the parameters of `make`, and convert strings by their defaults."""
     if settings and make is None:
-        raise UserError(
+        raise UsageError(
             f"{path.name} has no settings",
             why="it defines no function make(...)",
             cure=f"add `def make({next(iter(settings))}=...)` to {path}",
-            code=USAGE,
         )
     every = inspect.signature(make).parameters if make is not None else {}
     known = {name: p for name, p in every.items() if p.default is not p.empty}
     for name in settings:
         if name not in known:
-            raise UserError(
+            raise UsageError(
                 f"{path.name} has no parameter {name!r}",
                 why=f"its parameters are {', '.join(known) or 'none'}",
                 cure=f"--set {nearest(name, list(known)) or next(iter(known), 'name')}=...",
-                code=USAGE,
             )
     return {name: _convert(name, value, known[name].default) for name, value in settings.items()}
 
@@ -119,11 +116,10 @@ def _convert(name: str, value: Any, default: Any) -> Any:
     except ValueError as error:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         plain = isinstance(default, bool | int | float | str | tuple)
-        raise UserError(
+        raise UsageError(
             f"cannot read {name}={value}",
             why=str(error),
             cure=f"--set {name}={shown}" if plain else f"set {name} in a scenario file of your own",
-            code=USAGE,
         ) from error
 
 

@@ -12,7 +12,7 @@ import jax
 
 from kalmanrnn.core.config import TaskConfig
 from kalmanrnn.core.environment import versions
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.core.progress import ProgressBar
 from kalmanrnn.tasks.evaluation import evaluate_model
 from kalmanrnn.tasks.fit import TrainedTask, fit_task
@@ -60,11 +60,10 @@ def load_configured_task(config: TaskConfig) -> SequenceTask:
     try:
         return replace(task, network=config.network, budget=config.budget)
     except ValueError as problem:
-        raise UserError(
+        raise UsageError(
             f"cannot train {config.sim} with these settings",
             why=str(problem),
             cure=f"leave the flag out, or see kalmanrnn train --sim {config.sim} --help",
-            code=USAGE,
         ) from None
 
 

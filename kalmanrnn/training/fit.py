@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from kalmanrnn.core.config import RunConfig, is_external
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.core.progress import ProgressBar
 from kalmanrnn.data.datasets import VALIDATION
 from kalmanrnn.data.normaliser import fit_normaliser
@@ -144,18 +144,16 @@ def start_phase(
 def check_target(config: RunConfig) -> None:
     """Refuse a target that has no truth: at ticks, or of logs."""
     if config.logs.log and config.train.target != "teacher":
-        raise UserError(
+        raise UsageError(
             f"--target {config.train.target} does not go with --log",
             why="logs have no truth to learn from",
             cure="--target teacher",
-            code=USAGE,
         )
     if config.student.every == "tick" and config.train.target != "teacher":
-        raise UserError(
+        raise UsageError(
             f"--every tick does not go with --target {config.train.target}",
             why="drives keep the truth at events, not at every tick",
             cure="--target teacher, or --every event",
-            code=USAGE,
         )
 
 

@@ -18,7 +18,7 @@ from kalmanrnn.core import config_file
 from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.config import RunConfig, TaskConfig
 from kalmanrnn.core.environment import versions
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.core.renamed import with_new_names
 
 METRICS = ("step", "phase", "loss", "seconds", "score", "validation_error", "skipped", "resets")
@@ -70,11 +70,10 @@ class RunDirectory:
         """Read the settings that a student's run was started with; UserError for a task's."""
         raw = self._settings()
         if config_file.is_task(raw):
-            raise UserError(
+            raise UsageError(
                 f"{self.path.name} is a run of the sequence task {raw['sim']}",
                 why="it has no filter and no student, and this command needs one",
                 cure=f"kalmanrnn report {self.path}, or kalmanrnn eval {self.path}",
-                code=USAGE,
             )
         with self._readable():
             return config_file.run_config(raw)
@@ -121,11 +120,10 @@ def create_run(
         kind = f"-{config.student.student}" if isinstance(config, RunConfig) else ""
         path = Path("runs") / f"{stamp}-{name}{kind}"
     if path.exists():
-        raise UserError(
+        raise UsageError(
             f"{path} exists already",
             why="a run never overwrites another",
             cure=f"kalmanrnn train --resume {path}   (or another --out)",
-            code=USAGE,
         )
     run = fill_run(path, config, command)
     _point_latest(path)
@@ -144,13 +142,12 @@ def fill_run(path: Path, config: RunConfig | TaskConfig, command: Sequence[str])
 def open_run(path: Path) -> RunDirectory:
     """Open a run's directory; UserError if there is none."""
     if not path.is_dir():
-        raise UserError(
+        raise UsageError(
             f"there is no run in {path}",
             why="it is a file: a run's folder comes first, then the log"
             if path.exists()
             else "the folder does not exist",
             cure="kalmanrnn train --sim imu_gps",
-            code=USAGE,
         )
     return RunDirectory(path.resolve())
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.deploy.machine.machine import Machine, weight_name
 
 LEVELS = 127
@@ -111,16 +111,14 @@ def scales_of(machine: Machine) -> Scales:
 def check_weights(weights: str, kind: str, limit: float) -> None:
     """Refuse int8 weights of a filter, and a limit that is not positive."""
     if weights == "int8" and kind != "student":
-        raise UserError(
+        raise UsageError(
             f"--weights int8 does not go with --estimator {kind}",
             why="a filter has no weights",
             cure="leave --weights out",
-            code=USAGE,
         )
     if not limit > 0:
-        raise UserError(
+        raise UsageError(
             f"--int8-limit must be positive, got {limit:g}",
             why="it is the ratio of two errors, 1 where rounding costs nothing",
             cure="--int8-limit 1.02",
-            code=USAGE,
         )

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from kalmanrnn.core.datatypes import Belief, Estimator, Packet
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.deploy.ir.program import Program
 from kalmanrnn.deploy.ir.tracing import trace
 from kalmanrnn.deploy.machine.cost import estimate_flops
@@ -108,11 +108,10 @@ def _weights_first(source: Source, arrays: tuple[Any, ...]) -> tuple[dict[str, A
 
 def _filter_source(kind: str, scenario: Scenario) -> Source:
     if kind not in FILTERS:
-        raise UserError(
+        raise UsageError(
             f"there is no estimator {kind!r} to export",
             why=f"it must be the student of a run, or one of {', '.join(FILTERS)}",
             cure="--estimator ekf, or the folder of a run",
-            code=USAGE,
         )
     return Source({}, lambda weights: FILTERS[kind](scenario), {"estimator": kind, "student": None})
 

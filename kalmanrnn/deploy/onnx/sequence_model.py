@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.core.extras import require
 from kalmanrnn.deploy.ir.program import Value
 from kalmanrnn.deploy.ir.tracing import trace
@@ -97,11 +97,10 @@ def feature_names(scenario: Scenario) -> list[str]:
 def _check_kind(student: Student) -> None:
     kind, cell = student.config.student, student.config.cell
     if kind != "direct" or cell != "lstm":
-        raise UserError(
+        raise UsageError(
             f"there is no sequence model of a {kind} student with {cell} cells",
             why="it needs a student without feedback, and ONNX's LSTM operator",
             cure="kalmanrnn train --student direct --cell lstm",
-            code=USAGE,
         )
 
 

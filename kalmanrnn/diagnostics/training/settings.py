@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kalmanrnn.core.config import NetworkConfig
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError
 from kalmanrnn.diagnostics.training.fit import Loss, mean_squared_error
 
 
@@ -32,19 +32,17 @@ class DiagnosisConfig:
     def __post_init__(self) -> None:
         """Refuse figures that no network can have: UserError."""
         if self.learning_rate is not None and not self.learning_rate > 0:
-            raise UserError(
+            raise UsageError(
                 f"the learning rate must be positive, got {self.learning_rate}",
                 why="it is the factor of every update",
                 cure="learning_rate=1e-3   (--learning-rate 1e-3)",
-                code=USAGE,
             )
         if self.output_range is not None and not self.output_range[0] < self.output_range[1]:
             low, high = self.output_range
-            raise UserError(
+            raise UsageError(
                 f"the output range must go from low to high, got {low:g} to {high:g}",
                 why="it is the lowest and the highest possible output",
                 cure="output_range=(-1, 1)   (--output-range -1 1)",
-                code=USAGE,
             )
 
 

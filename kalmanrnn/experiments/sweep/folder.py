@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kalmanrnn.core.atomic_write import atomic_write
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.core.renamed import CONFIG_SECTIONS, RENAMED
 from kalmanrnn.experiments.sweep.grid import (
     Config,
@@ -71,11 +71,10 @@ def create_sweep(
     train: the `kalmanrnn train` command that all runs share.
     """
     if path.exists():
-        raise UserError(
+        raise UsageError(
             f"{path} exists already",
             why="a sweep never overwrites another",
             cure=f"kalmanrnn sweep --resume {path}   (or another --out)",
-            code=USAGE,
         )
     runs = [(run_name(s), s, apply_setting(base, s)) for s in grid_settings(grid)]
     path.mkdir(parents=True)
@@ -93,11 +92,10 @@ def open_sweep(path: Path) -> Sweep:
         grid: Grid = {str(k): tuple(values) for k, values in facts["grid"].items()}
         command, train = str(facts["command"]), list(facts["train"])
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
+        raise UsageError(
             f"there is no sweep in {path}",
             why=f"it has no {SWEEP_FILE}",
             cure=f"kalmanrnn sweep --sim rover --grid hidden=8,16,32 seed=0,1 --out {path}",
-            code=USAGE,
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise UserError(

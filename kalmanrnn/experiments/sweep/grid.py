@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from kalmanrnn.core.config import RunConfig, TaskConfig, check_config, check_task_config
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.scenarios.catalogue import nearest
 
 SEED, WIDTH = "seed", "hidden"
@@ -150,4 +150,4 @@ def sweep_axis(grid: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _usage_error(what: str, why: str, cure: str) -> UserError:
-    return UserError(what, why=why, cure=cure, code=USAGE)
+    return UsageError(what, why=why, cure=cure)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kalmanrnn.core.errors import USAGE, UserError
+from kalmanrnn.core.errors import UsageError, UserError
 from kalmanrnn.scenarios.loading import run_file
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 
@@ -32,18 +32,16 @@ def split_spec(spec: str) -> tuple[Path, str]:
     if not colon or not path.endswith(".py"):
         path, function = spec, "make_filter"
     if not path.endswith(".py") or not function.isidentifier():
-        raise UserError(
+        raise UsageError(
             f"cannot read the teacher {spec!r}",
             why="a teacher is ekf, ukf, or a Python file with a function that makes it",
             cure="--teacher my_filter.py:make_filter",
-            code=USAGE,
         )
     if not Path(path).is_file():
-        raise UserError(
+        raise UsageError(
             f"there is no teacher file {path}",
             why=f"{Path(path).resolve().parent} holds no {Path(path).name}",
             cure="--teacher PATH/my_filter.py:make_filter",
-            code=USAGE,
         )
     return Path(path), function
 
@@ -54,11 +52,10 @@ def make_filter(spec: FilterSpec, scenario: Scenario | None) -> Any:
     try:
         function = getattr(_load_module(path), spec.function, None)
         if not callable(function):
-            raise UserError(
+            raise UsageError(
                 f"{path.name} has no function {spec.function}",
                 why="the part after the colon names a function that returns the filter",
                 cure=f"add `def {spec.function}(scenario):` to {path}",
-                code=USAGE,
             )
         teacher = function(*_arguments(function, spec, scenario))
     except UserError:
