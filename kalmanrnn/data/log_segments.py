@@ -115,7 +115,7 @@ def sample_segments(
     starts = np.maximum(starts, 0)
     which = rng.choice(len(parts), size=count, p=starts / starts.sum())
     firsts = [int(rng.integers(starts[i])) for i in which]
-    cuts = [parts[i].cut(e, e + events) for i, e in zip(which, firsts, strict=True)]
+    cuts = [parts[i].slice(e, e + events) for i, e in zip(which, firsts, strict=True)]
     return as_batch(scenario, cuts, rng)
 
 

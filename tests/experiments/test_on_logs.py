@@ -76,7 +76,7 @@ def test_what_is_held_out_is_never_learnt_from(scenario, long_drive):
     assert names == [["0", "1", "2", "3", "4", "5"], ["6"], ["7"]]
     parts = split_logs(logs[:2], LogsConfig(test_gap_s=1.0))
     assert [[part.name for part in each] for each in parts] == [["0"], ["1"], ["1"]]
-    with pytest.raises(UserError, match="too short to be divided"):
+    with pytest.raises(UserError, match="too short to be split"):
         split_logs([whole], LogsConfig(test_gap_s=30.0))
 
 
@@ -246,7 +246,7 @@ def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
     log = bind_log(sim, build_recording(sim, drive, first=_first_of(sim, drive)))
     fixes = find_fixes(sim, log.recording)
     truth = log.drive.truth[0]
-    turned = np.array([sim.turn(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])
+    turned = np.array([sim.yaw_symmetry(x, np.zeros(sim.sigma.size), np.pi / 2)[0] for x in truth])
     tracks = {"true": Estimates(truth[None]), "lost": Estimates(turned[None])}
     t = log.start - log.recording.start + log.drive.t[0]
     found = heading_errors(sim, fixes, t, tracks)
