@@ -46,24 +46,20 @@ def import_(args: Sequence[str]) -> int:
     for note in recording.notes:
         print(f"note: {note}")
     print("\n".join(["", *table(recording), ""]))
-    print(f"drive: {flags.out}\nmap:   {_map_of(flags, beside)}")
+    print(f"drive: {flags.out}\nmap:   {beside if beside.exists() else flags.out}")
     print(f"next:  kalmanrnn eval runs/latest --log {flags.out}")
     return OK
 
 
 def table(recording: Recording) -> list[str]:
     """List a recording's streams: readings, rate, span, channels."""
+    from kalmanrnn.diagnostics.logs.summary import align
+
     rows = [("stream", "readings", "rate", "from", "to", "channels")]
     rows += [_row(stream.name, stream) for stream in recording.streams]
     if recording.reference is not None:
         rows.append(_row("reference", recording.reference))
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5)), row[5]]
-        )
-        for row in rows
-    ]
+    return align(rows, left=(0, 5))
 
 
 def _row(name: str, stream: Stream) -> tuple[str, ...]:
@@ -81,23 +77,12 @@ def _row(name: str, stream: Stream) -> tuple[str, ...]:
 
 def _check_out(flags: ImportFlags, beside: Path) -> None:
     """Refuse to overwrite anything, or to write anything but an .npz."""
-    another = f"kalmanrnn import {flags.log} --out ANOTHER.npz"
-    require_suffix(
-        flags.out, (".npz",), kind="drive files", flag=f"kalmanrnn import {flags.log} --out"
-    )
-    taken = (
-        [flags.out] if flags.map is not None and _same(flags.map, beside) else [flags.out, beside]
-    )
-    for path in taken:
-        refuse_existing(path, kind="drive files and maps", cure=another)
-
-
-def _same(a: Path, b: Path) -> bool:
-    return a.exists() and b.exists() and a.samefile(b)
-
-
-def _map_of(flags: ImportFlags, beside: Path) -> Path:
-    return beside if beside.exists() else flags.out
+    command = f"kalmanrnn import {flags.log} --out"
+    require_suffix(flags.out, (".npz",), kind="drive files", flag=command)
+    # The map that is read may lie where it would be written.
+    read = flags.map and flags.map.exists() and beside.exists() and beside.samefile(flags.map)
+    for path in [flags.out, *([] if read else [beside])]:
+        refuse_existing(path, kind="drive files and maps", cure=f"{command} ANOTHER.npz")
 
 
 def _write(recording: Recording, flags: ImportFlags, beside: Path) -> None:

@@ -13,14 +13,14 @@ def json_values(x: Any, *, digits: int | None = None) -> Any:
 
     digits: significant digits of floats; all of them if not given.
     """
-    if is_dataclass(x) and not isinstance(x, type):
+    if hasattr(x, "tolist"):
+        x = x.tolist()
+    elif is_dataclass(x) and not isinstance(x, type):
         x = asdict(x)
     if isinstance(x, Mapping):
         return {str(key): json_values(value, digits=digits) for key, value in x.items()}
     if isinstance(x, list | tuple):
         return [json_values(value, digits=digits) for value in x]
-    if hasattr(x, "tolist"):
-        return json_values(x.tolist(), digits=digits)
     if isinstance(x, float):
         if not math.isfinite(x):
             return None

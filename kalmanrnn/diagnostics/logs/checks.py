@@ -29,18 +29,14 @@ def check_log(facts: LogFacts) -> list[Finding]:
     found = [
         *_sensors(facts),
         *_imus(facts),
-        *(
-            f
-            for g, m in zip(facts.gpses, facts.gps_summaries, strict=True)
-            for f in check_gps(g, m)
-        ),
+        *(f for gps in zip(facts.gpses, facts.gps_summaries, strict=True) for f in check_gps(*gps)),
         *_times(facts),
-        *(f for name, v in _values(facts) if (f := check_finite(name, v))),
-        *(f for r in known_topics(facts) if (f := check_frame_id(r))),
-        *check_empty_topics(facts),
+        *(check_finite(name, v) for name, v in _values(facts)),
+        *map(check_frame_id, known_topics(facts)),
+        check_empty_topics(facts),
         check_reference(facts),
     ]
-    return list(worst_first(found))
+    return list(worst_first([f for f in found if f is not None]))
 
 
 def known_topics(facts: LogFacts) -> list[Readings]:
@@ -54,57 +50,44 @@ def check_finite(name: str, values: np.ndarray) -> Finding | None:
     """Check that a sensor's readings `[n]` or `[n, c]` are finite; None if they are."""
     rows = values.reshape(len(values), -1)
     bad = np.asarray(~np.isfinite(rows).all(axis=1), bool)
-    if not bad.any():
-        return None
-    what = "not every reading is a number"
-    evidence = (
-        f"{bad.sum()} of {len(bad)} messages have NaN or infinity, the first is {bad.argmax() + 1}"
-    )
-    return Finding("error", name, what, evidence, "import drops those messages")
+    first = f"the first is {bad.argmax() + 1}"
+    evidence = f"{bad.sum()} of {len(bad)} messages have NaN or infinity, {first}"
+    finding = Finding("error", name, "not every reading is a number", evidence)
+    return finding._replace(cure="import drops those messages") if bad.any() else None
 
 
 def check_frame_id(readings: Readings) -> Finding | None:
     """Check a frame id: tf2 refuses a leading slash."""
     if not readings.frame.startswith("/"):
         return None
-    what = "its frame id has a leading slash"
+    what, cure = "its frame id has a leading slash", "none needed: frames are not looked up"
     evidence = f"{readings.frame!r}; to tf2 this is another frame than {readings.frame[1:]!r}"
-    return Finding(
-        "note", readings.topic.name, what, evidence, "none needed: frames are not looked up"
-    )
+    return Finding("note", readings.topic.name, what, evidence, cure)
 
 
-def check_empty_topics(facts: LogFacts) -> list[Finding]:
-    """List topics without messages."""
+def check_empty_topics(facts: LogFacts) -> Finding | None:
+    """List topics without messages; None if there are none."""
     empty = [t.name for t in facts.topics if not t.count]
     if not empty:
-        return []
+        return None
     shown = ", ".join(empty[:6]) + (f" and {len(empty) - 6} more" if len(empty) > 6 else "")
-    return [Finding("note", "topics", f"topics without messages: {shown}", f"{len(empty)} in all")]
+    return Finding("note", "topics", f"topics without messages: {shown}", f"{len(empty)} in all")
 
 
 def check_reference(facts: LogFacts) -> Finding:
     """Report what estimates can be compared with."""
     if facts.references:
-        names = ", ".join(facts.references)
-        what = f"ground truth: {names}"
-        evidence = "by their names; errors can be computed"
+        what, evidence = "ground truth: ", "by their names; errors can be computed"
         best = max(facts.references, key=lambda name: any(w in name for w in POSITION_WORDS))
-        return Finding(
-            "ok", "reference", what, evidence, command=f"reference: {{{_key(facts)}: {best}}}"
-        )
+        line = f"reference: {{{_key(facts)}: {best}}}"
+        what += ", ".join(facts.references)
+        return Finding("ok", "reference", what, evidence, command=line)
+    what = "no ground truth and no GPS: estimates can only be compared with the filter's"
     if facts.gpses:
         what = "no ground truth: estimates are judged by withheld GPS fixes and in GPS outages"
-    else:
-        what = "no ground truth and no GPS: estimates can only be compared with the filter's"
-    return Finding(
-        "note",
-        "reference",
-        what,
-        "no topic's name suggests one",
-        "name the topic that has it, if there is one",
-        f"reference: {{{_key(facts)}: ...}}",
-    )
+    evidence, cure = "no topic's name suggests one", "name the topic that has it, if there is one"
+    line = f"reference: {{{_key(facts)}: ...}}"
+    return Finding("note", "reference", what, evidence, cure, line)
 
 
 def _key(facts: LogFacts) -> str:
@@ -131,22 +114,18 @@ def _sensors(facts: LogFacts) -> Iterator[Finding]:
         yield Finding("note", "gps", "no GPS", "no topic has latitude and longitude")
     for kind, those in (("IMU", facts.imus), ("GPS", facts.gpses)):
         if len(those) > 1:
-            names = [s.readings.topic.name for s in those]
-            counts = ", ".join(
-                f"{n} ({len(s.readings.log_t)})" for n, s in zip(names, those, strict=True)
-            )
-            line = f"{kind.lower()}: {{{_key(facts)}: {names[0]}}}"
+            counts = ", ".join(f"{s.readings.topic.name} ({len(s.readings.log_t)})" for s in those)
+            line = f"{kind.lower()}: {{{_key(facts)}: {those[0].readings.topic.name}}}"
             what = f"{len(those)} topics could be the {kind}"
             yield Finding("error", kind.lower(), what, counts, command=line)
 
 
 def _imus(facts: LogFacts) -> Iterator[Finding]:
     gps = facts.gpses[0] if facts.gpses else None
+    speed_t, speed = speed_of(facts, gps)
     for imu in facts.imus:
         name, t = imu.readings.topic.name, times(imu.readings)
-        good = (
-            np.isfinite(t) & np.isfinite(imu.gyro).all(axis=1) & np.isfinite(imu.accel).all(axis=1)
-        )
+        good = np.isfinite(np.column_stack([t, imu.gyro, imu.accel])).all(axis=1)
         if not good.any():
             continue
         order = np.flatnonzero(good)[np.argsort(t[good], kind="stable")]
@@ -155,10 +134,7 @@ def _imus(facts: LogFacts) -> Iterator[Finding]:
         unit = check_gyro(name, gyro, compared, stated=imu.gyro_unit)
         # The mounting yaw needs turns in rad/s.
         scale = np.pi / 180 if "deg/s" in unit.what and unit.level == "error" else 1.0
-        speed_t, speed = speed_of(facts, gps)
-        mounting_yaw = (
-            estimate_mounting_yaw(t, gyro * scale, accel, speed_t, speed) if len(speed_t) else None
-        )
+        mounting_yaw = estimate_mounting_yaw(t, gyro * scale, accel, speed_t, speed)
         axes = FRD if facts.source.kind == "ulog" else imu.axes
         yield check_accel(name, gyro, accel)
         yield check_mounting(name, gyro, accel, mounting_yaw, axes=axes)
@@ -182,18 +158,11 @@ def _comparison(
     return max(compared, key=lambda c: c.correlation, default=None)
 
 
-def _times(facts: LogFacts) -> Iterator[Finding]:
-    known = known_topics(facts)
-    for r in known:
+def _times(facts: LogFacts) -> Iterator[Finding | None]:
+    for r in known_topics(facts):
         yield from timing.check_stamps(r)
-        gap = timing.check_gaps(r, facts.timings[r.topic.name])
-        if gap:
-            yield gap
+        yield timing.check_gaps(r, facts.timings[r.topic.name])
         offset = facts.offsets.get(r.topic.name)
-        clock = timing.check_clock(r, offset) if offset and facts.source.kind != "ulog" else None
-        if clock:
-            yield clock
-    sensors = [s.readings for s in (*facts.imus[:1], *facts.gpses[:1])]
-    apart = timing.check_overlap(sensors)
-    if apart:
-        yield apart
+        if offset and facts.source.kind != "ulog":
+            yield timing.check_clock(r, offset)
+    yield timing.check_overlap([s.readings for s in (*facts.imus[:1], *facts.gpses[:1])])

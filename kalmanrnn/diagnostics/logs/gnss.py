@@ -77,9 +77,9 @@ def summarise_gps(gps: GpsTopic, speed_t: np.ndarray, speed: np.ndarray) -> GpsS
 
 def check_gps(gps: GpsTopic, facts: GpsSummary) -> list[Finding]:
     """Check fixes: none, out of range, zero, swapped, jumping, repeated; and their covariance."""
-    name, found = facts.topic, []
+    name = facts.topic
     where = _check_range(name, gps.geodetic)
-    found += [where] if where else []
+    found = [where] if where else []
     if facts.fixed < 0.99 and not where:
         what = f"{'no message has' if not facts.fixed else 'not every message has'} a fix"
         kinds = ", ".join(f"{n} {s}" for s, n in facts.status.items())
@@ -96,8 +96,8 @@ def check_gps(gps: GpsTopic, facts: GpsSummary) -> list[Finding]:
         moved = facts.travelled_m > 1.0
         line = f"gps: {{period_s: {1 / facts.distinct_hz:.3g}}}" if moved else ""
         found.append(Finding("error" if moved else "note", name, what, evidence, command=line))
-    jump = None if where else _check_jumps(name, gps)
-    found += [jump] if jump else []
+    if not where:
+        found += _check_jumps(name, gps)
     return found + _check_sigma(facts)
 
 
@@ -116,33 +116,27 @@ def _check_range(name: str, geodetic: np.ndarray) -> Finding | None:
         )
         if (np.abs(longitude[known]) <= 90).all():
             what = "latitude and longitude look swapped"
-            return Finding(
-                "error",
-                name,
-                what,
-                evidence,
-                "map them the other way round: latitude and longitude are swapped",
-                "gps: {latitude: ..., longitude: ...}",
-            )
+            cure = "map them the other way round: latitude and longitude are swapped"
+            line = "gps: {latitude: ..., longitude: ...}"
+            return Finding("error", name, what, evidence, cure, line)
         what = "latitude and longitude are not in degrees"
         return Finding("error", name, what, evidence, "log decimal degrees")
     return None
 
 
-def _check_jumps(name: str, gps: GpsTopic) -> Finding | None:
+def _check_jumps(name: str, gps: GpsTopic) -> list[Finding]:
     t, enu = times(gps.readings)[gps.fixed], to_enu(gps.geodetic[gps.fixed])
     if len(t) < 3:
-        return None
+        return []
     steps = np.diff(t)
     ahead = steps > 0
     speed = np.linalg.norm(np.diff(enu[:, :2], axis=0), axis=1)[ahead] / steps[ahead]
     jumps = int((speed > JUMP_M_S).sum())
     if not jumps:
-        return None
+        return []
     evidence = f"{jumps} steps faster than {JUMP_M_S:g} m/s, the fastest {speed.max():.3g} m/s"
-    return Finding(
-        "error", name, "fixes jump", evidence, command="window: {start_s: ..., end_s: ...}"
-    )
+    line = "window: {start_s: ..., end_s: ...}"
+    return [Finding("error", name, "fixes jump", evidence, command=line)]
 
 
 def _check_sigma(facts: GpsSummary) -> list[Finding]:

@@ -27,9 +27,8 @@ def check_accel(name: str, gyro: np.ndarray, accel: np.ndarray) -> Finding:
     unit = guess_accel_unit(force)
     evidence = f"at rest it reads {size:.3f} in total; gravity is {GRAVITY:.2f} m/s^2 or 1 g"
     if unit == "g":
-        return Finding(
-            "error", name, "the accelerometer is in g", evidence, command="imu: {accel_unit: g}"
-        )
+        what, line = "the accelerometer is in g", "imu: {accel_unit: g}"
+        return Finding("error", name, what, evidence, command=line)
     if unit:
         return Finding("ok", name, "the accelerometer is in m/s^2", evidence)
     if size < 0.2 * GRAVITY:
@@ -55,7 +54,8 @@ def check_mounting(
     R, tilt = find_mounting(force)
     at = int(np.argmax(np.abs(force)))
     axis = f"{'-' if force[at] < 0 else '+'}{'xyz'[at]}"
-    evidence = f"gravity is along {axis} ({_vector(force)} m/s^2), {tilt:.0f} deg off it"
+    reading = ", ".join(f"{x:.2f}" for x in force)
+    evidence = f"gravity is along {axis} (({reading}) m/s^2), {tilt:.0f} deg off it"
     known = mounting_yaw is not None and mounting_yaw.is_reliable
     if mounting_yaw is not None:
         evidence += (
@@ -65,21 +65,12 @@ def check_mounting(
         )
         if known:
             R = quarter_turns(round(mounting_yaw.angle / (np.pi / 2))) @ R
-    doubt = (
-        ""
-        if known or axes
-        else "; its rotation about up is unknown, so check which axis is forward"
-    )
+    doubt = "; its rotation about up is unknown, so check which axis is forward"
+    doubt = "" if known or axes else doubt
     if tilt > MAX_TILT_DEG:
         what = f"is tilted: no axis is within {MAX_TILT_DEG:g} deg of up"
-        return Finding(
-            "error",
-            name,
-            what,
-            evidence,
-            "take the rotation matrix from its drawing",
-            "imu: {axes: [...]}",
-        )
+        cure = "take the rotation matrix from its drawing"
+        return Finding("error", name, what, evidence, cure, "imu: {axes: [...]}")
     if np.array_equal(R, np.eye(3)):
         return Finding("ok", name, f"axes are {FLU}{doubt}", evidence)
     if np.array_equal(R, np.diag([1, -1, -1])):
@@ -113,25 +104,13 @@ def check_gyro(
         compared = None
     if stated and (compared is None or unit == stated):
         unit, is_reliable, evidence = stated, True, f"by its columns' names; {evidence}"
+    line = "imu: {gyro_unit: deg/s}"
     if unit == "deg/s":
-        return Finding(
-            "error", name, "the gyro is in deg/s", evidence, command="imu: {gyro_unit: deg/s}"
-        )
+        return Finding("error", name, "the gyro is in deg/s", evidence, command=line)
     if compared is not None and abs(np.log(compared.slope)) > np.log(1.5):
         what = "the gyro's scale is off"
         return Finding("error", name, what, evidence, "check the gyro's unit and its driver")
     if is_reliable:
         return Finding("ok", name, "the gyro is in rad/s", evidence)
     what = "the gyro is assumed to be in rad/s; nothing else in the log measures turns"
-    return Finding(
-        "note",
-        name,
-        what,
-        evidence,
-        "if it is in deg/s, set it in the map",
-        "imu: {gyro_unit: deg/s}",
-    )
-
-
-def _vector(v: np.ndarray) -> str:
-    return "(" + ", ".join(f"{x:.2f}" for x in v) + ")"
+    return Finding("note", name, what, evidence, "if it is in deg/s, set it in the map", line)

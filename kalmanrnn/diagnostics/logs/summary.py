@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from kalmanrnn.core.json_text import json_values
 from kalmanrnn.diagnostics.finding import Finding, findings_to_json, format_findings
 from kalmanrnn.diagnostics.logs.facts import LogFacts
 from kalmanrnn.diagnostics.logs.gnss import GpsSummary
@@ -19,19 +20,10 @@ def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
     source = facts.source
     lines = [f"{source.path}: {source.kind}, {len(facts.topics)} topics, {facts.seconds:.1f} s"]
     lines += [f"note: {note}" for note in source.notes]
-    rows = [HEAD, *(_row(facts, t) for t in facts.topics)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines.append("")
-    for row in rows:
-        cells = [
-            c.ljust(w) if i < 2 or i == 6 else c.rjust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+    lines += ["", *align([HEAD, *(_row(facts, t) for t in facts.topics)], left=(0, 1, 6))]
     for gps in facts.gps_summaries:
         lines += ["", *_gps_lines(gps)]
-    lines.append("")
-    lines.append(format_findings(findings))
+    lines += ["", format_findings(findings)]
     if any(f.command for f in findings):
         lines.append("`try:` gives lines for the map of `kalmanrnn import --map`")
     return lines
@@ -49,35 +41,37 @@ def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
             | {"timing": timing._asdict() if timing else None}
             | {"log_minus_header": offset._asdict() if offset else None}
         )
-    found = {
-        "log": facts.source.path,
-        "kind": facts.source.kind,
-        "seconds": facts.seconds,
-        "notes": list(facts.source.notes),
-        "topics": topics,
-        "imu": [i.readings.topic.name for i in facts.imus],
-        "gps": [g._asdict() for g in facts.gps_summaries],
-        "reference": facts.references,
-        "findings": findings_to_json(findings),
-    }
-    return _plain(found)
+    return json_values(
+        {
+            "log": facts.source.path,
+            "kind": facts.source.kind,
+            "seconds": facts.seconds,
+            "notes": list(facts.source.notes),
+            "topics": topics,
+            "imu": [i.readings.topic.name for i in facts.imus],
+            "gps": [g._asdict() for g in facts.gps_summaries],
+            "reference": facts.references,
+            "findings": findings_to_json(findings),
+        }
+    )
+
+
+def align(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
+    """Lay rows of cells out in columns, those in `left` to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<" if i in left else ">" for i in range(len(widths))]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return [form.format(*row).rstrip() for row in rows]
 
 
 def _row(facts: LogFacts, topic: Topic) -> tuple[str, ...]:
     timing = facts.timings.get(topic.name)
-    if timing is None or not math.isfinite(timing.rate_hz):
-        return (
-            topic.name,
-            topic.type,
-            str(topic.count),
-            "-",
-            "-",
-            "-",
-            timing.clock if timing else "-",
-        )
-    longest = f"{timing.gap_s:.2f} at {timing.gap_at:.0f}" if timing.gaps else "-"
-    figures = (f"{timing.rate_hz:.4g}", str(timing.gaps), longest, timing.clock)
-    return (topic.name, topic.type, str(topic.count), *figures)
+    rate, gaps, longest = "-", "-", "-"
+    if timing is not None and math.isfinite(timing.rate_hz):
+        rate, gaps = f"{timing.rate_hz:.4g}", str(timing.gaps)
+        longest = f"{timing.gap_s:.2f} at {timing.gap_at:.0f}" if timing.gaps else "-"
+    clock = timing.clock if timing else "-"
+    return topic.name, topic.type, str(topic.count), rate, gaps, longest, clock
 
 
 def _gps_lines(g: GpsSummary) -> list[str]:
@@ -100,14 +94,3 @@ def _gps_lines(g: GpsSummary) -> list[str]:
     else:
         lines.append("  spread unknown: no topic shows when the robot was at rest")
     return lines
-
-
-def _plain(value: Any) -> Any:
-    """Replace non-finite numbers by None, tuples by lists."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

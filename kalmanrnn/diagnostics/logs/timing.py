@@ -87,21 +87,17 @@ def check_stamps(readings: Readings) -> list[Finding]:
     name, stamps, found = readings.topic.name, readings.stamp_t, []
     if stamps is not None and len(stamps):
         zero = int((~np.isfinite(stamps) | (stamps <= 0)).sum())
+        what = "headers without a time" if zero else "header time does not advance"
+        evidence = f"{(np.diff(stamps) <= 0).sum()} of {len(stamps) - 1} steps"
         if zero:
-            what = "headers without a time"
             evidence = f"{zero} of {len(stamps)} stamps are zero or not a number"
-            found.append(Finding("error", name, what, evidence, command="clock: log"))
-        elif choose_clock(readings) == "log":
-            same = int((np.diff(stamps) <= 0).sum())
-            what = "header time does not advance"
-            evidence = f"{same} of {len(stamps) - 1} steps"
+        if zero or choose_clock(readings) == "log":
             found.append(Finding("error", name, what, evidence, command="clock: log"))
     steps = np.diff(times(readings))
     twice, back = int((steps == 0).sum()), int((steps < 0).sum())
     if twice:
-        what = "messages with the same stamp"
-        evidence = f"{twice} of {len(steps) + 1}"
-        found.append(Finding("note", name, what, evidence, "import keeps the first of each"))
+        evidence, cure = f"{twice} of {len(steps) + 1}", "import keeps the first of each"
+        found.append(Finding("note", name, "messages with the same stamp", evidence, cure))
     if back:
         what = "stamps out of order"
         evidence = f"{back} go back, by up to {-steps.min():.3g} s"
@@ -113,9 +109,9 @@ def check_stamps(readings: Readings) -> list[Finding]:
 
 def check_gaps(readings: Readings, timing: TopicTiming) -> Finding | None:
     """Check the longest step of a topic; None if it is not a gap."""
-    median_step = 1 / timing.rate_hz
     if not timing.gaps:
         return None
+    median_step = 1 / timing.rate_hz
     long = timing.gap_s > max(LONG_GAP * median_step, LONG_GAP_S)
     evidence = (
         f"{timing.gaps} steps above {GAP_FACTOR:g} x {median_step:.3g} s, "
@@ -144,9 +140,8 @@ def check_clock(readings: Readings, offset: ClockOffset) -> Finding | None:
         return Finding("error", name, what, evidence, command="clock: log")
     if abs(offset.median_s) > MAX_OFFSET_S:
         what = "header time and log time are different clocks"
-        return Finding(
-            "note", name, what, evidence, "unless all topics share that clock", "clock: log"
-        )
+        cure = "unless all topics share that clock"
+        return Finding("note", name, what, evidence, cure, "clock: log")
     if offset.median_s < -1e-3:
         what = "headers are from the future"
         return Finding("note", name, what, evidence, command="clock: log")
