@@ -142,7 +142,7 @@ def test_a_run_on_a_log_is_judged_on_what_was_held_out(run, log_file):
     report = json.loads((run / "report" / "report.json").read_text())
     assert report["drives"] == 1
     assert report["drive_seconds"] == pytest.approx(20.0, abs=0.3)
-    assert any("held out: the last 20 s of 60 s of minute" in n for n in report["notes"])
+    assert any("test part: the last 20 s of 60 s of minute" in n for n in report["notes"])
     assert "there is no ground truth to compare with" in report["verdict"]
     assert (run / "logs" / "000-minute.npz").exists()
     # Five seconds fit three times; thirty do not fit into twenty.
@@ -161,7 +161,7 @@ def test_a_log_alone_teaches_too_and_a_run_is_taken_up(log_file, run, tmp_path, 
     assert settings["logs"]["init"] == str(run)
     assert settings["student"]["hidden"] == 8
     # What --init does not leave to flags: gentle rates.
-    assert settings["train"]["distil_rate"] == 2e-3
+    assert settings["train"]["distil_learning_rate"] == 2e-3
     capsys.readouterr()
 
 
@@ -208,7 +208,7 @@ def test_impossible_wishes_are_refused(log_file, run, tmp_path, capsys):
     assert main(["train", *SMALL, *truth, "--quiet"]) == USAGE
     assert "logs have no truth" in capsys.readouterr().err
     assert main(["train", *SMALL, "--mix", "1", "--log", str(log_file)]) == USAGE
-    assert "--mix 1.0 cannot be" in capsys.readouterr().err
+    assert "--mix must be in [0, 1), got 1.0" in capsys.readouterr().err
     assert main(["eval", str(run), "--map", "x.yaml"]) == USAGE
     assert main(["eval", str(run), "--log", str(log_file), "--map", "x.yaml"]) == USAGE
     assert "does not go with the drive file" in capsys.readouterr().err
