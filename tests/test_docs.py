@@ -43,9 +43,14 @@ def test_the_readme_is_short():
     assert len(PAGES[0].read_text().splitlines()) < 150
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p.read_text(), "python")], ids=lambda p: p.stem
-)
+def runs(page):
+    """Whether a page's code is run; slow where it trains."""
+    code = "".join(blocks(page.read_text(), "python"))
+    marks = [pytest.mark.slow] * ("kr.train(" in code)
+    return [pytest.param(page, id=page.stem, marks=marks)] if code else []
+
+
+@pytest.mark.parametrize("page", [param for page in PAGES for param in runs(page)])
 def test_python_on_a_page_runs(page, tmp_path, monkeypatch, capsys):
     """A page's blocks run one after the other, as in a notebook."""
     (tmp_path / "tests").symlink_to(ROOT / "tests")

@@ -33,7 +33,8 @@ def check_check_scenario(out, _):
 
 
 def check_train_in_memory(out, folder):
-    assert 0.9 < ratio(find(out, "position:")) < 20
+    # On the linear scenario a minute of training is already near the filter.
+    assert 0.95 < ratio(find(out, "position:")) < 1.5
     assert "<html" in (folder / "report.html").read_text().lower()
     with np.load(folder / "student.npz") as kept:
         assert len(kept.files) > 3
@@ -61,9 +62,9 @@ def check_log_without_truth(out, _):
 
 
 def check_export_student(out, folder):
-    state = [float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", out.split(":")[1])]
-    assert len(state) == 3
-    assert np.isfinite(state).all()
+    state = np.array(out.split("[")[1].rstrip("]\n").split(), float)
+    # The event's readings are near where it was started.
+    np.testing.assert_allclose(state, [2, 3, 0], atol=0.2)
     assert list((folder / "nav" / "c").glob("*.c"))
 
 
@@ -81,7 +82,14 @@ def check_diagnose_arrays(out, _):
 CHECKS = {name[6:]: f for name, f in list(globals().items()) if name.startswith("check_")}
 
 
-@pytest.mark.parametrize("name", sorted(CHECKS))
+# Those that train compile for as long as they run.
+SLOW = {"diagnose_arrays", "own_filter_as_teacher", "tune_by_loop"}
+SLOW |= {"train_in_memory", "export_student", "online"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in sorted(CHECKS)]
+)
 def test_an_example_runs(name, tmp_path):
     run = subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py")],
