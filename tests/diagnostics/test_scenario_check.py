@@ -51,7 +51,15 @@ def tried(faulty, healthy) -> Evidence:
     seen = _sound(healthy)
     with jax.enable_x64(True):
         made = jax.jit(partial(sample_models, faulty))(seen.truth, seen.u, draw_random(faulty, 0))
-    names = ("after", "residual", "noise", "slope", "chain", "reading_slope", "samples")
+    names = (
+        "after",
+        "residual",
+        "noise",
+        "process_jacobian",
+        "transition",
+        "measurement_jacobian",
+        "samples",
+    )
     made = jax.tree.map(np.asarray, made)
     return seen._replace(**dict(zip(names, made, strict=True)))
 
@@ -373,7 +381,7 @@ def test_process_noise_of_the_wrong_size(linear):
     noise = seen.noise * np.array([1, 1, 0.01, 0.01])
     f = check_process_noise(linear, seen._replace(noise=noise))
     assert f.level == "error"
-    assert f.what.startswith("one tick of velocity is 10 times off")
+    assert f.what.startswith("one tick of velocity differs by 10 times")
     assert "position" not in f.what
     f = check_process_noise(linear, seen._replace(noise=seen.noise * np.array([1, 1, 100, 100])))
     assert f.level == "warning"

@@ -30,7 +30,7 @@ def untrained(name, *settings, **budget):
 @pytest.mark.parametrize(
     ("name", "settings", "row"),
     [
-        ("bones", (), "accuracy of the best decision there is [%]"),
+        ("bones", (), "accuracy of the best possible decision [%]"),
         ("window", (), "root mean square error, linear regression"),
         ("burst", (), "its own five training sequences"),
         ("burst", ("variant=carried_elman",), "each sequence with an empty memory"),

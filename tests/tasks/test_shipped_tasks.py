@@ -240,7 +240,7 @@ def test_strides_learn_spectra_and_the_plain_lstm_does_not():
         ("bones", "months=1", "months must be 2"),
         ("window", "every=0", "1 or more"),
         ("panel", "lags=0", "lags must be 1"),
-        ("blocks", "shortest=0", "shortest must be"),
+        ("blocks", "shortest=0", "0 < shortest <= longest"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(name, setting, why):

@@ -14,19 +14,21 @@ FLAT = '''
 import jax
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig
 from kalmanrnn.scenarios.sensors import Channel
-from kalmanrnn.tasks.task import Merit, SequenceTask, plain
+from kalmanrnn.tasks.task import Metric, SequenceTask, unweighted
 
 
 def draw(key, steps):
     x_key, y_key = jax.random.split(key)
-    return plain(jax.random.normal(x_key, (steps, 1)), jax.random.normal(y_key, (SHAPE,)))
+    return unweighted(jax.random.normal(x_key, (steps, 1)), jax.random.normal(y_key, (SHAPE,)))
 
 
 TASK = SequenceTask(
     "flat", "Noise to noise", "sequence_value", (Channel("x", "m"),), (Channel("y", "m"),), draw,
     steps=5, network=NetworkConfig(hidden=4, zero_init_output=True),
-    budget=BudgetConfig(updates=20, rate=1.0, warmup=0, last_rate=1.0, checks=1),
-    merit=Merit("error", "m"),
+    budget=BudgetConfig(
+        updates=20, learning_rate=1.0, warmup=0, final_fraction=1.0, num_validations=1
+    ),
+    metric=Metric("error", "m"),
 )
 '''
 
@@ -94,8 +96,8 @@ def test_what_needs_a_filter_refuses_a_task(run, capsys, command):
         (["--sim", "sine", "--set", "output=3"], USAGE, "no parameter"),
         (["--sim", "sine", "--updates", "0"], USAGE, "must be more than 0"),
         (["--sim", "sine", "--learning-rate", "-1"], USAGE, "must be more than 0"),
-        (["--sim", "bones", "--sequences", "0"], USAGE, "must be counted"),
-        (["--sim", "blocks", "--bidirectional"], USAGE, "nothing backwards"),
+        (["--sim", "bones", "--sequences", "0"], USAGE, "need budget.sequences"),
+        (["--sim", "blocks", "--bidirectional"], USAGE, "cannot be used"),
     ],
 )
 def test_wrong_commands_are_told_in_three_lines(args, code, said, capsys, tmp_path, monkeypatch):
@@ -108,7 +110,7 @@ def test_wrong_commands_are_told_in_three_lines(args, code, said, capsys, tmp_pa
 def test_a_task_of_wrong_shapes_is_refused(tmp_path, capsys):
     (tmp_path / "own.py").write_text(FLAT.replace("SHAPE", "2"))
     assert main(["train", "--sim", str(tmp_path / "own.py")]) == DATA
-    assert "draw must give y of shape (1,), got (2,)" in three_lines(capsys)
+    assert "sample must return y of shape (1,), got (2,)" in three_lines(capsys)
 
 
 def test_what_cannot_be_learnt_is_said_behind_the_report(tmp_path, capsys):

@@ -65,7 +65,7 @@ def student_data(
     scenario: Scenario, student: Student, config: RunConfig, norm: Normaliser | None = None
 ) -> StudentData:
     """Simulate a few drives with outages, as training does, and lay out what a student learns."""
-    data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_stretches=0)
+    data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_segments=0)
     drives = make_drives(scenario, data, config.train.seed, STREAM, DRIVES)
     drives = random_outages(drives, data, config.train.seed, 7)
     taught = run_teacher(scenario, data, drives, every=config.student.every, seed=config.train.seed)
