@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,6 @@ def export(args: Sequence[str]) -> int:
         estimator = load_student(flags.run)
     else:
         scenario = scenario_of(open_run(flags.run).config(), flags.run)
-    print(f"exporting the {flags.estimator} and verifying it", file=sys.stderr)
     checks = export_folder.export(
         estimator,
         flags.out,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,7 @@ def export(
     weights: Weights = "float32",
     int8_limit: float = INT8_LIMIT,
     target: Target = "portable",
+    quiet: bool = False,
 ) -> list[FormatCheck]:
     """Write an estimator as code for a robot into a new folder, and verify every format.
 
@@ -78,7 +80,7 @@ def export(
     max_ticks: the most ticks between two events, as in simulation if not given. weights: "int8"
     rounds a student's matrices. int8_limit: the largest ratio of int8 to float32 error allowed
     in any state group, on simulated test drives. target: "portable" or "cortex-m", the
-    processor the C loops are written for.
+    processor the C loops are written for. quiet: prints no progress to stderr.
 
     Returns one check per format. Raises UserError, and leaves no folder, for an option that
     does not fit, a part of the scenario that cannot be exported, or a format that differs.
@@ -95,6 +97,9 @@ def export(
             why="a filter uses the scenario it is given, a student the one it was trained on",
             cure='export("ekf", folder, scenario=scenario), or export(student, folder)',
         )
+    if not quiet:
+        name = estimator if isinstance(estimator, str) else "student"
+        print(f"exporting the {name} and verifying it", file=sys.stderr)
     if isinstance(estimator, str):
         assert scenario is not None
         machine = trace_estimator(estimator, scenario, max_ticks=max_ticks)

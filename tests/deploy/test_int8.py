@@ -9,6 +9,7 @@ import pytest
 from exporting import DIVERGED, OK, case_of, compile_and_load, differences, sanitised, student_of
 
 from kalmanrnn.cli.entry_point import main
+from kalmanrnn.core.config import RunConfig
 from kalmanrnn.core.errors import DATA, USAGE, UserError
 from kalmanrnn.data.local_frame import localise
 from kalmanrnn.deploy.c import compiled
@@ -81,7 +82,9 @@ def test_moments_are_those_of_what_each_weight_is_multiplied_with(scenario, driv
     sim = scenario("linear")
     student, params, norm = student_of(sim, kind, cell=cell, layers=2)
     some = jax.tree.map(np.asarray, drives("linear", count=2, seconds=6.0))
-    found = input_moments(TrainedStudent(student, params, norm, Progress()), some)
+    found = input_moments(
+        TrainedStudent(student, params, norm, Progress(), RunConfig("linear")), some
+    )
     assert set(found) == set(quantise.quantise_weights(params, {})[1])
     made = estimator(student, params, norm)
     step, rows, some = jax.jit(made.step), [], localise(sim, some._replace(truth=None))
