@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import inspect
+import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -103,6 +106,21 @@ def test_every_public_name_is_documented_and_typed(name):
             if p.annotation is p.empty and p.name not in ("self", "cls", "_cls")
         ]
         assert not untyped, (function, untyped)
+
+
+@pytest.mark.slow
+def test_the_type_checker_knows_every_public_name(tmp_path):
+    """basedpyright looks at a copy: it does not take an editable install for a typed package."""
+    shutil.copytree(ROOT / "kalmanrnn", tmp_path / "kalmanrnn")
+    command = [sys.executable, "-m", "basedpyright", "--verifytypes", "kalmanrnn"]
+    command += ["--ignoreexternal", "--outputjson", "--pythonpath", sys.executable]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
+    symbols = json.loads(done.stdout)["typeCompleteness"]["symbols"]
+    public = {f"kalmanrnn.{name}" for name in kr.__all__}
+    known = {s["name"]: s["isTypeKnown"] and not s["isTypeAmbiguous"] for s in symbols}
+    assert public - {"kalmanrnn.__version__"} <= set(known)
+    assert [name for name in sorted(public) if not known.get(name, True)] == []
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -11,7 +11,10 @@ OK, BUG, USAGE, DATA, MISSING, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 class UserError(Exception):
     """An expected failure: what happened, why, and a command or change that fixes it."""
 
-    code = DATA
+    what: str
+    why: str
+    cure: str
+    code: int = DATA
 
     def __init__(self, what: str, *, why: str, cure: str, code: int | None = None):
         super().__init__(what)

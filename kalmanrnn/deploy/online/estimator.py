@@ -20,9 +20,8 @@ from kalmanrnn.logs.binding.bound_log import MAX_GAP_S
 from kalmanrnn.logs.binding.initial_belief import attitude_from_gravity, check_gravity
 from kalmanrnn.logs.recording.geodesy import Origin, geodetic_to_enu
 from kalmanrnn.models.student import Normaliser, Student
-from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training.run_directory import open_run
-from kalmanrnn.training.trained import load_trained
+from kalmanrnn.scenarios.scenario import Scenario
+from kalmanrnn.training.trained import load_student
 
 DROPPED = ("late", "ahead", "early", "unstarted", "old", "thinned")
 
@@ -53,8 +52,10 @@ class OnlineEstimator:
                 why="it runs at each input, not at events",
                 cure="kalmanrnn train --every event",
             )
-        self.scenario, self.student, self.max_delay_s = scenario, student, max_delay_s
-        self.dropped = dict.fromkeys(DROPPED, 0)
+        self.scenario: Scenario = scenario
+        self.student: Student = student
+        self.max_delay_s: float = max_delay_s
+        self.dropped: dict[str, int] = dict.fromkeys(DROPPED, 0)
         self._sensors = {sensor.name: i for i, sensor in enumerate(scenario.sensors)}
         self._filter = EventFilter(student, params, norm)
         self._origin_slice = slice(0, 0)
@@ -68,10 +69,8 @@ class OnlineEstimator:
 
     @classmethod
     def load(cls, run: str | Path, *, max_delay_s: float = 0.5) -> OnlineEstimator:
-        """Load a run's student; UserError where there is none, or it is damaged."""
-        folder = open_run(Path(run))
-        config = folder.config()
-        trained = load_trained(folder, load_scenario(config.sim, config.set), config)
+        """Load a run's student, or a saved one; UserError where there is none or it is damaged."""
+        trained = load_student(run)
         return cls(trained.student, trained.params, trained.norm, max_delay_s=max_delay_s)
 
     def start(self, mean: np.ndarray | None = None, **blocks: Any) -> None:
