@@ -22,7 +22,7 @@ from kalmanrnn.core.config import RunConfig
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 NOT_RUN = re.compile(r"<!-- not run: [^>]+ -->\n$")
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.S | re.M)
+FENCE = re.compile(r"^( *)``` ?(\S*)\n(.*?)^ *```$", re.S | re.M)
 
 
 def blocks(text, language):
