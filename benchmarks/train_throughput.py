@@ -26,10 +26,10 @@ from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import Normaliser, Student, make_student
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.training.batches import prepare_batch
+from kalmanrnn.training.batches import batch_indices, prepare_set
 from kalmanrnn.training.fit import burn_in_events, steps_in_drive
 from kalmanrnn.training.losses import distil_loss
-from kalmanrnn.training.schedule import Phase, Position, batch_indices, locate, phases
+from kalmanrnn.training.phases import Phase, Position, locate, phases
 from kalmanrnn.training.update import init_state, make_update
 
 QUESTION = "Events per second of training on imu_gps, the direct student's update : torch.nn.LSTM's"
@@ -56,7 +56,7 @@ class Learner(NamedTuple):
     def lay_out(self, part: Phase) -> Any:
         """Lay the set out for one pass, as `fit` does before each."""
         where = locate(self.laid, part.first_step)
-        data = prepare_batch(self.student, self.norm, self.config.train, where, self.taught)
+        data = prepare_set(self.student, self.norm, self.config.train, where, self.taught)
         return jax.block_until_ready(data)
 
 

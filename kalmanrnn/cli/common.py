@@ -58,10 +58,10 @@ def choose_device_of(args: Sequence[str]) -> None:
         choose_device(device)
 
 
-def print_report(found: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+def print_report(folder: Path, *, as_json: bool) -> None:
     """Print a report on stdout, and where it lies."""
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(json.loads((folder / "report.json").read_text())))
         return
     print((folder / "report.md").read_text(), end="")
     print(f"\nreport: {folder / 'report.html'}")

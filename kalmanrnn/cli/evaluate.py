@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,16 +64,13 @@ def evaluate(args: Sequence[str]) -> int:
     if folder.is_task:
         from kalmanrnn.tasks.run import evaluate_task
 
-        print_report(
-            evaluate_task(folder, out, line, seed=flags.seed, count=flags.drives),
-            out,
-            as_json=flags.json,
-        )
+        evaluate_task(folder, out, line, seed=flags.seed, count=flags.drives)
+        print_report(out, as_json=flags.json)
         return OK
     if not flags.log:
-        from kalmanrnn.experiments.run_evaluation import evaluate_simulated
+        from kalmanrnn.experiments.evaluate_run import evaluate_simulated
 
-        found = evaluate_simulated(
+        evaluate_simulated(
             folder,
             out,
             line,
@@ -84,11 +80,11 @@ def evaluate(args: Sequence[str]) -> int:
             seconds=flags.seconds,
             skip_s=flags.skip_s,
         )
-        print_report(found, out, as_json=flags.json)
+        print_report(out, as_json=flags.json)
         return OK
     from kalmanrnn.experiments.on_logs import LogTest, evaluate_logs
 
     trial = LogTest(flags.outage_at, flags.outage_s, flags.skip_s)
     for place in evaluate_logs(folder, flags.log, flags.map, flags.sim, trial, out, line):
-        print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+        print_report(place, as_json=flags.json)
     return OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,5 +34,5 @@ def report(args: Sequence[str]) -> int:
             why="the run was stopped before its end",
             cure=f"kalmanrnn train --resume {flags.run}",
         )
-    print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+    print_report(place, as_json=flags.json)
     return OK

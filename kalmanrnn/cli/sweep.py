@@ -61,8 +61,8 @@ def sweep(args: Sequence[str]) -> int:
         made = _resume(flags, own, passed) if flags.resume else _create(flags, args, passed)
         from kalmanrnn.experiments.sweep.run import run_sweep
 
-        found = run_sweep(made, stop=stop_on_signal(), quiet=flags.quiet)
-    print_report(found, made.path / "report", as_json=flags.json)
+        run_sweep(made, stop=stop_on_signal(), quiet=flags.quiet)
+    print_report(made.path / "report", as_json=flags.json)
     return OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,13 +77,13 @@ def train(args: Sequence[str]) -> int:
         from kalmanrnn.scenarios.scenario import load_scenario
 
         scenario = load_scenario(config.sim, config.set)
-        _, found = train_and_report(scenario, config, folder, stop=stop, quiet=flags.quiet)
-        print_report(found, folder.report, as_json=flags.json)
+        train_and_report(scenario, config, folder, stop=stop, quiet=flags.quiet)
+        print_report(folder.report, as_json=flags.json)
         return OK
     from kalmanrnn.experiments.on_logs import train_on_logs
 
     for place in train_on_logs(config, folder, recordings, stop=stop, quiet=flags.quiet):
-        print_report(json.loads((place / "report.json").read_text()), place, as_json=flags.json)
+        print_report(place, as_json=flags.json)
     return OK
 
 
@@ -121,20 +120,15 @@ def read_logs(config: RunConfig) -> list[Any]:
 
 def defaults(args: Sequence[str]) -> TrainFlags:
     """Return the defaults under the flags: from `--config` and `--init`."""
-    flags = _from_file(args)
-    run = flag_value(args, "--init")
+    path, run = flag_value(args, "--config"), flag_value(args, "--init")
+    flags = TrainFlags() if path is None else _from_file(path)
     if run is None:
         return flags
     student = open_run(Path(run)).config().student
     return replace(flags, student=student, train=FINE_TUNING)
 
 
-def _from_file(args: Sequence[str]) -> TrainFlags:
-    """Read the defaults that `--config FILE` gives, under the flags."""
-    flags = TrainFlags()
-    path = flag_value(args, "--config")
-    if path is None:
-        return flags
+def _from_file(path: str) -> TrainFlags:
     import yaml
 
     try:
@@ -143,7 +137,7 @@ def _from_file(args: Sequence[str]) -> TrainFlags:
             name: section(name, raw.pop(name, {})) for name in ("student", "data", "train", "logs")
         }
         raw["set"] = tuple(raw.get("set", ()))
-        return replace(flags, **raw, **parts)
+        return replace(TrainFlags(), **raw, **parts)
     except (OSError, yaml.YAMLError, TypeError, ValueError, AttributeError) as problem:
         raise UserError(
             f"--config {path} cannot be used",

@@ -60,8 +60,8 @@ def train_task(args: Sequence[str]) -> int:
         folder = create_run(flags.out, config, ["kalmanrnn", "train", *args])
     from kalmanrnn.tasks.run import train_task as train
 
-    found = train(config, folder, stop=stop_on_signal(), quiet=flags.quiet)
-    print_report(found, folder.report, as_json=flags.json)
+    train(config, folder, stop=stop_on_signal(), quiet=flags.quiet)
+    print_report(folder.report, as_json=flags.json)
     return OK
 
 

@@ -22,7 +22,7 @@ class DistillationTargets(NamedTuple):
 
     features: `[F]` not normalised. innovation: `[Z]` soft-clipped. output: `[D]` the normalised
     output that gives the teacher's estimate. gain: `[D, Z]` the teacher's, in the same units.
-    weight: `[D]` what an error in each row of the gain costs the estimate.
+    teacher_std: `[D]` the teacher's standard deviations, in units of the output.
     """
 
     features: jax.Array

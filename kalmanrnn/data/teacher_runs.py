@@ -27,7 +27,7 @@ class TeacherRun(NamedTuple):
     """Drives and their teacher's estimates, in each drive's own origin, float32.
 
     difference: the largest relative difference from filterpy, over the segments checked.
-    lost: drives on which a filter of the user's own failed; others replace them.
+    failures: drives on which a filter of the user's own failed; others replace them.
     """
 
     drives: Drive

@@ -124,9 +124,9 @@ def last_known(size: np.ndarray) -> np.ndarray:
 
 
 def rmse_ratio(numerator: np.ndarray, denominator: np.ndarray, *, seed: int) -> Interval:
-    """Return RMSE(over) / RMSE(under) with a paired-bootstrap 95 % interval.
+    """Return RMSE(numerator) / RMSE(denominator) with a paired-bootstrap 95 % interval.
 
-    over, under: mean squares `[B]` of the same drives. Drives are resampled with
+    numerator, denominator: mean squares `[B]` of the same drives. Drives are resampled with
     replacement, the same in both, so that what makes a drive hard for both cancels (Efron and
     Tibshirani 1993, chapter 13).
     """

@@ -17,7 +17,7 @@ from kalmanrnn.data.log_dataset import load_log_dataset, save_logs, scenario_for
 from kalmanrnn.evaluation.estimates import Estimates, run_filter
 from kalmanrnn.evaluation.heading_check import heading_errors, heading_note
 from kalmanrnn.evaluation.outages import outage_errors
-from kalmanrnn.experiments.run_evaluation import (
+from kalmanrnn.experiments.evaluate_run import (
     evaluate_and_report,
     run_all,
     run_external,

@@ -18,7 +18,7 @@ from kalmanrnn.core.config import (
 from kalmanrnn.core.progress import ProgressBar
 from kalmanrnn.data.datasets import TEST
 from kalmanrnn.data.teacher_runs import make_drives
-from kalmanrnn.experiments.run_evaluation import evaluate_and_report
+from kalmanrnn.experiments.evaluate_run import evaluate_and_report
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.training.fit import check_improved, fit
 from kalmanrnn.training.run_directory import RunDirectory, create_run, fill_run

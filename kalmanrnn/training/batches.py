@@ -1,4 +1,4 @@
-"""A training set laid out for one phase: distillation targets, or drives to roll out over."""
+"""Batches of a training set: the set laid out for a phase, and the order of its drives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kalmanrnn.filters.ekf import FilterEstimate
 from kalmanrnn.models.student import Normaliser, Student, normalise
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.training.losses import RolloutBatch
-from kalmanrnn.training.schedule import Position
+from kalmanrnn.training.phases import Position
 
 # Laying a set out in another heading costs as much as an epoch over it.
 EPOCHS_PER_LAYOUT = 3
@@ -30,7 +30,7 @@ def layout_index(position: Position) -> int:
     return position.epoch // EPOCHS_PER_LAYOUT
 
 
-def prepare_batch(
+def prepare_set(
     student: Student,
     norm: Normaliser,
     config: TrainConfig,
@@ -53,6 +53,13 @@ def prepare_batch(
     std = jnp.sqrt(jnp.diagonal(run.cov, axis1=-2, axis2=-1))
     batch = RolloutBatch(drives.belief, drives.packets, targets[config.target], std, reset_state)
     return jax.device_put(batch)
+
+
+def batch_indices(seed: int, position: Position, drives: int) -> np.ndarray:
+    """Return the drives `[batch]` of a step's batch; an epoch sees each drive once."""
+    rng = random_stream(seed, Stream.BATCHES, position.set_index, position.epoch)
+    size = position.phase.batch
+    return rng.permutation(drives)[position.batch * size : (position.batch + 1) * size]
 
 
 @partial(jax.jit, static_argnums=(0, 1))

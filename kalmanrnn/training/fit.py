@@ -22,11 +22,11 @@ from kalmanrnn.data.teacher_runs import TeacherRun
 from kalmanrnn.models.student import Normaliser, Student, blank_normaliser, make_student
 from kalmanrnn.scenarios.scenario import Scenario
 from kalmanrnn.training import checkpoint, loop
-from kalmanrnn.training.batches import layout_index, prepare_batch
+from kalmanrnn.training.batches import batch_indices, layout_index, prepare_set
 from kalmanrnn.training.loop import Progress, StepInfo, TrainingSpec
 from kalmanrnn.training.optimizer import TrainState
+from kalmanrnn.training.phases import Phase, locate, phases
 from kalmanrnn.training.run_directory import RunDirectory, open_run
-from kalmanrnn.training.schedule import Phase, batch_indices, locate, phases
 from kalmanrnn.training.trained import TrainedStudent
 from kalmanrnn.training.update import init_state, make_update
 from kalmanrnn.training.validation import describe, make_validator
@@ -106,7 +106,7 @@ def make_step(
         if (position.set_index, layout_index(position)) != layout:
             dataset = fetch(position.set_index)
             log_failures(bar, dataset)
-            data = prepare_batch(student, norm, config.train, position, dataset)
+            data = prepare_set(student, norm, config.train, position, dataset)
             difference = max(progress.difference, dataset.difference)
             progress = progress._replace(difference=difference)
             layout = (position.set_index, layout_index(position))

@@ -16,7 +16,7 @@ import optax
 from optax.contrib import muon
 
 from kalmanrnn.core.config import TrainConfig
-from kalmanrnn.training.schedule import Phase
+from kalmanrnn.training.phases import Phase
 
 
 class TrainState(NamedTuple):

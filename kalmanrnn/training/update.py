@@ -14,7 +14,7 @@ from kalmanrnn.models.recurrent import merge
 from kalmanrnn.models.student import Carry, Normaliser, Student, init, initial_carry
 from kalmanrnn.training.losses import RolloutBatch, distil_loss, rollout_loss
 from kalmanrnn.training.optimizer import TrainState, apply_gradients, phase_optimizer
-from kalmanrnn.training.schedule import Phase
+from kalmanrnn.training.phases import Phase
 
 
 def init_state(

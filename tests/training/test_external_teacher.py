@@ -13,8 +13,8 @@ from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.normaliser import fit_normaliser
 from kalmanrnn.models.student import make_student
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training.batches import prepare_batch
-from kalmanrnn.training.schedule import locate, phases
+from kalmanrnn.training.batches import prepare_set
+from kalmanrnn.training.phases import locate, phases
 from kalmanrnn.training.update import init_state, make_update
 
 TEACHER = '''
@@ -126,7 +126,7 @@ def test_moves_teach_a_gain_that_nobody_gave():
     dataset = dataset._replace(run=dataset.run._replace(gain=np.zeros_like(dataset.run.gain)))
     part = phases(config.train, config.data, dataset.drives.t.shape[1])[0]
     state = init_state(student, config.train, part, params)
-    data = prepare_batch(student, norm, config.train, locate([part], 0), dataset)
+    data = prepare_set(student, norm, config.train, locate([part], 0), dataset)
     update = make_update(student, norm, config.train, part, by_correction=True)
     losses = []
     for _ in range(400):

@@ -1,5 +1,9 @@
 import json
+import shutil
 from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +17,12 @@ from kalmanrnn.data.datasets import build_dataset
 from kalmanrnn.data.normaliser import fit_normaliser
 from kalmanrnn.models.student import make_student
 from kalmanrnn.scenarios.scenario import load_scenario
-from kalmanrnn.training.batches import prepare_batch
+from kalmanrnn.training.batches import prepare_set
 from kalmanrnn.training.fit import check_improved, fit
 from kalmanrnn.training.loop import Progress
 from kalmanrnn.training.optimizer import phase_optimizer
+from kalmanrnn.training.phases import locate, phases
 from kalmanrnn.training.run_directory import create_run
-from kalmanrnn.training.schedule import locate, phases
 from kalmanrnn.training.trained import TrainedStudent
 from kalmanrnn.training.update import init_state, make_update
 
@@ -49,6 +53,40 @@ def arrays(tree):
     return [np.asarray(a) for a in jax.tree.leaves(tree)]
 
 
+class Prepared(NamedTuple):
+    """A student of SMALL before training, with a set to learn from."""
+
+    student: Any
+    params: Any
+    dataset: Any
+    norm: Any
+    plan: list
+
+    def begin(self, index):
+        """Give a phase, its first state and its set laid out."""
+        part = self.plan[index]
+        state = init_state(self.student, SMALL.train, part, self.params)
+        where = locate([part], part.first_step)
+        return part, state, prepare_set(self.student, self.norm, SMALL.train, where, self.dataset)
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    scenario = load_scenario("linear")
+    student, params = make_student(scenario, SMALL.student, seed=0)
+    dataset = build_dataset(scenario, SMALL, 0)
+    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
+    plan = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])
+    return Prepared(student, params, dataset, norm, plan)
+
+
+@pytest.fixture(scope="module")
+def updates(prepared):
+    """(index of the phase) -> its update, compiled once."""
+    student, _, _, norm, plan = prepared
+    return lru_cache(lambda index: make_update(student, norm, SMALL.train, plan[index]))
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     folder = folder_of(tmp_path_factory.mktemp("runs"), "straight")
@@ -61,13 +99,6 @@ def test_it_learns(straight):
     assert trained.progress.skipped == 0
     assert trained.progress.score < trained.progress.untrained_score - 1.0
     assert 0 < trained.progress.difference < 1e-6
-
-
-def test_same_seed_same_student(straight, tmp_path):
-    _, first = straight
-    again = fit(load_scenario("linear"), SMALL, folder_of(tmp_path, "again"), quiet=True)
-    for a, b in zip(arrays(first.params), arrays(again.params), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("at", [50, 83])
@@ -86,18 +117,25 @@ def test_stop_and_resume_is_bit_for_bit(straight, tmp_path, at):
     assert [r["step"] for r in said] == [r["step"] for r in said_again]
 
 
-def test_a_damaged_checkpoint_is_a_user_error(tmp_path):
+def test_a_damaged_checkpoint_is_a_user_error(straight, tmp_path):
     folder = folder_of(tmp_path, "damaged")
-    with pytest.raises(UserError):
-        fit(load_scenario("linear"), SMALL, folder, stop=lambda step: step == 10, quiet=True)
+    shutil.copytree(straight[0].path, folder.path, dirs_exist_ok=True)
     folder.last.write_bytes(folder.last.read_bytes()[:1000])
     with pytest.raises(UserError, match="damaged"):
         fit(load_scenario("linear"), SMALL, folder, quiet=True)
 
 
-@pytest.mark.parametrize("kind", ["gain", "residual", "delta", "feedback", "direct"])
-@pytest.mark.parametrize("name", ["distil", "rollout"])
-def test_one_batch_can_be_overfitted(kind, name):
+# Every kind in one phase, each phase with several; the rest of the table takes longer.
+QUICK = (("distil", "gain"), ("distil", "feedback"), ("rollout", "residual"), ("rollout", "delta"),
+         ("rollout", "direct"))  # fmt: skip
+OVERFITTED = [
+    pytest.param(*pair, marks=[] if pair in QUICK else [pytest.mark.slow])
+    for pair in product(("distil", "rollout"), ("gain", "residual", "delta", "feedback", "direct"))
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), OVERFITTED)
+def test_one_batch_can_be_overfitted(name, kind):
     config = replace(
         SMALL,
         student=StudentConfig(student=kind, hidden=32, head=32),
@@ -114,7 +152,7 @@ def test_one_batch_can_be_overfitted(kind, name):
     part = part._replace(steps=600, learning_rate=3e-2)
     state = init_state(student, config.train, part, params)
     first = locate([part], part.first_step)
-    data = prepare_batch(student, norm, config.train, first, dataset)
+    data = prepare_set(student, norm, config.train, first, dataset)
     update = make_update(student, norm, config.train, part)
     losses = []
     for _ in range(600):
@@ -123,53 +161,36 @@ def test_one_batch_can_be_overfitted(kind, name):
     assert float(losses[-1]) * 100 < float(losses[0])
 
 
-def test_an_update_that_is_not_finite_is_left_out_and_counted():
-    scenario = load_scenario("linear")
-    student, params = make_student(scenario, SMALL.student, seed=0)
-    dataset = build_dataset(scenario, SMALL, 0)
-    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
-    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[0]
-    state = init_state(student, SMALL.train, part, params)
-    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
+def test_an_update_that_is_not_finite_is_left_out_and_counted(prepared, updates):
+    _, state, data = prepared.begin(0)
     data = data._replace(gain=data.gain * jnp.nan)
-    update = make_update(student, norm, SMALL.train, part)
-    after, _ = update(state, data, np.arange(8), 0, True)
+    after, _ = updates(0)(state, data, np.arange(8), 0, True)
     assert int(after.skipped) == 1
     for a, b in zip(arrays(after.params), arrays(state.params), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_memory_carried_over_equals_the_long_window():
-    scenario = load_scenario("linear")
-    student, params = make_student(scenario, SMALL.student, seed=0)
+def test_memory_carried_over_equals_the_long_window(prepared):
+    student, params, dataset, norm, plan = prepared
     params = jax.tree.map(lambda a: a + 0.05, params)
-    dataset = build_dataset(scenario, SMALL, 0)
-    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
-    for name, index in (("distil", 0), ("rollout", 1)):
-        short = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[index]
+    for short in plan:
         long = short._replace(window=2 * short.window)
         # A rate of nearly nothing: only the memory moves.
         still = replace(SMALL.train, warmup_steps=10**6)
         state = init_state(student, still, short._replace(steps=10**7), params)
-        data = prepare_batch(student, norm, still, locate([short], short.first_step), dataset)
+        data = prepare_set(student, norm, still, locate([short], short.first_step), dataset)
         once, _ = make_update(student, norm, still, long)(state, data, np.arange(8), 0, True)
         twice = state
         one = make_update(student, norm, still, short)
         for start in (0, short.window):
             twice, _ = one(twice, data, np.arange(8), start, start == 0)
         for a, b in zip(arrays(once.memory), arrays(twice.memory), strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=short.name)
 
 
-def test_diverged_drives_are_reset_and_counted():
-    scenario = load_scenario("linear")
-    student, params = make_student(scenario, SMALL.student, seed=0)
-    dataset = build_dataset(scenario, SMALL, 0)
-    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
-    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[1]
-    state = init_state(student, SMALL.train, part, params)
-    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
-    update = make_update(student, norm, SMALL.train, part)
+def test_diverged_drives_are_reset_and_counted(prepared, updates):
+    part, state, data = prepared.begin(1)
+    update = updates(1)
     state, _ = update(state, data, np.arange(8), 0, True)
     assert int(state.resets) == 0
     far = state.memory.x.at[:3].add(1e4)
@@ -203,10 +224,10 @@ def test_the_schedule_warms_up_and_cools_down():
     part = phases(SMALL.train, SMALL.data, 60)[0]
     transform = phase_optimizer(SMALL.train, part)
     params = {"w": jnp.ones((3, 3))}
-    state = transform.init(params)
+    state, update = transform.init(params), jax.jit(transform.update)
     sizes = []
     for _ in range(part.steps):
-        changes, state = transform.update({"w": jnp.ones((3, 3))}, state, params)
+        changes, state = update({"w": jnp.ones((3, 3))}, state, params)
         sizes.append(float(optax.global_norm(changes)))
     assert sizes[0] == 0
     assert np.argmax(sizes) == SMALL.train.warmup_steps
@@ -257,15 +278,9 @@ def test_rollout_has_a_patience_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_nothing_leaks_from_one_drive_into_the_next(index):
-    scenario = load_scenario("linear")
-    student, params = make_student(scenario, SMALL.student, seed=0)
-    dataset = build_dataset(scenario, SMALL, 0)
-    norm = fit_normaliser(student, dataset.drives, dataset.run, 2)
-    part = phases(SMALL.train, SMALL.data, dataset.drives.t.shape[1])[index]
-    state = init_state(student, SMALL.train, part, params)
-    data = prepare_batch(student, norm, SMALL.train, locate([part], part.first_step), dataset)
-    update = make_update(student, norm, SMALL.train, part)
+def test_nothing_leaks_from_one_drive_into_the_next(index, prepared, updates):
+    _, state, data = prepared.begin(index)
+    update = updates(index)
     dirty = state._replace(memory=jax.tree.map(lambda a: a + 1.0, state.memory))
     clean, _ = update(state, data, np.arange(8), 0, True)
     after, _ = update(dirty, data, np.arange(8), 0, True)

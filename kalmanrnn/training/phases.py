@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from kalmanrnn.core.config import DataConfig, TrainConfig
-from kalmanrnn.core.random_streams import Stream, random_stream
 
 
 class Phase(NamedTuple):
@@ -75,10 +72,3 @@ def locate(plan: list[Phase], step: int) -> Position:
     epoch_count, batch = divmod(window_count, phase.batches)
     set_count, epoch = divmod(epoch_count, phase.epochs)
     return Position(phase, phase.first_set + set_count, epoch, batch, inside)
-
-
-def batch_indices(seed: int, position: Position, drives: int) -> np.ndarray:
-    """Return the drives `[batch]` of a step's batch; an epoch sees each drive once."""
-    rng = random_stream(seed, Stream.BATCHES, position.set_index, position.epoch)
-    size = position.phase.batch
-    return rng.permutation(drives)[position.batch * size : (position.batch + 1) * size]

@@ -1,7 +1,8 @@
 import numpy as np
 
 from kalmanrnn.core.config import DataConfig, TrainConfig
-from kalmanrnn.training.schedule import batch_indices, locate, phases
+from kalmanrnn.training.batches import batch_indices
+from kalmanrnn.training.phases import locate, phases
 
 DATA = DataConfig(drives=6)
 TRAIN = TrainConfig(
