@@ -1,4 +1,4 @@
-"""Train a network: losses, schedule, the one loop, validation, checkpoints, run folders."""
+"""Train a network: losses, phases, the one loop, validation, checkpoints, run folders."""
 
 import lazy_loader as _lazy
 
