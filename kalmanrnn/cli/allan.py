@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from kalmanrnn.cli.common import parse
+from kalmanrnn.core.atomic_write import atomic_write
 from kalmanrnn.core.errors import OK, UsageError
 from kalmanrnn.core.output_path import require_parent
 
@@ -52,11 +53,11 @@ def allan(args: Sequence[str]) -> int:
     if flags.out is not None:
         require_parent(flags.out)
     from kalmanrnn.core.progress import ProgressBar
-    from kalmanrnn.diagnostics.logs.imu_noise import estimate_imu_noise
-    from kalmanrnn.diagnostics.logs.imu_noise_text import (
+    from kalmanrnn.diagnostics.logs.imu_noise import (
+        estimate_imu_noise,
         format_sim_argument,
         format_summary,
-        write_yaml,
+        format_yaml,
     )
 
     with ProgressBar(1) as meter:
@@ -70,7 +71,7 @@ def allan(args: Sequence[str]) -> int:
         )
     print("\n".join(format_summary(found)))
     if flags.out is not None:
-        write_yaml(found, flags.out)
+        atomic_write(flags.out, format_yaml(found))
         print(f"\nwritten: {flags.out}")
     if flags.plot is not None:
         from kalmanrnn.diagnostics.logs.allan_figure import draw_allan

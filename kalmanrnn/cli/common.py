@@ -1,9 +1,11 @@
-"""What commands share: flags from a dataclass, the device, a report on stdout."""
+"""What commands share: flags from a dataclass, the device, a report on stdout, Ctrl-C."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -65,3 +67,18 @@ def print_report(folder: Path, *, as_json: bool) -> None:
         return
     print((folder / "report.md").read_text(), end="")
     print(f"\nreport: {folder / 'report.html'}")
+
+
+def stop_on_signal() -> Any:
+    """Make Ctrl-C and SIGTERM end training after the step in hand; a second one ends it at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("stopping after this step; saving", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+    return lambda step: bool(asked)

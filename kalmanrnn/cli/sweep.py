@@ -12,8 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from kalmanrnn.cli.common import Device, choose_device, flag_values, parse, print_report
-from kalmanrnn.cli.stopping import stop_on_signal
+from kalmanrnn.cli.common import (
+    Device,
+    choose_device,
+    flag_values,
+    parse,
+    print_report,
+    stop_on_signal,
+)
 from kalmanrnn.core.config import RunConfig, TaskConfig
 from kalmanrnn.core.errors import OK, UsageError
 

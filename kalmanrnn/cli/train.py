@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kalmanrnn.cli.common import Device, choose_device, flag_value, parse, print_report
-from kalmanrnn.cli.stopping import stop_on_signal
+from kalmanrnn.cli.common import (
+    Device,
+    choose_device,
+    flag_value,
+    parse,
+    print_report,
+    stop_on_signal,
+)
 from kalmanrnn.core.config import (
     FINE_TUNING,
     DataConfig,

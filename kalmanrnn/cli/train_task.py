@@ -13,8 +13,8 @@ from kalmanrnn.cli.common import (
     flag_values,
     parse,
     print_report,
+    stop_on_signal,
 )
-from kalmanrnn.cli.stopping import stop_on_signal
 from kalmanrnn.core.config import BudgetConfig, NetworkConfig, TaskConfig, check_task_config
 from kalmanrnn.core.errors import OK
 from kalmanrnn.training.run_directory import create_run, open_run
