@@ -228,13 +228,13 @@ def check_config(config: RunConfig) -> None:
             cure="--teacher ukf, or --teacher my_filter.py:make_filter",
         )
     _check_numbers(config.student, config.data, config.train, config.logs)
-    for name, share in (("mix", config.logs.mix), ("test-share", config.logs.test_share)):
+    for name in ("mix", "test_share"):
+        flag, share = "--" + name.replace("_", "-"), getattr(config.logs, name)
         if not share < 1:
             raise UsageError(
-                f"--{name} must be in [0, 1), got {share}",
+                f"{flag} must be in [0, 1), got {share}",
                 why="it is a share",
-                cure=f"leave --{name} out: its default is "
-                f"{getattr(LogsConfig(), name.replace('-', '_'))}",
+                cure=f"leave {flag} out: its default is {getattr(LogsConfig(), name)}",
             )
     if not config.train.distil_steps + config.train.rollout_steps:
         raise UsageError(

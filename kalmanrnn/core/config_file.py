@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
-from kalmanrnn.core.config import (
-    BudgetConfig,
-    DataConfig,
-    LogsConfig,
-    NetworkConfig,
-    RunConfig,
-    StudentConfig,
-    TaskConfig,
-    TrainConfig,
-)
+from kalmanrnn.core.config import RunConfig, TaskConfig
 from kalmanrnn.core.renamed import RENAMED, with_new_names
 
+Config = TypeVar("Config", RunConfig, TaskConfig)
+# Name of each section of the settings -> its defaults.
 DEFAULTS: Mapping[str, Any] = {
-    "student": StudentConfig(),
-    "data": DataConfig(),
-    "train": TrainConfig(),
-    "logs": LogsConfig(),
-    "network": NetworkConfig(),
-    "budget": BudgetConfig(),
+    f.name: f.default
+    for kind in (RunConfig, TaskConfig)
+    for f in fields(kind)
+    if is_dataclass(f.default)
 }
 
 
@@ -41,15 +32,17 @@ def is_task(raw: Mapping[str, Any]) -> bool:
 
 def run_config(raw: Mapping[str, Any]) -> RunConfig:
     """Read a student's settings; KeyError, TypeError or ValueError where they are damaged."""
-    parts = {name: section(name, raw[name]) for name in ("student", "data", "train")}
-    parts["logs"] = section("logs", raw.get("logs", {}))
-    return RunConfig(sim=raw["sim"], set=tuple(raw["set"]), **parts)
+    return _config(RunConfig, {"logs": {}, **raw})
 
 
 def task_config(raw: Mapping[str, Any]) -> TaskConfig:
     """Read a sequence task's settings; KeyError, TypeError or ValueError if damaged."""
-    parts = {name: section(name, raw[name]) for name in ("network", "budget")}
-    return TaskConfig(sim=raw["sim"], set=tuple(raw["set"]), **parts)
+    return _config(TaskConfig, raw)
+
+
+def _config(kind: type[Config], raw: Mapping[str, Any]) -> Config:
+    parts = {f.name: section(f.name, raw[f.name]) for f in fields(kind) if f.name in DEFAULTS}
+    return kind(sim=raw["sim"], set=tuple(raw["set"]), **parts)
 
 
 def _tuples(value: Any) -> Any:

@@ -12,8 +12,7 @@ PACKAGES = ("kalmanrnn", "jax", "jaxlib", "flax", "optax", "filterpy", "numpy", 
 def versions() -> dict[str, str]:
     """Name them: python, machine, system, cores, and our packages."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    found["system"] = platform.system()
-    found["cores"] = str(os.cpu_count())
+    found |= {"system": platform.system(), "cores": str(os.cpu_count())}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -71,7 +71,9 @@ def exp(d: jax.Array) -> jax.Array:
     half_square = 0.25 * square * scale * scale
     half_sinc = 0.5 * scale * _series(SINC, half_square)
     cosine = _series(COS, half_square)
-    return _barrier(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], cosine]))
+    q = jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], cosine])
+    # XLA then computes this once, not again for each use.
+    return jax.lax.optimization_barrier(q)
 
 
 @jax.custom_jvp
@@ -100,11 +102,6 @@ def _series(coefficients: list[float], x: jax.Array) -> jax.Array:
     return value
 
 
-def _barrier(q: jax.Array) -> jax.Array:
-    """Have XLA compute this once, not again for each use."""
-    return jax.lax.optimization_barrier(q)
-
-
 def _exp_by_sine(d: jax.Array) -> jax.Array:
     square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
     # Below this the series is exact in float64 and the division would be 0 / 0.
@@ -112,7 +109,8 @@ def _exp_by_sine(d: jax.Array) -> jax.Array:
     angle = jnp.sqrt(jnp.where(small, 1.0, square))
     half_sinc = jnp.where(small, 0.5 - square / 48 + square**2 / 3840, jnp.sin(0.5 * angle) / angle)
     w = jnp.where(small, 1 - square / 8 + square**2 / 384, jnp.cos(0.5 * angle))
-    return _barrier(jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], w]))
+    q = jnp.stack([half_sinc * d[0], half_sinc * d[1], half_sinc * d[2], w])
+    return jax.lax.optimization_barrier(q)
 
 
 def _log_by_arctan(q: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise, starmap
 from typing import Literal
 
 import jax
@@ -88,11 +89,8 @@ class StateSpace:
         return self._slices("tangent_size")[self.blocks.index(self.block(name))]
 
     def _slices(self, size: str) -> list[slice]:
-        ends = np.cumsum([getattr(block, size) for block in self.blocks])
-        return [
-            slice(int(end) - getattr(block, size), int(end))
-            for block, end in zip(self.blocks, ends, strict=True)
-        ]
+        ends = [0, *accumulate(getattr(block, size) for block in self.blocks)]
+        return list(starmap(slice, pairwise(ends)))
 
     def get(self, x: jax.Array, name: str) -> jax.Array:
         """Return one block of a state `[X]`."""
@@ -100,29 +98,21 @@ class StateSpace:
 
     def identity(self) -> np.ndarray:
         """Return the state of zeros and identity rotations."""
-        parts = [
-            np.array([0.0, 0.0, 0.0, 1.0]) if b.kind == "rotation" else np.zeros(b.state_size)
-            for b in self.blocks
-        ]
-        return np.concatenate(parts)
+        state = np.zeros(self.state_dim)
+        for block, place in zip(self.blocks, self._slices("state_size"), strict=True):
+            state[place.stop - 1] = float(block.kind == "rotation")
+        return state
 
     def retract(self, x: jax.Array, d: jax.Array) -> jax.Array:
         """Move a state `[X]` by a tangent vector `[D]`."""
-        parts = [
-            _retract(block, x[s], d[t])
-            for block, s, t in zip(
-                self.blocks, self._slices("state_size"), self._slices("tangent_size"), strict=True
-            )
-        ]
-        return jnp.concatenate(parts)
+        slices = zip(self._slices("state_size"), self._slices("tangent_size"), strict=True)
+        both = zip(self.blocks, slices, strict=True)
+        return jnp.concatenate([_retract(block, x[s], d[t]) for block, (s, t) in both])
 
     def difference(self, y: jax.Array, x: jax.Array) -> jax.Array:
         """Return the tangent vector `[D]` from state x to state y."""
-        parts = [
-            _difference(block, y[s], x[s])
-            for block, s in zip(self.blocks, self._slices("state_size"), strict=True)
-        ]
-        return jnp.concatenate(parts)
+        both = zip(self.blocks, self._slices("state_size"), strict=True)
+        return jnp.concatenate([_difference(block, y[s], x[s]) for block, s in both])
 
 
 def wrap(angle: jax.Array) -> jax.Array:
@@ -131,20 +121,16 @@ def wrap(angle: jax.Array) -> jax.Array:
 
 
 def _retract(block: Block, x: jax.Array, d: jax.Array) -> jax.Array:
-    if block.kind == "vector":
-        return x + d
-    if block.kind == "angle":
-        return wrap(x + d)
+    if block.kind != "rotation":
+        return wrap(x + d) if block.kind == "angle" else x + d
     rotation = quaternion.exp(d)
     pair = (rotation, x) if block.side == "world" else (x, rotation)
     return quaternion.normalise(quaternion.multiply(*pair))
 
 
 def _difference(block: Block, y: jax.Array, x: jax.Array) -> jax.Array:
-    if block.kind == "vector":
-        return y - x
-    if block.kind == "angle":
-        return wrap(y - x)
+    if block.kind != "rotation":
+        return wrap(y - x) if block.kind == "angle" else y - x
     back = quaternion.inverse(x)
     pair = (y, back) if block.side == "world" else (back, y)
     return quaternion.log(quaternion.multiply(*pair))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from kalmanrnn.logs.conversion.local_frame import check_geodetic, regularise, to
 from kalmanrnn.logs.conversion.read_sections import named_sections, read_sections
 from kalmanrnn.logs.conversion.reference import align_to_gps, reference_stream
 from kalmanrnn.logs.guessing.guess_map import guess_map
-from kalmanrnn.logs.mapping.parse import map_text, parse_map
+from kalmanrnn.logs.mapping.parse import parse_map
 from kalmanrnn.logs.mapping.schema import GpsMap, LogMap
 from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
@@ -53,20 +54,19 @@ def _import(path: Path, map_file: Path | None, progress: Callable[[int, int], No
     source, have, guessed = open_log(path), {}, []
     if map_file is None:
         text, have = guess_map(source, progress)
-        name, guessed = "the guessed map", _guess_notes(text)
+        comments = [line.partition("# ")[2] for line in text.splitlines()[1:]]
+        name, guessed = "the guessed map", [f"guessed: {c}" for c in comments if c]
     else:
-        name, text = map_file.name, map_text(map_file)
+        try:
+            name, text = map_file.name, map_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            cure = "give the map's path with --map FILE.yaml"
+            raise UserError(f"cannot read the map {map_file}", why=str(e), cure=cure) from e
     log_map = parse_map(name, text)
     readings, notes = read_sections(source, log_map, progress, have)
     timed, more = to_common_clock(readings, log_map)
     recording = build_recording(timed, log_map)
     return recording._replace(notes=(*notes, *guessed, *more, *recording.notes), map=text)
-
-
-def _guess_notes(text: str) -> list[str]:
-    """Return a guessed map's comments on its guesses, without the first line."""
-    lines = [line.partition("# ")[2] for line in text.splitlines()[1:]]
-    return [f"guessed: {line}" for line in lines if line]
 
 
 def build_recording(timed: dict[str, TimedTopic], log_map: LogMap) -> Recording:
@@ -151,22 +151,21 @@ def _convert_reference(
 def check_overlap(streams: list[Stream]) -> list[str]:
     """Raise UserError if IMU, GPS or reference do not overlap in time; note it for others."""
     notes = []
-    for i, one in enumerate(streams):
-        for other in streams[i + 1 :]:
-            a, b = sorted((one, other), key=lambda s: s.t[0])
-            if a.t[-1] >= b.t[0]:
-                continue
-            what = (
-                f"{a.name} and {b.name} do not overlap in time: {a.name} ends at {a.t[-1]:.3f} s, "
-                f"{b.name} starts at {b.t[0]:.3f} s"
+    for pair in combinations(streams, 2):
+        a, b = sorted(pair, key=lambda s: s.t[0])
+        if a.t[-1] >= b.t[0]:
+            continue
+        what = (
+            f"{a.name} and {b.name} do not overlap in time: {a.name} ends at {a.t[-1]:.3f} s, "
+            f"{b.name} starts at {b.t[0]:.3f} s"
+        )
+        if {a.name, b.name} <= {"imu", "gps", "reference"}:
+            raise UserError(
+                what,
+                why="they must be stamped by one clock",
+                cure="check `time`, `delay_s`, `clock` in the map; see kalmanrnn inspect LOG",
             )
-            if {a.name, b.name} <= {"imu", "gps", "reference"}:
-                raise UserError(
-                    what,
-                    why="they must be stamped by one clock",
-                    cure="check `time`, `delay_s`, `clock` in the map; see kalmanrnn inspect LOG",
-                )
-            notes.append(what)
+        notes.append(what)
     return notes
 
 

@@ -14,10 +14,10 @@ from kalmanrnn.core.errors import UserError
 from kalmanrnn.diagnostics.logs.checks import check_log
 from kalmanrnn.diagnostics.logs.facts import collect_facts
 from kalmanrnn.diagnostics.logs.imu_checks import check_mounting
-from kalmanrnn.diagnostics.logs.imu_consistency import estimate_mounting_yaw, turn_rates
 from kalmanrnn.diagnostics.logs.log_figure import draw_log, envelope
 from kalmanrnn.diagnostics.logs.summary import format_summary, to_json
 from kalmanrnn.diagnostics.logs.topics import GYRO, find_triple, read_gps_topic, read_imu_topic
+from kalmanrnn.logs.conversion.imu_consistency import estimate_mounting_yaw, turn_rates
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared logs are not here")

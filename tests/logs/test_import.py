@@ -23,6 +23,7 @@ from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.logs import importer
 from kalmanrnn.logs.conversion import extrinsics
+from kalmanrnn.logs.conversion.imu_consistency import best_comparison, turn_rates
 from kalmanrnn.logs.importer import import_log
 from kalmanrnn.logs.mapping.parse import parse_map
 from kalmanrnn.logs.recording import geodesy
@@ -311,10 +312,10 @@ def test_an_attitude_tells_degrees_from_radians():
     angle = 0.8 * np.sin(t)
     still = 0 * t
     q = np.stack([still, still, np.sin(angle / 2), np.cos(angle / 2)], axis=-1)
-    rate = extrinsics.attitude_rate(t, q)
+    rates = [(*turn_rates(t, q), "its own orientation")]
     gyro = np.stack([still, still, 0.8 * np.cos(t)], axis=-1)
-    assert extrinsics.guess_gyro_unit(gyro, rate, t) == "rad/s"
-    assert extrinsics.guess_gyro_unit(np.degrees(gyro), rate, t) == "deg/s"
+    assert best_comparison(t, gyro, rates).unit == "rad/s"
+    assert best_comparison(t, np.degrees(gyro), rates).unit == "deg/s"
 
 
 def test_the_window_counts_from_the_start_of_the_log(imported):

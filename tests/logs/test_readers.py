@@ -13,7 +13,7 @@ from helpers import TEST_DATA
 from kalmanrnn.logs.readers import ros_wire as wire
 from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import Readings, Source, no_progress
-from kalmanrnn.logs.readers.ros_wire_layout import Encoding
+from kalmanrnn.logs.readers.ros_types import Encoding
 
 HUSKY = TEST_DATA / "husky_bag" / "husky_60s.bag"
 ULOG = TEST_DATA / "px4_ulog" / "sample_log_small.ulg"

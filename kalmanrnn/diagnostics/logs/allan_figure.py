@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kalmanrnn.diagnostics.figure_file import AXES, save_figure
-from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, ImuNoise
-from kalmanrnn.diagnostics.logs.imu_noise_text import walk_unit
+from kalmanrnn.diagnostics.logs.imu_noise import SENSORS, WALK_UNITS, ImuNoise
 from kalmanrnn.logs.calibration.allan import AllanCurve, NoiseFit, fitted_deviation
 from kalmanrnn.report.style import STYLE, frame, grid
 
@@ -25,7 +24,7 @@ def draw_allan(found: ImuNoise, path: Path) -> None:
             ax.set_title(name)
             text = f"N = {n.density.mean():.3g} {unit}/√Hz"
             if n.walk_observable:
-                text += f"\nK = {n.walk.mean():.3g} {walk_unit(name).replace('sqrt(Hz)', '√Hz')}"
+                text += f"\nK = {n.walk.mean():.3g} {WALK_UNITS[name].replace('sqrt(Hz)', '√Hz')}"
             ax.text(0.97, 0.97, text, transform=ax.transAxes, ha="right", va="top")
             frame(ax, x="averaging time [s]", y=f"Allan deviation [{unit}]")
         axes[0].legend(loc="lower left")

@@ -11,13 +11,14 @@ from kalmanrnn.diagnostics.logs import timing
 from kalmanrnn.diagnostics.logs.facts import LogFacts, speed_of
 from kalmanrnn.diagnostics.logs.gnss import check_gps
 from kalmanrnn.diagnostics.logs.imu_checks import FRD, check_accel, check_gyro, check_mounting
-from kalmanrnn.diagnostics.logs.imu_consistency import (
+from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
+from kalmanrnn.logs.conversion.imu_consistency import (
     GyroComparison,
-    compare_turn_rates,
+    best_comparison,
     estimate_mounting_yaw,
+    finite_in_order,
     turn_rates,
 )
-from kalmanrnn.diagnostics.logs.topics import ImuTopic, times
 from kalmanrnn.logs.readers.readings import Readings
 
 # Prefer a reference with positions to one with attitudes only.
@@ -67,7 +68,7 @@ def check_frame_id(readings: Readings) -> Finding | None:
 
 def check_empty_topics(facts: LogFacts) -> Finding | None:
     """List topics without messages; None if there are none."""
-    empty = [t.name for t in facts.topics if not t.count]
+    empty = [t.name for t in facts.source.topics if not t.count]
     if not empty:
         return None
     shown = ", ".join(empty[:6]) + (f" and {len(empty) - 6} more" if len(empty) > 6 else "")
@@ -124,12 +125,10 @@ def _imus(facts: LogFacts) -> Iterator[Finding]:
     gps = facts.gpses[0] if facts.gpses else None
     speed_t, speed = speed_of(facts, gps)
     for imu in facts.imus:
-        name, t = imu.readings.topic.name, times(imu.readings)
-        good = np.isfinite(np.column_stack([t, imu.gyro, imu.accel])).all(axis=1)
-        if not good.any():
+        name = imu.readings.topic.name
+        t, gyro, accel = finite_in_order(times(imu.readings), imu.gyro, imu.accel)
+        if not len(t):
             continue
-        order = np.flatnonzero(good)[np.argsort(t[good], kind="stable")]
-        t, gyro, accel = t[order], imu.gyro[order], imu.accel[order]
         compared = _comparison(facts, imu, t, gyro)
         unit = check_gyro(name, gyro, compared, stated=imu.gyro_unit)
         # The mounting yaw needs turns in rad/s.
@@ -154,8 +153,7 @@ def _comparison(
             sources.append((*turn_rates(at, m.quaternion), name))
         elif m.turn is not None:
             sources.append((at, np.asarray(m.turn, float), name))
-    compared = [c for s in sources if (c := compare_turn_rates(t, gyro, *s))]
-    return max(compared, key=lambda c: c.correlation, default=None)
+    return best_comparison(t, gyro, sources)
 
 
 def _times(facts: LogFacts) -> Iterator[Finding | None]:

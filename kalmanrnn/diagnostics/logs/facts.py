@@ -24,7 +24,7 @@ from kalmanrnn.diagnostics.logs.topics import (
     read_motion_topic,
     times,
 )
-from kalmanrnn.logs.readers.readings import Readings, Source, Topic, no_progress
+from kalmanrnn.logs.readers.readings import Readings, Source, no_progress
 
 # Large messages that are not used here: only their count is shown.
 LARGE_TYPES = ("Image", "PointCloud", "LaserScan", "OccupancyGrid", "Costmap", "Marker", "Octomap")
@@ -35,7 +35,7 @@ DERIVED = ("estimator_", "home_position", "position_setpoint", "vehicle_global_p
 class LogFacts(NamedTuple):
     """What a log holds.
 
-    topics: all of them. readings, timings: by name, of those that were read. imus, gpses,
+    source: with all topics. readings, timings: by name, of those that were read. imus, gpses,
     motions: the sensors among them, the likeliest first. references: their names. zero: the
     first time of a sensor, from which seconds are counted; seconds: until the last one.
     """
@@ -52,15 +52,11 @@ class LogFacts(NamedTuple):
     zero: float
     seconds: float
 
-    @property
-    def topics(self) -> tuple[Topic, ...]:
-        """All topics, including those not read."""
-        return self.source.topics
-
 
 def collect_facts(source: Source, progress: Callable[[int, int], None] = no_progress) -> LogFacts:
     """Read a log once and measure its topics."""
-    wanted = [t.name for t in source.topics if t.count and not _is_large(t)]
+    large = {t for t in source.topics if any(word in t.type for word in LARGE_TYPES)}
+    wanted = [t.name for t in source.topics if t.count and t not in large]
     every = source.read(wanted, progress)
     own = [r for r in every if not r.topic.name.startswith(DERIVED)]
     measured = [r for r in own if not is_reference(r)]
@@ -97,14 +93,9 @@ def speed_of(facts: LogFacts, gps: GpsTopic | None) -> tuple[np.ndarray, np.ndar
 
 def _span(readings: list[Readings]) -> tuple[float, float]:
     """Return the first and last finite time."""
-    known = [t[np.isfinite(t)] for t in map(times, readings)]
-    known = [t for t in known if len(t)]
-    first = min((float(t.min()) for t in known), default=0.0)
-    return first, max((float(t.max()) for t in known), default=0.0)
-
-
-def _is_large(topic: Topic) -> bool:
-    return any(word in topic.type for word in LARGE_TYPES)
+    t = np.concatenate([np.zeros(0), *map(times, readings)])
+    t = t[np.isfinite(t)]
+    return (float(t.min()), float(t.max())) if len(t) else (0.0, 0.0)
 
 
 def _receivers(gpses: list[GpsTopic]) -> list[GpsTopic]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from kalmanrnn.diagnostics.finding import Finding
-from kalmanrnn.diagnostics.logs.imu_consistency import GyroComparison, MountingYaw
 from kalmanrnn.logs.conversion.extrinsics import (
-    DEGREES,
     GRAVITY,
     MAX_RATE,
     MAX_TILT_DEG,
     find_mounting,
     guess_accel_unit,
-    quarter_turns,
+    high_rate,
     quiet_specific_force,
 )
+from kalmanrnn.logs.conversion.imu_consistency import GyroComparison, MountingYaw
 
 FLU, FRD = "forward-left-up", "forward-right-down"
 
@@ -64,7 +63,7 @@ def check_mounting(
             f"agreement {mounting_yaw.agreement:.2f}"
         )
         if known:
-            R = quarter_turns(round(mounting_yaw.angle / (np.pi / 2))) @ R
+            R = mounting_yaw.quarter_turns @ R
     doubt = "; its rotation about up is unknown, so check which axis is forward"
     doubt = "" if known or axes else doubt
     if tilt > MAX_TILT_DEG:
@@ -89,19 +88,15 @@ def check_gyro(
 
     stated: the unit in the columns' names, or "".
     """
-    size = np.linalg.norm(gyro[np.isfinite(gyro).all(axis=1)], axis=1)
-    high = float(np.quantile(size, 0.95)) if len(size) else 0.0
+    high = high_rate(gyro)
     evidence = f"95 % of its readings are below {high:.3g}"
     unit, is_reliable = ("deg/s", True) if high > MAX_RATE else ("rad/s", False)
-    if compared is not None and compared.correlation > 0.5:
+    if compared is not None:
         evidence = (
             f"{compared.slope:.3g} times the turn rate of {compared.source} "
             f"({compared.windows} windows with turns, correlation {compared.correlation:.2f})"
         )
-        is_reliable = True
-        unit = "deg/s" if compared.slope > np.sqrt(DEGREES) else "rad/s"
-    else:
-        compared = None
+        unit, is_reliable = compared.unit, True
     if stated and (compared is None or unit == stated):
         unit, is_reliable, evidence = stated, True, f"by its columns' names; {evidence}"
     line = "imu: {gyro_unit: deg/s}"

@@ -1,7 +1,8 @@
-"""Estimate an IMU's noise from a log at rest."""
+"""An IMU's noise from a log at rest: a summary, kalibr's YAML, an argument for a sim file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,11 @@ from kalmanrnn.logs.calibration.stationary import StationaryImu, select_stationa
 from kalmanrnn.logs.mapping.schema import ACCEL_UNITS, GYRO_UNITS
 from kalmanrnn.logs.readers.open_log import open_log
 from kalmanrnn.logs.readers.readings import no_progress
-from kalmanrnn.logs.recording.recording import load_recording
+from kalmanrnn.logs.recording.recording import CHANNELS, load_recording
 
 SENSORS = {"gyroscope": "rad/s", "accelerometer": "m/s^2"}
+WALK_UNITS = {"gyroscope": "rad/s^2/sqrt(Hz)", "accelerometer": "m/s^3/sqrt(Hz)"}
+MAX_MISFIT = 0.25
 
 
 class ImuNoise(NamedTuple):
@@ -56,16 +59,20 @@ def estimate_imu_noise(
     gyro_unit: None for the one the log states, else rad/s.
     """
     imu = read_drive(log) if log.suffix == ".npz" else read_imu(log, topic, progress)
-    until = np.inf if span[1] is None else span[1]
-    inside = (imu.t >= span[0]) & (imu.t <= until)
+    inside = (imu.t >= span[0]) & (imu.t <= (np.inf if span[1] is None else span[1]))
     gyro = imu.gyro[inside] * GYRO_UNITS[gyro_unit or imu.gyro_unit or "rad/s"]
     accel = imu.accel[inside] * ACCEL_UNITS[accel_unit]
     rest = select_stationary(imu.t[inside], gyro, accel, log=str(log))
-    _check_gravity(rest, log)
-    curves = {
-        "gyroscope": allan_deviation(rest.gyro, rest.rate_hz),
-        "accelerometer": allan_deviation(rest.accel, rest.rate_hz),
-    }
+    # At rest their mean must be gravity in m/s^2.
+    g = float(np.linalg.norm(rest.accel.mean(axis=0)))
+    if 0.9 < g < 1.1:
+        raise UserError(
+            f"at rest the accelerometer of {log} reads {g:.3f}, not 9.8 m/s^2",
+            why="it was logged in g",
+            cure=f"kalmanrnn allan {log} --accel-unit g",
+        )
+    both = zip(SENSORS, (rest.gyro, rest.accel), strict=True)
+    curves = {name: allan_deviation(values, rest.rate_hz) for name, values in both}
     noise = {name: fit_noise(curve, rest.seconds) for name, curve in curves.items()}
     return ImuNoise(imu.topic, rest, curves, noise)
 
@@ -73,7 +80,7 @@ def estimate_imu_noise(
 def read_drive(path: Path) -> ImuReadings:
     """Read the IMU of a drive file."""
     stream = load_recording(path).stream("imu")
-    names = [f"{kind}_{axis}" for kind in ("gyro", "accel") for axis in "xyz"]
+    names = list(CHANNELS["imu"])
     if stream is None or not set(names) <= set(stream.channels):
         raise UserError(
             f"{path} has no IMU",
@@ -89,9 +96,8 @@ def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None])
     source = open_log(log)
     likely = ("sensor_msgs/msg/Imu", "px4/sensor_combined", "csv")
     names = [t.name for t in source.topics if t.count and t.type in likely]
-    if topic is not None:
-        names = [topic]
-    found = [imu for r in source.read(names, progress) if (imu := read_imu_topic(r))]
+    read = source.read(names if topic is None else [topic], progress)
+    found = [imu for r in read if (imu := read_imu_topic(r))]
     if not found:
         raise UserError(
             f"{log} has no IMU",
@@ -109,12 +115,61 @@ def read_imu(log: Path, topic: str | None, progress: Callable[[int, int], None])
     return ImuReadings(imu.readings.topic.name, t - t[0], imu.gyro, imu.accel, imu.gyro_unit)
 
 
-def _check_gravity(rest: StationaryImu, log: Path) -> None:
-    """Refuse readings in g: at rest their mean must be gravity in m/s^2."""
-    g = float(np.linalg.norm(rest.accel.mean(axis=0)))
-    if 0.9 < g < 1.1:
-        raise UserError(
-            f"at rest the accelerometer of {log} reads {g:.3f}, not 9.8 m/s^2",
-            why="it was logged in g",
-            cure=f"kalmanrnn allan {log} --accel-unit g",
-        )
+def format_summary(found: ImuNoise) -> list[str]:
+    """Return lines of text: each figure per axis and as the mean that is written."""
+    rest = found.rest
+    lines = [f"{found.topic}: {rest.seconds:.0f} s at rest, {rest.rate_hz:.4g} Hz"]
+    lines += [f"note: {note}" for note in rest.notes]
+    for name, unit in SENSORS.items():
+        n = found.noise[name]
+        lines += ["", f"{name:34s}{'x':>10s} {'y':>10s} {'z':>10s} {'mean':>10s}"]
+        lines.append(_row(f"noise density [{unit}/sqrt(Hz)]", n.density))
+        if n.instability.any():
+            lines.append(_row(f"flat part of the deviation [{unit}]", n.instability))
+        lines.append(_row(f"random walk [{WALK_UNITS[name]}]", n.walk, known=n.walk_observable))
+        if n.walk_observable:
+            error = f"{100 * n.walk_error:.0f} % (one sigma)"
+            lines.append(f"  random walk: the mean is known to about {error}")
+        else:
+            lines.append(
+                f"  random walk: {rest.seconds:.0f} s are too short to separate it from the "
+                "noise; not written. Record for hours."
+            )
+        if n.misfit > MAX_MISFIT:
+            lines.append(
+                f"  the fit misses the curve by up to {100 * n.misfit:.0f} %: there is more than "
+                "noise in it (vibration, a filter, steps); see --plot"
+            )
+    return lines
+
+
+def format_yaml(found: ImuNoise) -> str:
+    """Return kalibr's imu.yaml: the mean over the three axes of each figure."""
+    lines = ["# From an Allan deviation at rest; each figure is the mean over the three axes."]
+    units = {"accelerometer": "m/s^2/sqrt(Hz)", "gyroscope": "rad/s/sqrt(Hz)"}
+    for name, unit in units.items():
+        n = found.noise[name]
+        lines.append(f"{name}_noise_density: {n.density.mean():.6e}  # {unit}")
+        if n.walk_observable:
+            line = f"{name}_random_walk: {n.walk.mean():.6e}  # {WALK_UNITS[name]}"
+            lines.append(f"{line}, known to {100 * n.walk_error:.0f} %")
+        else:
+            lines.append(f"# {name}_random_walk: the log, {found.rest.seconds:.0f} s, is too short")
+    # A JSON string is a YAML string, whatever the topic is called.
+    lines.append(f"rostopic: {json.dumps(found.topic)}")
+    lines.append(f"update_rate: {found.rest.rate_hz:.6g}  # Hz")
+    return "\n".join(lines) + "\n"
+
+
+def format_sim_argument(found: ImuNoise) -> str:
+    """Return the figures as an argument for a sim file."""
+    parts = [f"rate_hz={found.rest.rate_hz:.4g}"]
+    for name, n in found.noise.items():
+        parts.append(f"{name}_noise_density={n.density.mean():.3g}")
+        parts += [f"{name}_random_walk={n.walk.mean():.3g}"] if n.walk_observable else []
+    return f"imu=Imu({', '.join(parts)})"
+
+
+def _row(name: str, values: np.ndarray, *, known: bool = True) -> str:
+    cells = [*values, values.mean()]
+    return f"  {name:32s}" + " ".join(f"{v:10.3g}" if known else f"{'-':>10s}" for v in cells)

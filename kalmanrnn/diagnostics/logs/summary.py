@@ -18,9 +18,9 @@ HEAD = ("topic", "type", "count", "rate [Hz]", "gaps", "longest [s]", "clock")
 def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
     """Return lines of text: the log, its topics, its GPS, the findings."""
     source = facts.source
-    lines = [f"{source.path}: {source.kind}, {len(facts.topics)} topics, {facts.seconds:.1f} s"]
+    lines = [f"{source.path}: {source.kind}, {len(source.topics)} topics, {facts.seconds:.1f} s"]
     lines += [f"note: {note}" for note in source.notes]
-    lines += ["", *align([HEAD, *(_row(facts, t) for t in facts.topics)], left=(0, 1, 6))]
+    lines += ["", *align([HEAD, *(_row(facts, t) for t in source.topics)], left=(0, 1, 6))]
     for gps in facts.gps_summaries:
         lines += ["", *_gps_lines(gps)]
     lines += ["", format_findings(findings)]
@@ -32,15 +32,11 @@ def format_summary(facts: LogFacts, findings: Sequence[Finding]) -> list[str]:
 def to_json(facts: LogFacts, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the same as JSON values; null for what is unknown."""
     topics = []
-    for t in facts.topics:
-        timing = facts.timings.get(t.name)
-        offset = facts.offsets.get(t.name)
-        topics.append(
-            t._asdict()
-            | {"frame": facts.readings[t.name].frame if t.name in facts.readings else ""}
-            | {"timing": timing._asdict() if timing else None}
-            | {"log_minus_header": offset._asdict() if offset else None}
-        )
+    for t in facts.source.topics:
+        frame = facts.readings[t.name].frame if t.name in facts.readings else ""
+        found = {"timing": facts.timings.get(t.name), "log_minus_header": facts.offsets.get(t.name)}
+        measured = {key: value and value._asdict() for key, value in found.items()}
+        topics.append(t._asdict() | {"frame": frame} | measured)
     return json_values(
         {
             "log": facts.source.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -122,7 +123,7 @@ def read_gps_topic(readings: Readings) -> GpsTopic | None:
         columns = [columns[0] * 1e-7, columns[1] * 1e-7, columns[2] * 1e-3]
     geodetic = np.stack(columns, axis=-1)
     fixed, status = _status(f, geodetic)
-    speed = next((f[n].astype(float) for n in ("vel_m_s", "speed_m_s", "speed") if n in f), None)
+    speed = _first(f, "vel_m_s", "speed_m_s", "speed")
     return GpsTopic(readings, geodetic, fixed, status, speed, _sigma(f))
 
 
@@ -131,13 +132,12 @@ def read_motion_topic(readings: Readings) -> MotionTopic | None:
     f = readings.fields
     if not len(readings.log_t) or (find_triple(f, GYRO) and find_triple(f, ACCEL)):
         return None
-    prefixes = ("twist.twist.", "twist.", "")
-    speed = next((f[n] for n in (f"{p}linear.x" for p in prefixes) if n in f), None)
-    turn = next((f[n] for n in (f"{p}angular.z" for p in prefixes) if n in f), None)
-    if speed is None:
-        speed = next((f[n] for n in ("speed_m_s", "speed", "vx") if n in f), None)
-        if {"vx", "vy", "vz"} <= f.keys():
-            speed = np.hypot(f["vx"], f["vy"])
+    speed = _first(f, "twist.twist.linear.x", "twist.linear.x", "linear.x")
+    turn = _first(f, "twist.twist.angular.z", "twist.angular.z", "angular.z")
+    if speed is None and {"vx", "vy", "vz"} <= f.keys():
+        speed = np.hypot(f["vx"], f["vy"])
+    elif speed is None:
+        speed = _first(f, "speed_m_s", "speed", "vx")
     places = ("pose.pose.orientation.", "pose.orientation.", "orientation.", "transform.rotation.")
     found = (_quaternion(readings, p) for p in places)
     quaternion = next((q for q in found if q is not None), None)
@@ -171,6 +171,10 @@ def find_triple(fields: dict[str, np.ndarray], stem: str) -> list[str]:
     return []
 
 
+def _first(fields: dict[str, np.ndarray], *names: str) -> np.ndarray | None:
+    return next((fields[n].astype(float) for n in names if n in fields), None)
+
+
 def stack_fields(readings: Readings, names: list[str]) -> np.ndarray:
     """Return fields as columns `[n, c]`, float64."""
     return np.stack([readings.fields[n].astype(float) for n in names], axis=-1)
@@ -195,13 +199,9 @@ def _status(f: dict[str, np.ndarray], geodetic: np.ndarray) -> tuple[np.ndarray,
     placed = np.isfinite(geodetic).all(axis=1) & (geodetic[:, :2] != 0).any(axis=1)
     for name, texts, least in (("status.status", ROS_STATUS, 0), ("fix_type", PX4_STATUS, 3)):
         if name in f:
-            known = np.where(np.isfinite(f[name]), f[name], -9).astype(int)
-            kinds, counts = np.unique(known, return_counts=True)
-            messages: dict[str, int] = {}
-            for k, c in zip(kinds.tolist(), counts.tolist(), strict=True):
-                text = texts.get(k, f"status {k}")
-                messages[text] = messages.get(text, 0) + c
-            return (f[name] >= least) & placed, messages
+            known = np.sort(np.where(np.isfinite(f[name]), f[name], -9).astype(int)).tolist()
+            messages = Counter(texts.get(kind, f"status {kind}") for kind in known)
+            return (f[name] >= least) & placed, dict(messages)
     return placed, {}
 
 

@@ -20,7 +20,6 @@ from kalmanrnn.logs.binding.truth import truth_at
 from kalmanrnn.logs.recording.recording import Recording
 from kalmanrnn.logs.recording.time_alignment import (
     fill_gaps,
-    interpolate,
     merge_times,
     split_into_ticks,
     thin,
@@ -51,13 +50,6 @@ class BoundLog(NamedTuple):
     notes: tuple[str, ...]
 
 
-class SensorReadings(NamedTuple):
-    """One sensor's readings in a log: times `[n]`, values `[n, z]`."""
-
-    t: np.ndarray
-    z: np.ndarray
-
-
 def bind(scenario: Scenario, recording: Recording) -> Drive:
     """Turn a recording into a batch of one drive of a scenario, with its initial belief.
 
@@ -74,12 +66,11 @@ def bind_log(scenario: Scenario, recording: Recording) -> BoundLog:
     u_t, u, notes = read_inputs(scenario, recording)
     scenario, more = with_logged_noise(scenario, recording)
     notes += more
-    found = [sensor_readings(scenario, recording, i) for i in range(len(scenario.sensors))]
     fixes = find_fixes(scenario, recording)
     start, more = start_time(scenario, fixes)
     notes += more
     span = (max(start, u_t[0]), u_t[-1]) if u_t.size else (start, np.inf)
-    t, seen, z, more = _events(scenario, found, span)
+    t, seen, z, more = _events(scenario, recording, span)
     notes += more
     # On a clock that starts at 0 the ticks' sum is exact to 1e-12 s.
     packets = Packet(z, seen, *_ticks(scenario, t - t[0], u_t - t[0], u))
@@ -103,8 +94,8 @@ def read_inputs(
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return times `[n]` and inputs `[n, U]` at the times of the fastest of their streams."""
     names = [channel.name for channel in scenario.inputs]
-    places = {name: recording.column(name) for name in names}
-    missing = [name for name, place in places.items() if place is None]
+    found = [place for name in names if (place := recording.column(name))]
+    missing = [name for name in names if recording.column(name) is None]
     if missing:
         raise UserError(
             f"the log has no {', '.join(missing)}, inputs of {scenario.name}",
@@ -112,7 +103,6 @@ def read_inputs(
             cure=f"name them in the map, or use a scenario with inputs that the log has "
             f"(inputs of {scenario.name}: {', '.join(names)})",
         )
-    found = [place for place in places.values() if place is not None]
     if not found:
         return np.zeros(0), np.zeros((0, 0)), []
     streams = {s.name: s for s, _ in found}
@@ -126,71 +116,55 @@ def read_inputs(
             why="they must be stamped by one clock",
             cure="see kalmanrnn inspect LOG; set `delay_s` or `clock` in the map",
         )
-    columns = [interpolate(clock, s.t, s.values[:, i : i + 1])[:, 0] for s, i in found]
-    notes = []
+    columns = [np.interp(clock, s.t, s.values[:, i]) for s, i in found]
     steps = np.diff(clock)
     long = int((steps > MAX_INPUT_GAP_S).sum())
-    if long:
-        notes.append(f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, interpolated")
-    return clock, np.stack(columns, axis=-1), notes
+    note = f"{', '.join(streams)}: {long} gaps up to {steps.max():.2f} s, interpolated"
+    return clock, np.stack(columns, axis=-1), [note] if long else []
 
 
 def with_logged_noise(scenario: Scenario, recording: Recording) -> tuple[Scenario, list[str]]:
     """Use the standard deviations that the log's messages state (medians) for each sensor."""
-    sensors, notes = [], []
-    for sensor in scenario.sensors:
+    sensors, notes = list(scenario.sensors), []
+    for i, sensor in enumerate(scenario.sensors):
         place = recording.columns([c.name for c in sensor.channels])
-        sigma = None
-        if place is not None and place[0].variance is not None:
-            stated = place[0].variance[:, place[1]]
-            with np.errstate(all="ignore"):
-                sigma = np.sqrt(_median(stated))
-        if sigma is None:
-            sensors.append(sensor)
+        if place is None or place[0].variance is None:
             continue
-        known = bool((np.isfinite(sigma) & (sigma > 0)).all())
-        if not known or np.allclose(sigma, sensor.sigma):
-            sensors.append(sensor)
+        stated = place[0].variance[:, place[1]]
+        stated = stated[np.isfinite(stated).all(axis=1)]
+        if not len(stated) or not (np.median(stated, axis=0) > 0).all():
             continue
-        sensors.append(replace(sensor, sigma=tuple(map(float, sigma))))
+        sigma = np.sqrt(np.median(stated, axis=0))
+        if np.allclose(sigma, sensor.sigma):
+            continue
+        sensors[i] = replace(sensor, sigma=tuple(map(float, sigma)))
         unit = sensor.channels[0].unit
         notes.append(
             f"{sensor.name}: standard deviations {', '.join(f'{s:.3g}' for s in sigma)} {unit} "
             f"from the log's messages (median), not the scenario's "
             + ", ".join(f"{s:.3g}" for s in sensor.sigma)
         )
-    if not notes:
-        return scenario, []
-    return replace(scenario, sensors=tuple(sensors)), notes
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values).all(axis=1)
-    if not known.any():
-        return np.full(values.shape[1], np.nan)
-    return np.median(values[known], axis=0)
-
-
-def sensor_readings(scenario: Scenario, recording: Recording, index: int) -> SensorReadings:
-    """Return one sensor's readings, none if the log lacks one of its channels."""
-    sensor = scenario.sensors[index]
-    found = recording.columns([channel.name for channel in sensor.channels])
-    if found is None:
-        return SensorReadings(np.zeros(0), np.zeros((0, sensor.size)))
-    stream, columns = found
-    return SensorReadings(stream.t, stream.values[:, columns])
+    return replace(scenario, sensors=tuple(sensors)) if notes else scenario, notes
 
 
 def _events(
-    scenario: Scenario, found: list[SensorReadings], span: tuple[float, float]
+    scenario: Scenario, recording: Recording, span: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and notes."""
-    notes, used = [], []
-    for sensor, (t, z) in zip(scenario.sensors, found, strict=True):
+    """Return event times `[E]`, seen `[E, S]`, measurements `[E, Z]`, and notes.
+
+    A sensor has no readings if the log lacks one of its channels.
+    """
+    notes: list[str] = []
+    used: list[tuple[np.ndarray, np.ndarray]] = []
+    for sensor in scenario.sensors:
+        found = recording.columns([channel.name for channel in sensor.channels])
+        t, z = np.zeros(0), np.zeros((0, sensor.size))
+        if found is not None:
+            t, z = found[0].t, found[0].values[:, found[1]]
         inside = (t >= span[0]) & (t <= span[1])
         t, z = t[inside], z[inside]
-        keep = thin(t, MIN_INTERVAL_SHARE / sensor.rate_hz) if len(t) else np.zeros(0, int)
-        used.append(SensorReadings(t[keep], z[keep]))
+        keep = thin(t, MIN_INTERVAL_SHARE / sensor.rate_hz)
+        used.append((t[keep], z[keep]))
         if not len(t):
             notes.append(f"{sensor.name}: no readings within the log's span; never seen")
         elif len(keep) < len(t):
@@ -199,10 +173,10 @@ def _events(
                 f"{MIN_INTERVAL_SHARE / sensor.rate_hz:g} s apart, for {scenario.name} has it at "
                 f"{sensor.rate_hz:g} Hz"
             )
-    times, index = merge_times([f.t for f in used], 0.5 / scenario.tick_hz)
+    times, index = merge_times([t for t, _ in used], 0.5 / scenario.tick_hz)
     if len(times) < MIN_EVENTS:
         both = zip(scenario.sensors, used, strict=True)
-        counts = ", ".join(f"{s.name} {len(f.t)}" for s, f in both)
+        counts = ", ".join(f"{s.name} {len(t)}" for s, (t, _) in both)
         raise UserError(
             f"too few readings for {scenario.name}: {len(times)} events, {MIN_EVENTS} are needed",
             why=f"only readings after the start and within the inputs' time count: {counts}",
@@ -215,9 +189,9 @@ def _events(
     place = np.flatnonzero(known)
     seen = np.zeros((len(filled), len(scenario.sensors)), bool)
     z = np.zeros((len(filled), scenario.sigma.size))
-    for i, (reading, event) in enumerate(zip(used, index, strict=True)):
+    for i, ((_, values), event) in enumerate(zip(used, index, strict=True)):
         seen[place[event], i] = True
-        z[np.ix_(place[event], scenario.sensor_of == i)] = reading.z
+        z[np.ix_(place[event], scenario.sensor_of == i)] = values
     return filled, seen, z, notes
 
 

@@ -72,31 +72,12 @@ def initial_belief(
     if given:
         notes.append(f"initial belief: {', '.join(given)} from the map")
     std = np.array(scenario.initial_std)
-    if not first.heading_known:
-        std = std + UNKNOWN_ANGLE_STD * np.abs(_yaw_direction(scenario)) * (
-            1 - _given_mask(scenario, given)
-        )
+    for block in scenario.space.blocks if not first.heading_known else ():
+        world_yaw = block.kind == "rotation" and block.side == "world"
+        if (block.kind == "angle" or world_yaw) and block.name not in given:
+            # The last component of a rotation is the turn about up.
+            std[scenario.space.tangent_slice(block.name).stop - 1] += UNKNOWN_ANGLE_STD
     return Belief(mean, np.diag(np.square(std))), notes
-
-
-def _yaw_direction(scenario: Scenario) -> np.ndarray:
-    """Return the tangent `[D]` of a turn about the vertical: 1 for angles and world yaw."""
-    turned = np.zeros(scenario.space.tangent_dim)
-    for block in scenario.space.blocks:
-        place = scenario.space.tangent_slice(block.name)
-        if block.kind == "angle":
-            turned[place] = 1.0
-        elif block.kind == "rotation" and block.side == "world":
-            turned[place.stop - 1] = 1.0
-    return turned
-
-
-def _given_mask(scenario: Scenario, given: dict[str, np.ndarray]) -> np.ndarray:
-    """Mark the tangent's components `[D]` that the map gives."""
-    known = np.zeros(scenario.space.tangent_dim)
-    for name in given:
-        known[scenario.space.tangent_slice(name)] = 1.0
-    return known
 
 
 def _find_state(
@@ -120,10 +101,9 @@ def _find_state(
     if all(b.kind == "vector" or b.name in given for b in scenario.space.blocks):
         return InitialState(mean, ["initial belief: position from the first fix, all else zero"])
     keep = (scenario.origin, *given)
-    mean, note, heading_known = _search_heading(scenario, mean, keep, drive)
-    return InitialState(
-        mean, [f"initial belief: position from the first fix, {note}"], heading_known
-    )
+    found = _search_heading(scenario, mean, keep, drive)
+    note = f"initial belief: position from the first fix, {found.notes[0]}"
+    return found._replace(notes=[note])
 
 
 def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialState:
@@ -138,29 +118,29 @@ def _level(scenario: Scenario, fixes: PositionFixes, drive: Drive) -> InitialSta
     moving = speed >= MIN_COURSE_M_S
     if moving:
         force = force - _gps_acceleration(fixes, start)
+    yaw = float(np.arctan2(north, east)) if moving else 0.0
     roll, pitch = np.arctan2(force[1], force[2]), np.arctan2(-force[0], np.hypot(*force[1:]))
-    yaw = np.arctan2(north, east) if moving else 0.0
     blocks = {
-        "attitude": attitude_from_gravity(force, float(yaw)),
+        "attitude": attitude_from_gravity(force, yaw),
         "velocity": np.array([east, north, 0.0]),
         "position": _position(fixes, drive),
     }
     mean = scenario.space.identity()
     for name, value in blocks.items():
         mean[scenario.space.state_slice(name)] = value
-    note, heading_known = f"heading from the GPS's course at {speed:.1f} m/s", True
+    found = InitialState(mean, [f"heading from the GPS's course at {speed:.1f} m/s"])
     if not moving:
-        mean, note, heading_known = _search_heading(scenario, mean, ("velocity", "position"), drive)
+        found = _search_heading(scenario, mean, ("velocity", "position"), drive)
     angles = f"roll {np.degrees(roll):.1f} deg, nose down {np.degrees(pitch):.1f} deg"
     level = f"level from gravity over {LEVELLING_S:g} s ({angles})"
-    notes = [f"initial belief: {level}, {note}, no biases"]
+    notes = [f"initial belief: {level}, {found.notes[0]}, no biases"]
     if force[2] < 0.5 * np.linalg.norm(force):
         notes[0] += "; the IMU is far from level: check the axes in the map"
     if fixes.derived:
         notes.append(
             f"gps: no velocity; differentiated from positions within {VELOCITY_WINDOW_S:g} s"
         )
-    return InitialState(mean, notes, heading_known)
+    return found._replace(notes=notes)
 
 
 def attitude_from_gravity(force: np.ndarray, heading_rad: float) -> np.ndarray:
@@ -172,8 +152,8 @@ def attitude_from_gravity(force: np.ndarray, heading_rad: float) -> np.ndarray:
 
 def _search_heading(
     scenario: Scenario, mean: np.ndarray, keep: tuple[str, ...], drive: Drive
-) -> tuple[np.ndarray, str, bool]:
-    """Return the most likely state, a note, and whether the log determines the heading."""
+) -> InitialState:
+    """Return the most likely state with one note, and whether the log determines the heading."""
     if scenario.yaw_symmetry is None:
         raise UserError(
             f"the initial heading of {scenario.name} on this log is unknown",
@@ -189,7 +169,7 @@ def _search_heading(
             f", but ambiguous (log likelihood only {found.margin:.1f} above others) and taken as "
             "unknown; if you know it, give it with `first: {...}` in the map"
         )
-    return found.mean, note, heading_known
+    return InitialState(found.mean, [note], heading_known)
 
 
 def _position(fixes: PositionFixes, drive: Drive) -> np.ndarray:

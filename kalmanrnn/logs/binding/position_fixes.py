@@ -35,21 +35,17 @@ def find_fixes(scenario: Scenario, recording: Recording) -> PositionFixes | None
         stream, columns = found
         position = stream.values[:, columns]
         moving = recording.columns(["gps_velocity_east", "gps_velocity_north"])
-        if moving is not None:
-            speeds, east_north = moving
-            velocity = interpolate(stream.t, speeds.t, speeds.values[:, east_north])
-            return PositionFixes(stream.t, position, velocity, False)
-        return PositionFixes(stream.t, position, differentiate_positions(stream.t, position), True)
+        if moving is None:
+            velocity = differentiate_positions(stream.t, position)
+        else:
+            velocity = interpolate(stream.t, moving[0].t, moving[0].values[:, moving[1]])
+        return PositionFixes(stream.t, position, velocity, moving is None)
     return None
 
 
 def differentiate_positions(t: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Return `[n, 2]` east, north: the slope of a parabola over `VELOCITY_WINDOW_S` either side."""
-    half = (
-        max(VELOCITY_WINDOW_S, 2.5 * float(np.median(np.diff(t))))
-        if len(t) > 1
-        else VELOCITY_WINDOW_S
-    )
+    half = max(VELOCITY_WINDOW_S, 2.5 * float(np.median(np.diff(t))) if len(t) > 1 else 0.0)
     velocity = np.zeros((len(t), 2))
     first = np.searchsorted(t, t - half)
     last = np.searchsorted(t, t + half, side="right")

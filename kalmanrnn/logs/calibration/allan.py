@@ -71,11 +71,9 @@ def fit_noise(curve: AllanCurve, seconds: float) -> NoiseFit:
     error = WALK_ERROR * np.sqrt(np.sqrt(3) * density.mean() / mean / seconds) if mean else np.inf
     tau = curve.tau[-1]
     model = model_variance(parts, np.array([tau]))[0].mean()
-    observable = error <= MAX_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model
-    error = float(error / np.sqrt(len(parts)))
-    return NoiseFit(
-        density, instability, walk, error, bool(observable), _misfit(curve, parts, seconds)
-    )
+    observable = bool(error <= MAX_WALK_ERROR and (parts[:, 2].mean() * tau / 3) >= 0.5 * model)
+    error, misfit = float(error / np.sqrt(len(parts))), _misfit(curve, parts, seconds)
+    return NoiseFit(density, instability, walk, error, observable, misfit)
 
 
 def _misfit(curve: AllanCurve, parts: np.ndarray, seconds: float) -> float:

@@ -64,7 +64,21 @@ def select_stationary(
             cure=f"kalmanrnn allan {log} --gyro-unit deg/s",
         )
     if moving.any():
-        _raise_moving(moving, figures, rate_hz, float(t[0]), log)
+        seconds = window_size(rate_hz) / rate_hz
+        first, last = (float(t[0]) + seconds * i for i in longest_run(~moving))
+        cure = "record the IMU at rest for hours, undisturbed"
+        if last - first >= 3 * MIN_REST_S:
+            span = f"--from-s {first:.1f} --to-s {last:.1f}"
+            cure = f"use its longest rest: kalmanrnn allan {log} {span}"
+        raise UserError(
+            f"the IMU moves in {moving.sum() * seconds:.0f} of {len(moving) * seconds:.0f} s "
+            f"of {log}",
+            why=f"in a second the gyro varies by up to {figures['gyro_noise']:.3g} rad/s and the "
+            f"accelerometer by {figures['accel_noise']:.3g} m/s^2 (means leave their medians by "
+            f"{figures['gyro_away']:.3g} and {figures['accel_away']:.3g}); "
+            "noise is measured at rest",
+            cure=cure,
+        )
     return StationaryImu(gyro, accel, rate_hz, tuple(notes))
 
 
@@ -77,18 +91,16 @@ def moving_windows(
     """
     width = window_size(rate_hz)
     moving, figures = np.zeros(len(gyro) // width, bool), {}
-    for values, name, noisiest, wander in (
-        (gyro, "gyro", MAX_NOISE[0], MAX_WANDER[0]),
-        (accel, "accel", MAX_NOISE[1], MAX_WANDER[1]),
-    ):
+    both = zip((gyro, accel), ("gyro", "accel"), MAX_NOISE, MAX_WANDER, strict=True)
+    for values, name, noisiest, wander in both:
         cut = values[: len(moving) * width].reshape(-1, width, 3)
         mean, noise = cut.mean(axis=1), cut.std(axis=1)
         quiet = np.minimum(np.quantile(noise, 0.2, axis=0), noisiest)
         # Constant or coarsely quantised readings: no less than a hundredth of the cap.
         quiet = np.maximum(quiet, 0.01 * noisiest)
-        moving |= (noise > NOISE_RATIO * quiet).any(axis=1) | (noise > noisiest).any(axis=1)
         away = np.abs(mean - np.median(mean, axis=0))
-        moving |= (away > wander).any(axis=1)
+        limit = np.minimum(NOISE_RATIO * quiet, noisiest)
+        moving |= ((noise > limit) | (away > wander)).any(axis=1)
         figures |= {f"{name}_noise": float(noise.max()), f"{name}_away": float(away.max())}
     return moving, figures
 
@@ -136,24 +148,3 @@ def _longest_regular_span(
             )
             t, values = t[first : last + 1], values[first : last + 1]
     return t, values[:, :3], values[:, 3:], notes
-
-
-def _raise_moving(
-    moving: np.ndarray, figures: dict[str, float], rate_hz: float, start: float, log: str
-) -> None:
-    """Raise UserError: the IMU moves; suggest its longest rest."""
-    seconds = window_size(rate_hz) / rate_hz
-    first, last = longest_run(~moving)
-    cure = "record the IMU at rest for hours, undisturbed"
-    if (last - first) * seconds >= 3 * MIN_REST_S:
-        cure = (
-            f"use its longest rest: kalmanrnn allan {log} "
-            f"--from-s {start + first * seconds:.1f} --to-s {start + last * seconds:.1f}"
-        )
-    raise UserError(
-        f"the IMU moves in {moving.sum() * seconds:.0f} of {len(moving) * seconds:.0f} s of {log}",
-        why=f"in a second the gyro varies by up to {figures['gyro_noise']:.3g} rad/s and the "
-        f"accelerometer by {figures['accel_noise']:.3g} m/s^2 (means leave their medians by "
-        f"{figures['gyro_away']:.3g} and {figures['accel_away']:.3g}); noise is measured at rest",
-        cure=cure,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,13 +33,8 @@ class TimedTopic(NamedTuple):
         whole, _, index = field.removesuffix("]").rpartition("[")
         if field in self.fields and self.fields[field].ndim == 1:
             return self.fields[field].astype(float)
-        parts = self.fields.get(whole)
-        if (
-            parts is not None
-            and parts.ndim == 2
-            and index.isdigit()
-            and int(index) < parts.shape[1]
-        ):
+        parts = self.fields.get(whole, np.zeros(0))
+        if parts.ndim == 2 and index.isdigit() and int(index) < parts.shape[1]:
             return parts[:, int(index)].astype(float)
         known = [f if v.ndim == 1 else f"{f}[{v.shape[1] - 1}]" for f, v in self.fields.items()]
         raise UserError(
@@ -48,7 +43,7 @@ class TimedTopic(NamedTuple):
             cure=suggest(field, known),
         )
 
-    def columns(self, pattern: str, parts: str) -> np.ndarray:
+    def columns(self, pattern: str, parts: Iterable[str]) -> np.ndarray:
         """Return `[n, k]`, the fields of a pattern formatted with each part."""
         return np.stack([self.column(pattern.format(part)) for part in parts], axis=-1)
 
@@ -68,12 +63,15 @@ def to_common_clock(
     timed = {}
     for name, r in readings.items():
         stamped = header and r.stamp_t is not None
-        t = r.stamp_t if stamped and r.stamp_t is not None else r.log_t
+        t = r.stamp_t if header and r.stamp_t is not None else r.log_t
         keep = np.isfinite(t) & np.isfinite(r.log_t)
         if not keep.all():
             notes.append(f"{name}: {(~keep).sum()} readings without a time dropped")
-        elapsed = _elapsed_s(r.log_t, start)
-        keep &= _in_window(elapsed, log_map)
+        # Seconds since the log's start, continued over a clock that is set back.
+        steps = np.diff(r.log_t, prepend=r.log_t[:1])
+        elapsed = r.log_t - start + np.cumsum(np.where(steps < -RESET_S, -steps, 0.0))
+        end = log_map.window.end_s or np.inf
+        keep &= (elapsed >= log_map.window.start_s) & (elapsed <= end)
         if log_map.max_delay_s and r.stamp_t is not None:
             late = keep & (r.log_t - r.stamp_t > log_map.max_delay_s)
             keep &= ~late
@@ -82,8 +80,15 @@ def to_common_clock(
                     f"{name}: {late.sum()} of {len(t)} readings dropped, recorded more than "
                     f"{log_map.max_delay_s:g} s after their stamp"
                 )
-        _require_readings(name, len(t), keep, log_map)
-        _check_order(name, t, elapsed, keep, stamped, _is_monotonic(r.log_t[keep]))
+        if not keep.any():
+            raise UserError(
+                f"{name}: none of its {len(t)} readings is left",
+                why=f"the window is {log_map.window.start_s:g} to {end:g} s"
+                + (", and max_delay_s applies" if log_map.max_delay_s else ""),
+                cure="widen `window` or `max_delay_s` in the map; see kalmanrnn inspect LOG",
+            )
+        log_helps = stamped and not (np.diff(r.log_t[keep]) < -RESET_S).any()
+        _check_order(name, t, elapsed, keep, log_helps)
         timed[name] = TimedTopic(name, r.topic.type, t, r.fields, r.frame).select(keep)
     return timed, notes
 
@@ -135,37 +140,10 @@ def _use_header_stamps(readings: Mapping[str, Readings], log_map: LogMap) -> tup
     return True, []
 
 
-def _elapsed_s(t: np.ndarray, start: float) -> np.ndarray:
-    """Return seconds since the log's start, continued over a clock that is set back."""
-    steps = np.diff(t, prepend=t[:1])
-    return t - start + np.cumsum(np.where(steps < -RESET_S, -steps, 0.0))
-
-
-def _in_window(elapsed: np.ndarray, log_map: LogMap) -> np.ndarray:
-    end = log_map.window.end_s or np.inf
-    return (elapsed >= log_map.window.start_s) & (elapsed <= end)
-
-
-def _is_monotonic(t: np.ndarray) -> bool:
-    return not (np.diff(t) < -RESET_S).any()
-
-
-def _require_readings(name: str, count: int, keep: np.ndarray, log_map: LogMap) -> None:
-    if keep.any():
-        return
-    window = f"{log_map.window.start_s:g} to {log_map.window.end_s or np.inf:g} s"
-    raise UserError(
-        f"{name}: none of its {count} readings is left",
-        why=f"the window is {window}"
-        + (", and max_delay_s applies" if log_map.max_delay_s else ""),
-        cure="widen `window` or `max_delay_s` in the map; see kalmanrnn inspect LOG",
-    )
-
-
 def _check_order(
-    name: str, t: np.ndarray, elapsed: np.ndarray, keep: np.ndarray, stamped: bool, log_fine: bool
+    name: str, t: np.ndarray, elapsed: np.ndarray, keep: np.ndarray, log_helps: bool
 ) -> None:
-    """Raise UserError where a clock was set back."""
+    """Raise UserError where a clock was set back; `log_helps` if log time was not."""
     rows = np.flatnonzero(keep)
     jumps = np.flatnonzero(np.diff(t[keep]) < -RESET_S)
     if not jumps.size:
@@ -174,12 +152,10 @@ def _check_order(
     # Half a second of margin: other topics' readings are at other times.
     end, start = np.floor(10 * elapsed[before] - 5) / 10, np.ceil(10 * elapsed[after] + 5) / 10
     cut = f"start_s: {start:g}" if before < len(t) // 2 else f"end_s: {end:g}"
-    cure = f"cut there with `window: {{{cut}}}` in the map"
-    if stamped and log_fine:
-        cure = "add `clock: log` to the map: log time is in order"
+    cut_there = f"cut there with `window: {{{cut}}}` in the map"
     raise UserError(
         f"{name}: time goes back by {t[before] - t[after]:.3f} s at reading {after + 1}, "
         f"{elapsed[before]:.3f} s after the log's start",
         why="its clock was reset, so times before and after cannot be compared",
-        cure=cure,
+        cure="add `clock: log` to the map: log time is in order" if log_helps else cut_there,
     )

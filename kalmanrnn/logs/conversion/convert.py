@@ -63,8 +63,7 @@ def imu_from_columns(timed: TimedTopic, log_map: LogMap) -> Converted:
     section = log_map.imu
     assert section is not None
     turn = log_map.body(section.axes).matrix.T
-    gyro = np.stack([timed.column(c) for c in section.gyro], axis=-1) @ turn
-    accel = np.stack([timed.column(c) for c in section.accel], axis=-1) @ turn
+    gyro, accel = (timed.columns("{}", c) @ turn for c in (section.gyro, section.accel))
     return [make_stream("imu", timed, np.concatenate([gyro, accel], axis=1), None)], []
 
 
@@ -74,11 +73,8 @@ def apply_imu_units(stream: Stream, log_map: LogMap) -> tuple[Stream, list[str]]
     assert section is not None
     scale = np.repeat([GYRO_UNITS[section.gyro_unit], ACCEL_UNITS[section.accel_unit]], 3)
     variance = None if stream.variance is None else stream.variance * np.square(scale)
-    notes = []
-    if section.gyro_unit != "rad/s":
-        notes.append(f"imu: gyro converted from {section.gyro_unit} to rad/s")
-    if section.accel_unit != "m/s^2":
-        notes.append(f"imu: accel converted from {section.accel_unit} to m/s^2")
+    units = (("gyro", section.gyro_unit, "rad/s"), ("accel", section.accel_unit, "m/s^2"))
+    notes = [f"imu: {name} converted from {a} to {b}" for name, a, b in units if a != b]
     return stream._replace(values=stream.values * scale, variance=variance), notes
 
 
@@ -86,8 +82,7 @@ def gps_from_columns(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Return latitude, longitude [deg], altitude [m], and velocity if there is a course."""
     section = log_map.gps
     assert section is not None
-    columns = (section.latitude, section.longitude, section.altitude)
-    values = np.stack([timed.column(c) for c in columns], axis=-1)
+    values = timed.columns("{}", (section.latitude, section.longitude, section.altitude))
     streams = [make_stream("gps", timed, values, None)]
     if section.speed:
         course = np.radians(timed.column(section.course))

@@ -24,14 +24,13 @@ def check_geodetic(stream: Stream, name: str) -> tuple[Stream, list[str]]:
     outside = np.flatnonzero((np.abs(values[:, :2]) > [90, 180]).any(axis=1))
     if outside.size:
         latitude, longitude = values[outside[0], :2]
-        swapped = abs(longitude) <= 90 and abs(latitude) <= 180
+        hint, cure = "", "check the columns in the map, and that they hold decimal degrees"
+        if abs(longitude) <= 90 and abs(latitude) <= 180:
+            hint, cure = ", and these look swapped", "swap latitude and longitude in the map"
         raise UserError(
             f"{name}: latitude {latitude:g}, longitude {longitude:g} at fix {outside[0] + 1}",
-            why="they must be degrees within 90 and 180"
-            + (", and these look swapped" if swapped else ""),
-            cure="swap latitude and longitude in the map"
-            if swapped
-            else "check the columns in the map, and that they hold decimal degrees",
+            why="they must be degrees within 90 and 180" + hint,
+            cure=cure,
         )
     nowhere = (values[:, :2] == 0).all(axis=1)
     if nowhere.all():
@@ -40,12 +39,9 @@ def check_geodetic(stream: Stream, name: str) -> tuple[Stream, list[str]]:
             why="a receiver without satellites reports that",
             cure="use a log in which the GPS works",
         )
-    notes = []
-    if nowhere.any():
-        notes.append(f"{name}: {nowhere.sum()} fixes at latitude 0, longitude 0 dropped")
     high = np.abs(values[:, 2]) > MAX_ALTITUDE_M
-    if high.any():
-        notes.append(f"{name}: {high.sum()} fixes at impossible altitudes dropped")
+    dropped = {"latitude 0, longitude 0": nowhere, "impossible altitudes": high}
+    notes = [f"{name}: {d.sum()} fixes at {at} dropped" for at, d in dropped.items() if d.any()]
     values = np.where((nowhere | high)[:, None], np.nan, values)
     return stream._replace(values=values), notes
 

@@ -30,8 +30,8 @@ def gps(timed: TimedTopic, log_map: LogMap) -> Converted:
         names, scale = ("latitude_deg", "longitude_deg", "altitude_msl_m"), np.ones(3)
     else:
         names, scale = ("lat", "lon", "alt"), np.array([1e-7, 1e-7, 1e-3])
-    values = np.stack([timed.column(name) for name in names], axis=-1) * scale
-    sigma = np.stack([timed.column(name) for name in ("eph", "eph", "epv")], axis=-1)
+    values = timed.columns("{}", names) * scale
+    sigma = timed.columns("{}", ("eph", "eph", "epv"))
     streams = [make_stream("gps", timed, values, _squared(sigma))]
     if "vel_n_m_s" in timed.fields:
         moving = timed.select(timed.column("vel_ned_valid") > 0)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.mapping.schema import TIME_UNITS, LogMap
+from kalmanrnn.logs.mapping.schema import ROLES, TIME_UNITS, LogMap
 from kalmanrnn.logs.mapping.values import suggest
 from kalmanrnn.logs.readers.readings import Readings, Source
 
-ROLES = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose")
+# Keys of a section that hold names of columns: lists, and single ones.
+LISTS = ("gyro", "accel", "ecef_position", "ecef_velocity", "quaternion_wxyz")
+SINGLES = ("latitude", "longitude", "altitude", "speed", "course")
 
 
 def named_sections(log_map: LogMap) -> Iterator[tuple[str, Any]]:
@@ -55,10 +57,10 @@ def read_sections(
 
 def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
     tables = source.kind == "csv"
-    if topics if tables else files:
+    if refused := topics if tables else files:
         raise UserError(
-            f"the map names {'topics' if tables else 'files'} "
-            f"({', '.join(topics if tables else files)}), and {source.path} has none",
+            f"the map names {'topics' if tables else 'files'} ({', '.join(refused)}), "
+            f"and {source.path} has none",
             why="bags and ULogs have topics, CSV files have columns",
             cure=f"write `{'file' if tables else 'topic'}: ...` in the map, "
             "see docs/your-own-logs.md",
@@ -72,10 +74,9 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
                 cure="remove it from the map, or record again; ros2 bag info shows the counts",
             )
         if name not in known:
+            file, topic = f"there is no {Path(source.path) / name}", f"has no topic {name!r}"
             raise UserError(
-                f"there is no {Path(source.path) / name}"
-                if tables
-                else f"{source.path} has no topic {name!r}",
+                file if tables else f"{source.path} {topic}",
                 why="the map names it, but the log does not have it",
                 cure=suggest(name, known),
             )
@@ -83,15 +84,10 @@ def _check_names(source: Source, topics: list[str], files: list[str]) -> None:
 
 def columns_of(section: Any) -> list[str]:
     """Return the columns that a section reads from its file."""
-    names = [
-        *(getattr(section, n, ()) for n in ("gyro", "accel", "ecef_position", "ecef_velocity")),
-        getattr(section, "quaternion_wxyz", ()),
-    ]
-    columns = [column for part in names for column in part]
-    for one in ("latitude", "longitude", "altitude", "speed", "course"):
-        columns += [getattr(section, one)] if getattr(section, one, "") else []
-    columns += [c.column for c in getattr(section, "channels", {}).values() if c.column]
-    return columns
+    columns = [column for key in LISTS for column in getattr(section, key, ())]
+    columns += [getattr(section, key, "") for key in SINGLES]
+    columns += [channel.column for channel in getattr(section, "channels", {}).values()]
+    return [column for column in columns if column]
 
 
 def _with_clock(readings: Readings, parts: list[Any]) -> Readings:

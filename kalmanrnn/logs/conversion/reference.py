@@ -21,7 +21,7 @@ from kalmanrnn.logs.recording.time_alignment import interpolate
 ATTITUDE = "px4/vehicle_attitude_groundtruth"
 LOCAL = "px4/vehicle_local_position_groundtruth"
 GLOBAL = "px4/vehicle_global_position_groundtruth"
-BLOCKS = {"position": 3, "velocity": 3, "attitude": 4}
+BLOCKS = {"position": (3, "m"), "velocity": (3, "m/s"), "attitude": (4, "")}
 
 
 class LocalReference(NamedTuple):
@@ -85,11 +85,9 @@ def align_to_gps(found: LocalReference, gps: Stream | None) -> tuple[Stream, lis
 
 
 def _make_stream(t: np.ndarray, parts: dict[str, np.ndarray]) -> Stream:
-    names = [f"{block}_{i}" for block in parts for i in range(BLOCKS[block])]
-    units = {"position": "m", "velocity": "m/s", "attitude": ""}
-    named = [units[block] for block in parts for _ in range(BLOCKS[block])]
+    names = {f"{block}_{i}": BLOCKS[block][1] for block in parts for i in range(BLOCKS[block][0])}
     values = np.concatenate(list(parts.values()), axis=1)
-    return Stream("reference", t, values, tuple(names), tuple(named))
+    return Stream("reference", t, values, tuple(names), tuple(names.values()))
 
 
 def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) -> LocalReference:
@@ -98,11 +96,7 @@ def _georeference(stream: Stream, section: ReferenceMap, origin: Origin | None) 
         return LocalReference(stream, np.zeros(3, bool))
     names = [f"position_{i}" for i in range(3)]
     own = Origin(*section.origin)
-    is_valid = (
-        abs(own.latitude) <= 90
-        and abs(own.longitude) <= 180
-        and abs(own.altitude_m) < MAX_ALTITUDE_M
-    )
+    is_valid = (np.abs(own) <= [90, 180, MAX_ALTITUDE_M]).all()
     if not is_valid or not set(names) <= set(stream.channels):
         raise UserError(
             f"reference.origin: {list(section.origin)} cannot be used",
@@ -122,17 +116,15 @@ def _from_ecef(
     timed: TimedTopic, section: ReferenceMap, origin: Origin | None
 ) -> tuple[LocalReference, Origin | None]:
     """Read earth-centred, earth-fixed columns."""
-    place = np.stack([timed.column(c) for c in section.ecef_position], axis=-1)
+    place = timed.columns("{}", section.ecef_position)
     if origin is None:
         origin = geodesy.ecef_to_geodetic(place[np.isfinite(place).all(axis=1)][0])
     to_enu = geodesy.enu_axes(origin)
     parts = {"position": geodesy.ecef_to_enu(origin, place)}
     if section.ecef_velocity:
-        v = np.stack([timed.column(c) for c in section.ecef_velocity], axis=-1)
-        parts["velocity"] = v @ to_enu.T
+        parts["velocity"] = timed.columns("{}", section.ecef_velocity) @ to_enu.T
     if section.quaternion_wxyz:
-        w, x, y, z = (timed.column(c) for c in section.quaternion_wxyz)
-        q = np.stack([x, y, z, w], axis=-1)
+        q = np.roll(timed.columns("{}", section.quaternion_wxyz), -1, axis=1)
         parts["attitude"] = rotate_attitude(q, to_enu, (section.axes or FLU).matrix)
     return LocalReference(_make_stream(timed.t, parts), np.ones(3, bool)), origin
 
@@ -158,8 +150,7 @@ def _from_px4(
     types: dict[str, TimedTopic], origin: Origin | None
 ) -> tuple[LocalReference, Origin | None]:
     """Read the simulator's truth: position at its own times, attitude interpolated."""
-    is_absolute = np.ones(3, bool)
-    parts = {}
+    is_absolute, parts = np.ones(3, bool), {}
     place = types.get(LOCAL) or types.get(GLOBAL)
     if place is None:
         attitude, _ = clean(_px4_attitude(types[ATTITUDE]))
@@ -167,15 +158,13 @@ def _from_px4(
     if place.type == LOCAL:
         enu = place.columns("{}", "xyz") @ NED.T
         parts["velocity"] = place.columns("v{}", "xyz") @ NED.T
-        own = Origin(*(float(np.median(place.column(f"ref_{n}"))) for n in ("lat", "lon", "alt")))
+        own = Origin(*map(float, np.median(place.columns("ref_{}", ("lat", "lon", "alt")), axis=0)))
         is_absolute[:2] = np.isfinite(own[:2]).all() and own[:2] != (0.0, 0.0)
         is_absolute[2] = own.altitude_m != 0.0
         if is_absolute[0] and origin is not None:
-            geodetic = geodesy.enu_to_geodetic(own, enu)
-            enu = geodesy.geodetic_to_enu(origin, geodetic)
+            enu = geodesy.geodetic_to_enu(origin, geodesy.enu_to_geodetic(own, enu))
     else:
-        names = ("lat", "lon", "alt")
-        geodetic = np.stack([place.column(name) for name in names], axis=-1)
+        geodetic = place.columns("{}", ("lat", "lon", "alt"))
         is_absolute[2] = bool((geodetic[:, 2] != 0).any())
         origin = origin or Origin(*map(float, geodetic[0]))
         enu = geodesy.geodetic_to_enu(origin, geodetic)

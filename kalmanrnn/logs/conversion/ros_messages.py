@@ -67,7 +67,7 @@ def imu(timed: TimedTopic, log_map: LogMap) -> Converted:
 def gps(timed: TimedTopic, log_map: LogMap) -> Converted:
     """Read a sensor_msgs/NavSatFix; latitude, longitude [deg], altitude [m] stay as they are."""
     timed, notes = drop_no_fix(timed, timed.column("status.status") >= 0)
-    values = np.stack([timed.column(f) for f in ("latitude", "longitude", "altitude")], axis=-1)
+    values = timed.columns("{}", ("latitude", "longitude", "altitude"))
     variance = rotated_variance(timed.fields["position_covariance"], np.eye(3))
     if "position_covariance_type" in timed.fields:
         variance[timed.column("position_covariance_type") == 0] = np.nan

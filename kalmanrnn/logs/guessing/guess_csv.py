@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import yaml
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.logs.conversion.read_sections import clock_column, is_row_count
@@ -54,11 +56,8 @@ streams:
   wheels: {file: wheels.csv, time: t, channels: {wheel_left: {column: left, unit: m/s}}}"""
 
 
-class FileColumns(NamedTuple):
-    """A file's columns: simplified name -> name."""
-
-    file: str
-    columns: dict[str, str]
+# A file's columns: simplified name -> name.
+Columns = dict[str, str]
 
 
 class Triple(NamedTuple):
@@ -75,57 +74,60 @@ def guess_tables(
     """Guess by column names; an IMU's unnamed axes and units by its readings."""
     names = [topic.name for topic in source.topics if topic.count]
     have = dict(zip(names, source.read(names, progress), strict=True))
-    headers = [_header(readings) for readings in have.values()]
-    imus = [h for h in headers if find_triple(h, "gyro") and find_triple(h, "accel")]
-    fixes = [h for h in headers if gps_columns(h).keys() >= {"latitude", "longitude", "altitude"}]
+    headers = {name: _header(readings) for name, readings in have.items()}
+    imus = [n for n, h in headers.items() if find_triple(h, "gyro") and find_triple(h, "accel")]
+    needed = {"latitude", "longitude", "altitude"}
+    fixes = [n for n, h in headers.items() if gps_columns(h).keys() >= needed]
     _require_unique("imu", imus)
     _require_unique("gps", fixes)
     if not imus and not fixes:
-        raise _no_sensor(source, headers)
+        columns = "; ".join(f"{n}: {', '.join(h.values())}" for n, h in headers.items())
+        raise UserError(
+            f"{source.path}: no column is named like an IMU's or a GPS's",
+            why=f"it has {columns}"[:300],
+            cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
+        )
     lines = [f"# Guessed from {Path(source.path).name}; see docs/your-own-logs.md for all keys"]
-    axes, used = "", {h.file for h in (*imus, *fixes)}
-    for header in imus:
-        more, axes = _imu_section(header, have[header.file])
+    axes, used = "", {*imus, *fixes}
+    for name in imus:
+        more, axes = _imu_section(headers[name], have[name])
         lines += more
-    for header in fixes:
-        lines += ["gps:", *_file_lines(have[header.file])]
-        lines += [f"  {key}: {_yaml_name(column)}" for key, column in gps_columns(header).items()]
-    for header in headers:
-        named = Path(header.file).stem.lower() in REFERENCE_STEMS
-        if named and header.columns.keys() >= set(ECEF_COLUMNS["ecef_position"]):
-            lines += _reference_section(header, have[header.file], axes)
-            used.add(header.file)
-    spare = [h.file for h in headers if h.file not in used]
+    for name in fixes:
+        lines += ["gps:", *_file_lines(have[name])]
+        lines += [f"  {key}: {_yaml_name(c)}" for key, c in gps_columns(headers[name]).items()]
+    for name, header in headers.items():
+        named = Path(name).stem.lower() in REFERENCE_STEMS
+        if named and header.keys() >= set(ECEF_COLUMNS["ecef_position"]):
+            lines += _reference_section(header, have[name], axes)
+            used.add(name)
+    spare = [name for name in headers if name not in used]
     if spare:
         lines.append(f"# not used: {', '.join(spare)}; `streams` can use it")
     return "\n".join(lines) + "\n", have
 
 
-def find_triple(header: FileColumns, kind: str) -> Triple | None:
+def find_triple(header: Columns, kind: str) -> Triple | None:
     """Find the three columns of a gyroscope or accelerometer; None if there is not just one."""
     found = []
     for axes, names in AXES.items():
         for unit in ("", *UNITS):
             ends = f"_{unit}" if unit else ""
-            hits = [
-                [
-                    plain
-                    for plain in header.columns
-                    if re.fullmatch(f"{IMU_PATTERNS[kind]}_?{n}{ends}", plain)
-                ]
-                for n in names
-            ]
+            patterns = [f"{IMU_PATTERNS[kind]}_?{n}{ends}" for n in names]
+            hits = [_matching(header, pattern) for pattern in patterns]
             if all(len(hit) == 1 for hit in hits):
-                columns = [header.columns[hit[0]] for hit in hits]
-                found.append(Triple(columns, axes, UNITS.get(unit, "")))
+                found.append(Triple([hit[0] for hit in hits], axes, UNITS.get(unit, "")))
     return found[0] if len(found) == 1 else None
 
 
-def gps_columns(header: FileColumns) -> dict[str, str]:
+def _matching(header: Columns, pattern: str) -> list[str]:
+    return [name for plain, name in header.items() if re.fullmatch(pattern, plain)]
+
+
+def gps_columns(header: Columns) -> dict[str, str]:
     """Find the columns of a GPS; speed and course only together."""
     found = {}
     for key, pattern in GPS_PATTERNS.items():
-        hits = [c for plain, c in header.columns.items() if re.fullmatch(pattern, plain)]
+        hits = _matching(header, pattern)
         if len(hits) == 1:
             found[key] = hits[0]
     if not {"speed", "course"} <= found.keys():
@@ -133,7 +135,7 @@ def gps_columns(header: FileColumns) -> dict[str, str]:
     return found
 
 
-def _imu_section(header: FileColumns, readings: Readings) -> tuple[list[str], str]:
+def _imu_section(header: Columns, readings: Readings) -> tuple[list[str], str]:
     gyro, accel = find_triple(header, "gyro"), find_triple(header, "accel")
     assert gyro is not None
     assert accel is not None
@@ -146,14 +148,14 @@ def _imu_section(header: FileColumns, readings: Readings) -> tuple[list[str], st
     return lines, axes
 
 
-def _reference_section(header: FileColumns, readings: Readings, axes: str) -> list[str]:
+def _reference_section(header: Columns, readings: Readings, axes: str) -> list[str]:
     lines = ["reference:", *_file_lines(readings)]
     for key, names in ECEF_COLUMNS.items():
-        if set(names) <= header.columns.keys():
-            lines.append(f"  {key}: [{', '.join(_yaml_name(header.columns[n]) for n in names)}]")
+        if set(names) <= header.keys():
+            lines.append(f"  {key}: [{', '.join(_yaml_name(header[n]) for n in names)}]")
     if axes:
         lines.append(f"  axes: {axes}  # those of the IMU")
-    return [*lines, f"  note: taken from {header.file} because of its name"]
+    return [*lines, f"  note: taken from {readings.topic.name} because of its name"]
 
 
 def _file_lines(readings: Readings) -> list[str]:
@@ -164,35 +166,27 @@ def _file_lines(readings: Readings) -> list[str]:
             why=f"it has {', '.join(readings.fields)}"[:200],
             cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
         )
-    return [
-        f"  file: {_yaml_name(readings.topic.name)}",
-        *([f"  time: {_yaml_name(time)}"] if time else []),
-    ]
+    named = {"file": readings.topic.name, "time": time}
+    return [f"  {key}: {_yaml_name(name)}" for key, name in named.items() if name]
 
 
-def _header(readings: Readings) -> FileColumns:
-    names = list(readings.fields)
-    plain = [
-        re.sub(r"[^a-z0-9]+", "_", _split_camel_case(name).lower()).strip("_") for name in names
-    ]
-    return FileColumns(readings.topic.name, dict(zip(plain, names, strict=True)))
-
-
-def _split_camel_case(name: str) -> str:
-    """Split camel case, such as gyroX."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+def _header(readings: Readings) -> Columns:
+    plain = {}
+    for name in readings.fields:
+        # Camel case, such as gyroX, is split.
+        split = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+        plain[re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")] = name
+    return plain
 
 
 def _yaml_name(text: str) -> str:
-    """Write a name as YAML, in quotes if needed."""
-    return text if re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and text.lower() not in (
-        "y", "n", "yes", "no", "on", "off", "true", "false", "null",
-    ) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'  # fmt: skip
+    """Write a name as YAML, in quotes if needed; a JSON string is a YAML string."""
+    plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", text) and yaml.safe_load(text) == text
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def _require_unique(role: str, headers: list[FileColumns]) -> None:
-    if len(headers) > 1:
-        names = [h.file for h in headers]
+def _require_unique(role: str, names: list[str]) -> None:
+    if len(names) > 1:
         raise UserError(
             f"{' and '.join(names)} could each be the {role}",
             why="nothing in the log decides between them",
@@ -202,12 +196,3 @@ def _require_unique(role: str, headers: list[FileColumns]) -> None:
             + "\nA complete map looks like this:\n"
             + TEMPLATE,
         )
-
-
-def _no_sensor(source: Source, headers: list[FileColumns]) -> UserError:
-    columns = "; ".join(f"{h.file}: {', '.join(h.columns.values())}" for h in headers)
-    return UserError(
-        f"{source.path}: no column is named like an IMU's or a GPS's",
-        why=f"it has {columns}"[:300],
-        cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
-    )

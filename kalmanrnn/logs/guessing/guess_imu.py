@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from kalmanrnn.logs.conversion import extrinsics
-
-
-class WheelOdometry(NamedTuple):
-    """Wheel odometry on the IMU's clock: times `[n]`, speed [m/s], turn rate [rad/s]."""
-
-    t: np.ndarray
-    speed: np.ndarray
-    turn: np.ndarray
+from kalmanrnn.logs.conversion.imu_consistency import (
+    GyroComparison,
+    MountingYaw,
+    estimate_mounting_yaw,
+    finite_in_order,
+)
+from kalmanrnn.logs.mapping.schema import GYRO_UNITS
 
 
 def imu_lines(
@@ -22,26 +19,32 @@ def imu_lines(
     accel: np.ndarray,
     t: np.ndarray,
     *,
-    rate: np.ndarray | None = None,
-    wheels: WheelOdometry | None = None,
+    compared: GyroComparison | None = None,
+    wheels: tuple[np.ndarray, np.ndarray] | None = None,
     axes: str = "",
     units: tuple[str, str] = ("", ""),
 ) -> list[str]:
     """Write an IMU's axes and units by its readings `[n, 3]`, unless they are given.
 
-    rate: its turn rate `[n]` [rad/s] from another source.
+    compared: its gyro with another source of turn rates. wheels: times on its clock, and the
+    speeds [m/s] of wheel odometry.
     """
+    t, gyro, accel = finite_in_order(t, gyro, accel)
     force = extrinsics.quiet_specific_force(gyro, accel)
     reading = ", ".join(f"{a:.2f}" for a in force)
-    known = bool(np.isfinite(force).all() and np.linalg.norm(force) > 0)
-    lines = [f"  axes: {axes}"] if axes else _axes_lines(force, accel, t, wheels) if known else []
-    gyro_unit = units[0] or extrinsics.guess_gyro_unit(gyro, rate, t)
+    high = extrinsics.high_rate(gyro)
+    by_size = "deg/s" if high > extrinsics.MAX_RATE else "rad/s"
+    gyro_unit = units[0] or (compared.unit if compared else by_size)
     accel_unit = units[1] or extrinsics.guess_accel_unit(force)
+    lines = [f"  axes: {axes}"] if axes else []
+    if not axes and np.isfinite(force).all() and np.linalg.norm(force) > 0:
+        rates = gyro * GYRO_UNITS[gyro_unit]
+        lines = _axes_lines(force, wheels and estimate_mounting_yaw(t, rates, accel, *wheels))
     if gyro_unit != "rad/s":
         lines.append(
             f"  gyro_unit: {gyro_unit}" + "  # in deg/s, by the size of its rates" * (not units[0])
         )
-    elif rate is None and not units[0] and extrinsics.is_unit_ambiguous(gyro):
+    elif compared is None and not units[0] and high > extrinsics.AMBIGUOUS_RATE:
         lines.append("  # its rates are large for rad/s: check gyro_unit")
     if accel_unit == "g":
         lines.append(
@@ -54,24 +57,16 @@ def imu_lines(
     return lines
 
 
-def _axes_lines(
-    force: np.ndarray, accel: np.ndarray, t: np.ndarray, wheels: WheelOdometry | None
-) -> list[str]:
+def _axes_lines(force: np.ndarray, yaw: MountingYaw | None) -> list[str]:
     """Write the IMU's axes: up by gravity, forward by the wheels if they are conclusive."""
     R, left = extrinsics.find_mounting(force)
-    quarters, correlation = 0, 0.0
-    if wheels is not None:
-        level = (accel @ R.T)[:, :2] * (extrinsics.GRAVITY / np.linalg.norm(force))
-        quarters, correlation = extrinsics.find_forward(t, level, *wheels)
-        R = extrinsics.quarter_turns(quarters) @ R
+    ahead = "which way is forward is unknown"
+    if yaw is not None and yaw.is_reliable:
+        R = yaw.quarter_turns @ R
+        ahead = f"forward is where the wheels accelerate (correlation {yaw.agreement:.2f})"
     lines = []
     if not np.array_equal(R, np.eye(3)):
         up = ", ".join(f"{a:.2f}" for a in force)
-        ahead = (
-            f"forward is where the wheels accelerate (correlation {correlation:.2f})"
-            if correlation
-            else "which way is forward is unknown"
-        )
         rows = ", ".join("[" + ", ".join(map(str, row)) + "]" for row in R.tolist())
         lines.append(f"  # at rest it reads ({up}), which must be up; {ahead}")
         lines.append(f"  axes: [{rows}]")

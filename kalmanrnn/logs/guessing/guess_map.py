@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from kalmanrnn.core.errors import UserError
-from kalmanrnn.logs.conversion import extrinsics
 from kalmanrnn.logs.conversion.convert import CONVERTERS
+from kalmanrnn.logs.conversion.imu_consistency import best_comparison, turn_rates
 from kalmanrnn.logs.conversion.reference import ATTITUDE, GLOBAL, LOCAL
 from kalmanrnn.logs.guessing.guess_csv import guess_tables
-from kalmanrnn.logs.guessing.guess_imu import WheelOdometry, imu_lines
+from kalmanrnn.logs.guessing.guess_imu import imu_lines
 from kalmanrnn.logs.readers.readings import Readings, Source, Topic
 
 # Two candidates for one of these are an error; for the others, a comment.
 REQUIRED_ROLES = ("imu", "gps")
 OPTIONAL_ROLES = ("magnetometer", "barometer", "odometry", "pose")
+MAX_NORM_ERROR = 0.1
 REFERENCE_NOTE = "ground truth of the simulator"
 TEMPLATE = """\
 imu: {topic: /imu/data}
@@ -38,7 +39,9 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
     """Guess by message types; the IMU's mounting and units by its readings."""
     found = candidates(source)
     lines = [f"# Guessed from {Path(source.path).name}; see docs/your-own-logs.md for all keys"]
-    lines += _empty_topics(source)
+    kinds = {kind: role for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES) for kind in CONVERTERS[role]}
+    empty = [t for t in source.topics if not t.count and t.type in kinds]
+    lines += [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
     have: dict[str, Readings] = {}
     choices = {
         role: topics for role, topics in found.items() if role in REQUIRED_ROLES and topics[1:]
@@ -59,7 +62,12 @@ def guess_topics(source: Source, progress: Callable[[int, int], None]) -> Guesse
     if choices:
         raise _ambiguous(choices, lines)
     if not found and not truth:
-        raise _no_sensor(source)
+        types = ", ".join(dict.fromkeys(t.type for t in source.topics)) or "no topic"
+        raise UserError(
+            f"{source.path}: no topic has a known sensor type",
+            why=f"it has {types}"[:200],
+            cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
+        )
     return "\n".join(lines) + "\n", have
 
 
@@ -78,20 +86,10 @@ def candidates(source: Source) -> dict[str, list[Topic]]:
         if ulog:
             # PX4 logs a fused topic besides the raw ones, and further instances as NAME.1.
             first = [k.removeprefix("px4/") for k in kinds]
-            topics = sorted(
-                (t for t in topics if t.name in first), key=lambda t: first.index(t.name)
-            )
-            topics = topics[:1]
+            topics = [t for name in first for t in topics if t.name == name][:1]
         if topics:
             found[role] = topics
     return found
-
-
-def _empty_topics(source: Source) -> list[str]:
-    """Name the topics of a sensor's type that have no messages."""
-    kinds = {kind: role for role in (*REQUIRED_ROLES, *OPTIONAL_ROLES) for kind in CONVERTERS[role]}
-    empty = [t for t in source.topics if not t.count and t.type in kinds]
-    return [f"# {t.name} could be the {kinds[t.type]}, but has no messages" for t in empty]
 
 
 def _reference_lines(source: Source) -> list[str]:
@@ -118,15 +116,18 @@ def _imu_section(
     q = np.stack([fields[f"orientation.{a}"] for a in "xyzw"], axis=-1)
     stamps = have[topic.name].stamp_t
     t = have[topic.name].log_t if stamps is None or not (stamps > 0).all() else stamps
-    rate, wheels = extrinsics.attitude_rate(t, q), None
+    rates, wheels = [], None
+    # An orientation that is not measured is not of unit length.
+    if len(q) and np.abs(np.linalg.norm(q, axis=1) - 1).max() <= MAX_NORM_ERROR:
+        rates.append((*turn_rates(t, q), "its own orientation"))
     if odometry:
         other = have[odometry[0].name]
         speed, turn = (other.fields[f"twist.twist.{p}"] for p in ("linear.x", "angular.z"))
         same = other.stamp_t if t is not have[topic.name].log_t else other.log_t
-        wheels = WheelOdometry(other.log_t if same is None else same, speed, turn)
-        if rate is None:
-            rate = np.interp(t, wheels.t, np.abs(turn))
-    more = imu_lines(gyro, accel, t, rate=rate, wheels=wheels)
+        wheels = (other.log_t if same is None else same, speed)
+        rates.append((wheels[0], turn, other.topic.name))
+    compared = best_comparison(t, gyro, rates)
+    more = imu_lines(gyro, accel, t, compared=compared, wheels=wheels)
     return ["imu:", f"  topic: {topic.name}", *more], have
 
 
@@ -140,13 +141,4 @@ def _ambiguous(choices: dict[str, list[Topic]], lines: list[str]) -> UserError:
         why="nothing in the log decides between them",
         cure="save this as map.yaml, uncomment the right lines, and use --map map.yaml:\n"
         + "\n".join(lines),
-    )
-
-
-def _no_sensor(source: Source) -> UserError:
-    types = ", ".join(dict.fromkeys(t.type for t in source.topics)) or "no topic"
-    return UserError(
-        f"{source.path}: no topic has a known sensor type",
-        why=f"it has {types}"[:200],
-        cure="write a map.yaml like this, and use --map map.yaml:\n" + TEMPLATE,
     )

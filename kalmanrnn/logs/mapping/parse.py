@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +15,7 @@ from kalmanrnn.logs.mapping.schema import (
     CLOCKS,
     FRAMES,
     GYRO_UNITS,
+    ROLES,
     TIME_UNITS,
     ChannelMap,
     GpsMap,
@@ -41,13 +41,9 @@ from kalmanrnn.logs.mapping.values import (
 )
 
 COUNTS = {
-    "gyro": 3,
-    "accel": 3,
-    "ecef_position": 3,
-    "ecef_velocity": 3,
-    "quaternion_wxyz": 4,
-    "lever_arm_m": 3,
+    **dict.fromkeys(("gyro", "accel", "ecef_position", "ecef_velocity", "lever_arm_m"), 3),
     "origin": 3,
+    "quaternion_wxyz": 4,
 }
 # Required keys of a section that reads a file; for a topic, the message type defines them.
 COLUMNS = {
@@ -60,22 +56,9 @@ ONLY_COLUMNS = {"time", "time_unit", "speed", "course", "ecef_position", "ecef_v
     "quaternion_wxyz"
 }
 ONLY_TOPIC = {"frame"}
-STREAMS = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose", "streams")
-
+STREAMS = (*ROLES, "streams")
 # What code looks for by these names must be what importers make.
 RESERVED = ("imu", "gps", "gps_velocity", "reference")
-
-
-def map_text(path: Path) -> str:
-    """Read a map file's text."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise UserError(
-            f"cannot read the map {path}",
-            why=str(e),
-            cure="give the map's path with --map FILE.yaml",
-        ) from e
 
 
 def parse_map(name: str, content: str) -> LogMap:
@@ -91,7 +74,7 @@ def parse_map(name: str, content: str) -> LogMap:
             why=str(getattr(e, "problem", None) or e),
             cure=f"fix {name}; keys and values are written `key: value`",
         ) from e
-    log_map = _parse_section(name, raw, LogMap)
+    log_map = _parse_section(LogMap, name, raw)
     for own in log_map.streams:
         if own in RESERVED or getattr(log_map, own, None) is not None:
             raise invalid(f"{name}: streams", own, "a name other than those of sections")
@@ -106,20 +89,17 @@ def parse_map(name: str, content: str) -> LogMap:
 
 def _check_duplicates(name: str, node: yaml.Node | None) -> None:
     """Refuse a repeated key: YAML would silently keep the last."""
-    parts = []
+    parts = node.value if isinstance(node, yaml.CollectionNode) else []
     if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
+        keys = [key.value if isinstance(key.value, str) else None for key, _ in parts]
+        for i, key in enumerate(keys):
+            if key is not None and key in keys[:i]:
                 raise UserError(
-                    f"{name} line {key.start_mark.line + 1}: duplicate key {key.value!r}",
+                    f"{name} line {parts[i][0].start_mark.line + 1}: duplicate key {key!r}",
                     why="only one of the two could be used",
                     cure="remove one of them",
                 )
-            seen.add(key.value if isinstance(key.value, str) else None)
-            parts.append(value)
-    elif isinstance(node, yaml.SequenceNode):
-        parts = node.value
+        parts = [value for _, value in parts]
     for part in parts:
         _check_duplicates(name, part)
 
@@ -146,7 +126,7 @@ def _check_keys(where: str, raw: Any, known: Iterable[str], required: Iterable[s
             )
 
 
-def _parse_section(where: str, raw: Any, kind: type) -> Any:
+def _parse_section(kind: type, where: str, raw: Any) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if kind in (TopicMap, VectorMap) and isinstance(raw, str):
         raw = {"topic": raw}
@@ -158,10 +138,8 @@ def _parse_section(where: str, raw: Any, kind: type) -> Any:
         at = f"{where}: {name}" if kind is LogMap else f"{where}.{name}"
         values[name] = read(at, value)
         if name in COUNTS and len(values[name]) != COUNTS[name]:
-            what = (
-                "column names" if values[name] and isinstance(values[name][0], str) else "numbers"
-            )
-            raise invalid(at, value, f"{COUNTS[name]} {what}")
+            named = values[name] and isinstance(values[name][0], str)
+            raise invalid(at, value, f"{COUNTS[name]} {'column names' if named else 'numbers'}")
     if "channels" in values and not values["channels"]:
         raise invalid(f"{where}.channels", {}, "at least one channel")
     if bool(values.get("speed")) != bool(values.get("course")):
@@ -194,10 +172,6 @@ def _refuse_keys(where: str, raw: dict[str, Any], refused: set[str], source: str
             )
 
 
-def _section_parser(kind: type) -> Callable[[str, Any], Any]:
-    return lambda where, value: _parse_section(where, value, kind)
-
-
 _MISSING = dataclasses.MISSING
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "str": text,
@@ -206,11 +180,11 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "Axes | None": axes,
     "tuple[float, ...]": numbers,
     "dict[str, tuple[float, ...]]": partial(parse_table, numbers),
-    "dict[str, ChannelMap]": partial(parse_table, _section_parser(ChannelMap)),
-    "dict[str, StreamMap]": partial(parse_table, _section_parser(StreamMap)),
-    "WindowMap": _section_parser(WindowMap),
+    "dict[str, ChannelMap]": partial(parse_table, partial(_parse_section, ChannelMap)),
+    "dict[str, StreamMap]": partial(parse_table, partial(_parse_section, StreamMap)),
+    "WindowMap": partial(_parse_section, WindowMap),
     **{
-        f"{kind.__name__} | None": _section_parser(kind)
+        f"{kind.__name__} | None": partial(_parse_section, kind)
         for kind in (ImuMap, GpsMap, ReferenceMap, TopicMap, VectorMap)
     },
 }
@@ -219,6 +193,6 @@ _CHOICES: dict[str, Callable[[str, Any], Any]] = {
     "gyro_unit": choice(GYRO_UNITS),
     "accel_unit": choice(ACCEL_UNITS),
     "time_unit": choice(TIME_UNITS),
-    "clock": choice(CLOCKS[1:]),
-    "frame": choice(FRAMES[1:]),
+    "clock": choice(CLOCKS),
+    "frame": choice(FRAMES),
 }

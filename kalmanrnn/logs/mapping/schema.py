@@ -33,12 +33,9 @@ OTHER_UNITS = {
     "gauss": ("T", 1e-4),
     "uT": ("T", 1e-6),
 }
-AXES = {
-    "forward-left-up": np.diag([1.0, 1.0, 1.0]),
-    "forward-right-down": np.diag([1.0, -1.0, -1.0]),
-}
-CLOCKS = ("", "header", "log")
-FRAMES = ("", "enu", "ned")
+# Sections of a map that name one sensor each.
+ROLES = ("imu", "gps", "gps_velocity", "magnetometer", "barometer", "odometry", "pose")
+CLOCKS, FRAMES = ("header", "log"), ("enu", "ned")
 
 
 class Axes(NamedTuple):
@@ -48,8 +45,9 @@ class Axes(NamedTuple):
     matrix: np.ndarray
 
 
-FLU = Axes("forward-left-up", AXES["forward-left-up"])
-FRD = Axes("forward-right-down", AXES["forward-right-down"])
+FLU = Axes("forward-left-up", np.eye(3))
+FRD = Axes("forward-right-down", np.diag([1.0, -1.0, -1.0]))
+AXES = {axes.name: axes for axes in (FLU, FRD)}
 
 
 @dataclass(frozen=True)

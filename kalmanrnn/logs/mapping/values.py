@@ -33,11 +33,10 @@ def text(where: str, value: Any) -> str:
 
 def names(where: str, value: Any) -> Names:
     """Parse a name or a list of names."""
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(v, str) for v in found):
         raise invalid(where, value, "a list of names")
-    return tuple(value)
+    return tuple(found)
 
 
 def number(where: str, value: Any) -> float:
@@ -78,8 +77,7 @@ def choice(choices: Iterable[str]) -> Callable[[str, Any], str]:
 def axes(where: str, value: Any) -> Axes:
     """Parse the name of axes, or the rotation from them to forward-left-up."""
     if not isinstance(value, list):
-        name = choice(AXES)(where, value)
-        return Axes(name, AXES[name])
+        return AXES[choice(AXES)(where, value)]
     try:
         matrix = np.asarray(value, float)
     except (TypeError, ValueError):

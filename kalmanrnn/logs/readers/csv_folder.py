@@ -47,7 +47,7 @@ def open_csv(path: Path, files: Sequence[Path]) -> Source:
     if len(failed) == len(contents):
         raise failed[0]
     topics = tuple(
-        Topic(name, "csv", 0 if isinstance(r, UserError) else r.topic.count)
+        Topic(name, "csv", 0) if isinstance(r, UserError) else r.topic
         for name, r in contents.items()
     )
     return Source(str(path), "csv", topics, partial(_read, contents), tuple(notes))
@@ -59,8 +59,7 @@ def _read(
     progress: Callable[[int, int], None],
 ) -> list[Readings]:
     found = []
-    for name in names:
-        readings = contents[name]
+    for readings in map(contents.__getitem__, names):
         if isinstance(readings, UserError):
             raise readings
         found.append(readings)
@@ -91,7 +90,7 @@ def _read_rows(
 ) -> tuple[Readings, list[str]]:
     header = read_header(name, rows, comma)
     notes = [*notes, *header.notes]
-    blocks: list[list[Column | None]] = []
+    blocks: dict[str, list[Column]] = {}
     text: dict[str, str] = {}
     samples: dict[str, Sequence[str]] = {}
     rows = chain(header.rows, rows)
@@ -101,21 +100,14 @@ def _read_rows(
             break
         cells = dict(zip(header.names, zip(*(row for _, row in block), strict=True), strict=True))
         samples = samples or {n: c[:SAMPLE] for n, c in cells.items()}
-        blocks.append([_column(n, c, block, comma, text) for n, c in cells.items()])
+        for column in [c for c in header.names if c not in text]:
+            found = read_cells(cells[column], comma=comma)
+            if isinstance(found, Column):
+                blocks.setdefault(column, []).append(found)
+            else:
+                cell, line = cells[column][found].strip(), block[found][0]
+                text[column] = f"{cell[:40]!r} in line {line}"
     return _assemble(name, header, blocks, text, samples, notes)
-
-
-def _column(
-    name: str, cells: Sequence[str], block: list[Row], comma: bool, text: dict[str, str]
-) -> Column | None:
-    """Read one column of a block; note in `text` a cell that is not a number, with its line."""
-    if name in text:
-        return None
-    found = read_cells(cells, comma=comma)
-    if isinstance(found, Column):
-        return found
-    text[name] = f"{cells[found].strip()[:40]!r} in line {block[found][0]}"
-    return None
 
 
 def _check_width(
@@ -142,7 +134,7 @@ def _check_width(
 def _assemble(
     name: str,
     header: Header,
-    blocks: list[list[Column | None]],
+    blocks: dict[str, list[Column]],
     text: dict[str, str],
     samples: dict[str, Sequence[str]],
     notes: list[str],
@@ -150,16 +142,14 @@ def _assemble(
     """Join the blocks' columns and find the time column."""
     columns: dict[str, np.ndarray] = {}
     kinds: dict[str, frozenset[str]] = {}
-    for i, column in enumerate(header.names):
-        parts = [block[i] for block in blocks]
-        if column in text or not parts:
+    for column, parts in blocks.items():
+        if column in text:
             continue
-        read = [p for p in parts if p is not None]
-        if not all(same_family(read[0].kinds, p.kinds) for p in read):
+        if not all(same_family(parts[0].kinds, p.kinds) for p in parts):
             text[column] = "a mixture of numbers, clock times and dates"
             continue
-        columns[column] = np.concatenate([p.values for p in read])
-        kinds[column] = frozenset().union(*(p.kinds for p in read))
+        columns[column] = np.concatenate([p.values for p in parts])
+        kinds[column] = frozenset().union(*(p.kinds for p in parts))
     if not columns:
         raise UserError(
             f"{name} has no numeric column",

@@ -16,6 +16,8 @@ from kalmanrnn.logs.readers.csv_cells import is_number
 LONGEST_LINE_BYTES = 1 << 20
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEPARATORS = {",": "", ";": "semicolons", "\t": "tabs", " ": "spaces"}
+NO_HEADER = ("it has not even a header", "check how it was recorded")
+AS_UTF8, ONE_A_LINE = "save it as CSV in UTF-8", "save it as CSV, one reading per line"
 
 Row = tuple[int, list[str]]
 
@@ -36,24 +38,14 @@ def detect_encoding(path: Path) -> tuple[str, list[str]]:
         for mark, encoding in BOMS.items():
             if start.startswith(mark):
                 return encoding, [] if encoding == "utf-8-sig" else [f"read as {encoding}"]
-        if not start.strip():
-            raise UserError(
-                f"{path.name} is empty",
-                why="it has not even a header",
-                cure="check how it was recorded",
-            )
-        if b"\0" in start:
-            raise UserError(
-                f"{path.name} is not a text file",
-                why="it contains zero bytes",
-                cure="save it as CSV in UTF-8",
-            )
-        if len(start) == LONGEST_LINE_BYTES and not {b"\n"[0], b"\r"[0]} & set(start):
-            raise UserError(
-                f"{path.name} is not a table",
-                why="its first line never ends",
-                cure="save it as CSV, one reading per line",
-            )
+        endless = len(start) == LONGEST_LINE_BYTES and b"\n" not in start and b"\r" not in start
+        for wrong, what, why, cure in (
+            (not start.strip(), "is empty", *NO_HEADER),
+            (b"\0" in start, "is not a text file", "it contains zero bytes", AS_UTF8),
+            (endless, "is not a table", "its first line never ends", ONE_A_LINE),
+        ):
+            if wrong:
+                raise UserError(f"{path.name} {what}", why=why, cure=cure)
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             decoder.decode(start)
@@ -92,9 +84,7 @@ def read_header(name: str, rows: Iterator[Row], comma: bool) -> Header:
         # A line only for Excel.
         _, header = next(rows, (0, []))
     if not header:
-        raise UserError(
-            f"{name} is empty", why="it has not even a header", cure="check how it was recorded"
-        )
+        raise UserError(f"{name} is empty", why=NO_HEADER[0], cure=NO_HEADER[1])
     second = next(rows, None)
     numeric = partial(is_number, comma=comma)
     if all(map(numeric, header)):

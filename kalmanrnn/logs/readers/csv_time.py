@@ -38,7 +38,6 @@ def find_time(
     samples: first cells as written; kinds: how they were read. UserError if the column named as
     time cannot be read or has lost its decimals.
     """
-    count = len(next(iter(columns.values()), ()))
     pair = _sec_nsec(columns)
     for names in (NAMES, () if pair else LATER_NAMES):
         found = _named([*columns, *text], names)
@@ -54,12 +53,10 @@ def find_time(
             return _to_seconds(found, unwound, units.get(found, ""), kinds[found])
     if pair:
         seconds, nanoseconds = pair
-        return columns[seconds] + 1e-9 * columns[nanoseconds], [
-            f"time is {seconds} plus {nanoseconds}"
-        ]
-    return np.arange(count, dtype=float), [
-        "no column is named as a time (t, time, timestamp): times are row numbers"
-    ]
+        note = f"time is {seconds} plus {nanoseconds}"
+        return columns[seconds] + 1e-9 * columns[nanoseconds], [note]
+    note = "no column is named as a time (t, time, timestamp): times are row numbers"
+    return np.arange(len(next(iter(columns.values()), ())), dtype=float), [note]
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -73,17 +70,11 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _named(columns: Sequence[str], names: Sequence[str]) -> str:
-    bases = {column: _split(column)[0] for column in columns}
-    for name in names:
-        for column, base in bases.items():
-            if base == name:
-                return column
-    # The path of a message's field, as rostopic echo -p writes it.
-    for name in names:
-        for column, base in bases.items():
-            if base.rpartition(".")[2] == name:
-                return column
-    return ""
+    bases = [(column, _split(column)[0]) for column in columns]
+    # Else by the end of a message field's path, as rostopic echo -p writes it.
+    ends = [(column, base.rpartition(".")[2]) for column, base in bases]
+    every = (column for those in (bases, ends) for n in names for column, b in those if b == n)
+    return next(every, "")
 
 
 def _sec_nsec(columns: Mapping[str, np.ndarray]) -> tuple[str, str] | None:

@@ -5,10 +5,14 @@ What every reader (rosbag, ULog, CSV) returns, and import, inspect and allan sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from kalmanrnn.core.errors import UserError
 
 
 class Topic(NamedTuple):
@@ -55,3 +59,22 @@ class Source(NamedTuple):
 
 def no_progress(done: int, total: int) -> None:
     """Report nothing."""
+
+
+@contextmanager
+def guard(path: Path, cure: str, *, part: str = "") -> Iterator[None]:
+    """Turn any exception raised inside into a UserError; wrap library calls, and only those.
+
+    Libraries report damage as anything from struct.error to MemoryError, so all are caught.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as problem:
+        lines = str(problem).strip().splitlines() or ["no details"]
+        raise UserError(
+            f"cannot read {f'{part} in ' if part else ''}{path}",
+            why=f"{type(problem).__name__}: {lines[0][:160]}",
+            cure=cure,
+        ) from None

@@ -13,19 +13,25 @@ from kalmanrnn.core.extras import require
 IDL_SEPARATOR = "=" * 80 + "\n"
 
 
-class Definition(NamedTuple):
-    """The definition of a connection's type.
+class Encoding(NamedTuple):
+    """How one type of message is serialised.
 
-    typestore: rosbags', or None. is_fallback: not the bag's own. why: the reason for None.
+    typestore: rosbags'. cdr: ROS 2's encoding, numbers aligned to their size after a header of
+    four bytes; else ROS 1's, which is packed.
     """
 
     typestore: Any
-    is_fallback: bool = False
-    why: str = ""
+    msgtype: str
+    cdr: bool
+
+    def deserialize(self, raw: bytes) -> Any:
+        """Return rosbags' message."""
+        store = self.typestore
+        return (store.deserialize_cdr if self.cdr else store.deserialize_ros1)(raw, self.msgtype)
 
 
-def find_definition(path: Path, connection: Any) -> Definition:
-    """Find the definition of a connection's type."""
+def find_types(path: Path, connection: Any) -> tuple[Any, str]:
+    """Find the definition of a connection's type: rosbags' typestore, or None and the reason."""
     typesys = require("rosbags.typesys", "logs", f"read {path}")
     if connection.msgdef.format.value:
         store = typesys.get_typestore(typesys.Stores.EMPTY)
@@ -33,12 +39,12 @@ def find_definition(path: Path, connection: Any) -> Definition:
             store.register(_parse_types(typesys, connection))
         # rosbags' parsers raise anything on a damaged definition, RecursionError included.
         except Exception as problem:
-            return Definition(None, why=f"its definition cannot be read ({type(problem).__name__})")
+            return None, f"its definition cannot be read ({type(problem).__name__})"
     else:
         store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
     if connection.msgtype not in store.fielddefs:
-        return Definition(None, why="the bag does not define it")
-    return Definition(store, not connection.msgdef.format.value)
+        return None, "the bag does not define it"
+    return store, ""
 
 
 def _parse_types(typesys: Any, connection: Any) -> dict[str, Any]:

@@ -12,11 +12,9 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.extras import require
-from kalmanrnn.logs.readers.guard import guard
-from kalmanrnn.logs.readers.readings import Readings, Source, Topic
-from kalmanrnn.logs.readers.ros_types import find_definition
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic, guard
+from kalmanrnn.logs.readers.ros_types import Encoding, find_types
 from kalmanrnn.logs.readers.ros_wire import decode
-from kalmanrnn.logs.readers.ros_wire_layout import Encoding
 
 BLOCK = 4096
 BLOCK_BYTES = 16 << 20
@@ -110,10 +108,9 @@ def _readings(buffer: TopicBuffer) -> Readings:
         parts = [f.pop(name, None) for _, f in buffer.blocks]
         if all(part is not None and part.shape[1:] == a.shape[1:] for part in parts):
             fields[name] = np.concatenate([part for part in parts if part is not None])
-    seconds, nanoseconds = (fields.get(f"header.stamp.{n}") for n in ("sec", "nanosec"))
     stamp = None
-    if seconds is not None and nanoseconds is not None:
-        stamp = seconds + 1e-9 * nanoseconds
+    if {"header.stamp.sec", "header.stamp.nanosec"} <= fields.keys():
+        stamp = fields["header.stamp.sec"] + 1e-9 * fields["header.stamp.nanosec"]
     return Readings(
         buffer.topic._replace(count=len(times)),
         times / 1e9,
@@ -127,25 +124,25 @@ def _select_topics(
     path: Path, reader: Any
 ) -> tuple[dict[str, tuple[TopicBuffer, list[Any]]], list[str]]:
     """Return an empty buffer and the connections of each topic that can be read, and notes."""
-    notes, found, is_fallback = [], {}, set()
+    notes, found, undefined = [], {}, set()
     for name in sorted({c.topic for c in reader.connections}):
         every = [c for c in reader.connections if c.topic == name]
         kind = every[0].msgtype
         same = [c for c in every if c.msgtype == kind]
-        known = find_definition(path, every[0])
-        if known.typestore is None:
-            notes.append(f"{name} is skipped, of type {kind}: {known.why}")
+        typestore, why = find_types(path, every[0])
+        if typestore is None:
+            notes.append(f"{name} is skipped, of type {kind}: {why}")
             continue
-        if known.is_fallback:
-            is_fallback.add(kind)
+        if not every[0].msgdef.format.value:
+            undefined.add(kind)
         if len(same) < len(every):
             notes.append(f"{name} has messages of several types; only {kind} is read")
         topic = Topic(name, kind, sum(c.msgcount for c in same))
-        encoding = Encoding(known.typestore, kind, cdr=not _is_ros1(path))
+        encoding = Encoding(typestore, kind, cdr=not _is_ros1(path))
         found[name] = (TopicBuffer(topic, encoding, [], [], [], []), same)
-    if is_fallback:
+    if undefined:
         notes.append(
-            f"no type definitions in the bag for {', '.join(sorted(is_fallback))}: "
+            f"no type definitions in the bag for {', '.join(sorted(undefined))}: "
             "those of ROS 2 Humble are used"
         )
     return found, notes
@@ -161,9 +158,18 @@ def _open_reader(path: Path) -> Iterator[Any]:
     module = require(
         "rosbags.rosbag1" if _is_ros1(path) else "rosbags.rosbag2", "logs", f"read {path}"
     )
-    with _explain_profile(path), guard(path, _cure(path)):
-        reader = module.Reader(path)
-        reader.open()
+    try:
+        with guard(path, _cure(path)):
+            reader = module.Reader(path)
+            reader.open()
+    except UserError as problem:
+        if "Profile is not ros2" not in problem.why:
+            raise
+        raise UserError(
+            f"{path} holds no ROS 2 messages",
+            why="an MCAP file may hold other kinds (ROS 1, protobuf, JSON), and this one does",
+            cure="give the bag it was made from, or record with ros2 bag record -s mcap",
+        ) from None
     try:
         for storage in _storages(reader):
             _check_chunks(path, storage)
@@ -174,21 +180,6 @@ def _open_reader(path: Path) -> Iterator[Any]:
 
 def _is_ros1(path: Path) -> bool:
     return path.suffix == ".bag"
-
-
-@contextmanager
-def _explain_profile(path: Path) -> Iterator[None]:
-    """Say so if an MCAP file is intact but not of ROS 2."""
-    try:
-        yield
-    except UserError as problem:
-        if "Profile is not ros2" not in problem.why:
-            raise
-        raise UserError(
-            f"{path} holds no ROS 2 messages",
-            why="an MCAP file may hold other kinds (ROS 1, protobuf, JSON), and this one does",
-            cure="give the bag it was made from, or record with ros2 bag record -s mcap",
-        ) from None
 
 
 def _storages(reader: Any) -> list[Any]:
@@ -227,10 +218,9 @@ def _check_chunks(path: Path, storage: Any) -> None:
 
 
 def _cure(path: Path) -> str:
-    if path.suffix == ".bag":
-        return f"rosbag reindex {path}  (with ROS 1), or copy the log from the robot again"
-    if path.suffix == ".mcap":
-        return f"mcap recover {path} -o recovered.mcap  (Foxglove's mcap tool)"
-    if path.suffix == ".db3":
-        return f"sqlite3 {path} .recover | sqlite3 recovered.db3"
-    return f"ros2 bag reindex {path}, or give the .mcap or .db3 file in it"
+    cures = {
+        ".bag": f"rosbag reindex {path}  (with ROS 1), or copy the log from the robot again",
+        ".mcap": f"mcap recover {path} -o recovered.mcap  (Foxglove's mcap tool)",
+        ".db3": f"sqlite3 {path} .recover | sqlite3 recovered.db3",
+    }
+    return cures.get(path.suffix, f"ros2 bag reindex {path}, or give the .mcap or .db3 file in it")

@@ -14,8 +14,7 @@ import numpy as np
 
 from kalmanrnn.core.errors import UserError
 from kalmanrnn.core.extras import require
-from kalmanrnn.logs.readers.guard import guard
-from kalmanrnn.logs.readers.readings import Readings, Source, Topic
+from kalmanrnn.logs.readers.readings import Readings, Source, Topic, guard
 
 CURE = "download the log from the vehicle again, or use another"
 HEADER_BYTES, MAX_STUCK = 3, 100
@@ -32,7 +31,14 @@ def open_ulog(path: Path) -> Source:
     datasets = {_name(d): d for d in log.data_list if "timestamp" in d.data}
     if not datasets:
         raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
-    notes = _notes(path, log)
+    notes = []
+    if log.dropouts:
+        lost_s = sum(d.duration for d in log.dropouts) / 1e3
+        notes.append(
+            f"the logger dropped messages {len(log.dropouts)} times, {lost_s:.3f} s in total"
+        )
+    if log.file_corruption:
+        notes.append(f"{path.name} is damaged in places: what can be read is used")
     if (last["asked"], last["got"]) != (HEADER_BYTES, 0):
         notes.append(f"{path.name} ends in the middle of a message: what there is is used")
     topics = tuple(
@@ -66,18 +72,6 @@ def _track_reads(file: BinaryIO) -> tuple[Any, dict[str, int]]:
 
 def _name(data: Any) -> str:
     return f"{data.name}.{data.multi_id}" if data.multi_id else data.name
-
-
-def _notes(path: Path, log: Any) -> list[str]:
-    notes = []
-    lost_s = sum(d.duration for d in log.dropouts) / 1e3
-    if log.dropouts:
-        notes.append(
-            f"the logger dropped messages {len(log.dropouts)} times, {lost_s:.3f} s in total"
-        )
-    if log.file_corruption:
-        notes.append(f"{path.name} is damaged in places: what can be read is used")
-    return notes
 
 
 def _read(

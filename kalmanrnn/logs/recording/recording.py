@@ -87,10 +87,8 @@ class Recording(NamedTuple):
 
     def column(self, channel: str) -> tuple[Stream, int] | None:
         """Return the stream that has a channel and its column, or None."""
-        for stream in self.streams:
-            if channel in stream.channels:
-                return stream, stream.channels.index(channel)
-        return None
+        found = self.columns([channel])
+        return found and (found[0], found[1][0])
 
 
 def save_recording(path: Path, recording: Recording) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 
 def thin(t: np.ndarray, min_interval_s: float) -> np.ndarray:
     """Return indices of times at least `min_interval_s` apart, the first included."""
-    kept = [0]
-    for i in range(1, len(t)):
+    kept: list[int] = []
+    for i, now in enumerate(t):
         # Stamps in decimals: 0.30 - 0.15 must not fall short of 0.15.
-        if t[i] - t[kept[-1]] >= min_interval_s - 1e-6:
+        if not kept or now - t[kept[-1]] >= min_interval_s - 1e-6:
             kept.append(i)
-    return np.array(kept)
+    return np.array(kept, int)
 
 
 def regularise_stamps(t: np.ndarray, period_s: float) -> tuple[np.ndarray, np.ndarray]:

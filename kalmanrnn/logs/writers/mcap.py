@@ -40,13 +40,8 @@ def write_mcap(
         with writer(folder / "bag", version=9, storage_plugin=storage) as bag:
             topic = bag.add_connection(TOPIC, ODOMETRY, typestore=types)
             for i, stamp in enumerate(np.rint(np.asarray(t) * 1e9).astype(np.int64).tolist()):
-                message = odometry(
-                    stamp,
-                    position[i],
-                    quaternion[i],
-                    None if velocity is None else velocity[i],
-                    None if cov_pose is None else cov_pose[i],
-                )
+                rest = (None if a is None else a[i] for a in (velocity, cov_pose))
+                message = odometry(stamp, position[i], quaternion[i], *rest)
                 bag.write(topic, stamp, types.serialize_cdr(message, ODOMETRY))
         (made,) = (folder / "bag").glob("*.mcap")
         os.replace(made, path)

@@ -32,7 +32,8 @@ def pose_from_state(scenario: Scenario, mean: np.ndarray) -> Poses:
     """
     space = scenario.space
     kinds = {b.name: b.kind for b in space.blocks}
-    if not _has_vector(scenario, "position"):
+    vectors = {b.name for b in space.blocks if b.kind == "vector" and b.size in (2, 3)}
+    if "position" not in vectors:
         raise UserError(
             f"{scenario.name} has no position to write",
             why="that takes a vector block `position` of size 2 or 3; its blocks are "
@@ -46,8 +47,9 @@ def pose_from_state(scenario: Scenario, mean: np.ndarray) -> Poses:
     elif heading:
         half = 0.5 * np.asarray(mean[:, space.state_slice(heading)][:, 0], float)
         quaternion[:, 2], quaternion[:, 3] = np.sin(half), np.cos(half)
-    moving = _has_vector(scenario, "velocity")
-    velocity = _to_3d(mean[:, space.state_slice("velocity")]) if moving else None
+    velocity = None
+    if "velocity" in vectors:
+        velocity = _to_3d(mean[:, space.state_slice("velocity")])
     return Poses(_to_3d(mean[:, space.state_slice("position")]), quaternion, velocity)
 
 
@@ -75,12 +77,6 @@ def rotation_matrices(quaternion: np.ndarray) -> np.ndarray:
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), -1, 0)
-
-
-def _has_vector(scenario: Scenario, name: str) -> bool:
-    return any(
-        b.name == name and b.kind == "vector" and b.size in (2, 3) for b in scenario.space.blocks
-    )
 
 
 def _to_3d(vector: np.ndarray) -> np.ndarray:

@@ -1,20 +1,22 @@
-"""Compare an IMU with other measurements of the robot's motion; pure, numpy only."""
+"""Compare an IMU with other measurements of the robot's motion; numpy only."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from kalmanrnn.logs.conversion.extrinsics import find_mounting, quiet_specific_force
+from kalmanrnn.logs.conversion.extrinsics import DEGREES, find_mounting, quiet_specific_force
 
 WINDOW_S = 0.5
 # Slower turns say nothing about a gyro's unit [rad/s].
 MIN_TURN = 0.03
 # Forces also come from slopes and bumps, so agreement is never complete; chance alone reaches
-# 1 / sqrt(windows).
-MIN_AGREEMENT = 0.2
-CHANCE = 5.0
+# 1 / sqrt(windows), and three times that once in 10^4.
+MIN_AGREEMENT = 0.25
+CHANCE = 3.0
+MIN_CORRELATION = 0.5
 
 
 class MountingYaw(NamedTuple):
@@ -35,6 +37,12 @@ class MountingYaw(NamedTuple):
         least = max(MIN_AGREEMENT, CHANCE / np.sqrt(self.windows))
         return self.agreement >= least and off < np.radians(20)
 
+    @property
+    def quarter_turns(self) -> np.ndarray:
+        """Return the rotation `[3, 3]` of vectors by the nearest quarter turns to the right."""
+        x, y = [(1, 0), (0, -1), (-1, 0), (0, 1)][round(self.angle / (np.pi / 2)) % 4]
+        return np.array([[x, -y, 0], [y, x, 0], [0, 0, 1]])
+
 
 class GyroComparison(NamedTuple):
     """A gyro against known turn rates: slope and correlation of the sizes, windows with turns."""
@@ -44,22 +52,25 @@ class GyroComparison(NamedTuple):
     windows: int
     source: str
 
+    @property
+    def unit(self) -> str:
+        """The gyro's unit."""
+        return "deg/s" if self.slope > np.sqrt(DEGREES) else "rad/s"
+
 
 def estimate_mounting_yaw(
     t: np.ndarray, gyro: np.ndarray, accel: np.ndarray, speed_t: np.ndarray, speed: np.ndarray
 ) -> MountingYaw | None:
     """Compare horizontal forces with the robot's accelerations; None without motion.
 
-    t, gyro, accel: finite, in order.
+    t, gyro [rad/s], accel (in any unit): finite, in order.
     A robot on the ground accelerates by dv/dt forward and v times its turn rate to the left.
     """
-    speed_t, speed = _clean(speed_t, speed)
-    if len(speed_t) < 10 or len(t) < 10 or np.ptp(speed) < 0.2:
+    speed_t, speed = finite_in_order(speed_t, speed)
+    edges = _window_edges(t, speed_t)
+    if len(edges) < 10 or np.ptp(speed) < 0.2:
         return None
     R, _ = find_mounting(quiet_specific_force(gyro, accel))
-    edges = _window_edges(t, speed_t)
-    if len(edges) < 10:
-        return None
     middle = 0.5 * (edges[1:] + edges[:-1])
     force, turn = window_means(t, accel @ R.T, edges), window_means(t, gyro @ R.T, edges)[:, 2]
     # Differences over a window, like the force's mean.
@@ -82,11 +93,9 @@ def compare_turn_rates(
     """Compare a gyro with turn rates `[m]` [rad/s] about unknown axes: by size, in windows.
 
     t, gyro: finite, in order. The gyro may be in any unit; its axes and bias matter little.
-    None if the two never turn together.
+    None if the two do not turn together.
     """
-    rate_t, rate = _clean(rate_t, np.abs(rate))
-    if len(rate_t) < 10 or len(t) < 10:
-        return None
+    rate_t, rate = finite_in_order(rate_t, np.abs(rate))
     edges = _window_edges(t, rate_t)
     if len(edges) < 10:
         return None
@@ -98,7 +107,17 @@ def compare_turn_rates(
         return None
     slope = float((gyro_rate * known_rate)[turning].sum() / (known_rate[turning] ** 2).sum())
     correlation = float(np.corrcoef(gyro_rate[good], known_rate[good])[0, 1])
-    return GyroComparison(slope, correlation, int(turning.sum()), source)
+    found = GyroComparison(slope, correlation, int(turning.sum()), source)
+    return found if correlation > MIN_CORRELATION else None
+
+
+def best_comparison(
+    t: np.ndarray, gyro: np.ndarray, rates: Sequence[tuple[np.ndarray, np.ndarray, str]]
+) -> GyroComparison | None:
+    """Return the comparison of a gyro with the turn rates (times, rates, source) it fits best."""
+    t, gyro = finite_in_order(t, gyro)
+    found = [c for rate in rates if (c := compare_turn_rates(t, gyro, *rate))]
+    return max(found, key=lambda c: c.correlation, default=None)
 
 
 def turn_rates(t: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,14 +145,17 @@ def window_means(t: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.nda
 
 
 def _window_edges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return edges of windows over the common time; none if stamps are scattered."""
+    """Return edges of windows over the common time; none if stamps are few or scattered."""
+    if min(len(a), len(b)) < 10:
+        return np.zeros(0)
     first, last = max(a[0], b[0]), min(a[-1], b[-1])
     if not 0 < (last - first) / WINDOW_S < 10 * len(a):
         return np.zeros(0)
     return np.arange(first, last, WINDOW_S)
 
 
-def _clean(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    good = np.isfinite(t) & np.isfinite(values)
-    order = np.argsort(t[good], kind="stable")
-    return t[good][order], np.asarray(values[good], float)[order]
+def finite_in_order(t: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+    """Return times `[n]` and values `[n]` or `[n, c]`: finite rows only, sorted by time."""
+    good = np.isfinite(np.column_stack([t, *values])).all(axis=1)
+    order = np.flatnonzero(good)[np.argsort(t[good], kind="stable")]
+    return [np.asarray(a[order], float) for a in (t, *values)]
