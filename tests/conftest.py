@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import tempfile
+from pathlib import Path
 
-# Before jax is imported, and for the processes that tests start: what one has compiled, all have.
-_COMPILED = tempfile.TemporaryDirectory(prefix="kalmanrnn-tests-")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-# Most of the time goes into compiling, a fifth less so; CI trains and exports without it as well.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+# Before jax is imported, and for the processes that tests start: what one has compiled, all have,
+# and the next call of pytest too. jax names a program by its text, its flags and its own version.
+_COMPILED = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+# Most of the time goes into compiling, a third less so; CI trains and exports without it as well.
+_QUICK = (
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+)
+os.environ.setdefault("XLA_FLAGS", " ".join(_QUICK))
 
 # ruff: noqa: E402
 from collections import Counter
@@ -20,12 +27,32 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from helpers import SMALL_RUN
 
+from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.filters.kinds import FILTERS
 from kalmanrnn.filters.rollout import rollout
+from kalmanrnn.scenarios import scenario as scenarios
+from kalmanrnn.scenarios.loading import load_object
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
+from kalmanrnn.tasks import task as tasks
+
+
+def load_once(kept, name_or_path, settings, params, check):
+    """Run a shipped sim's file once: jax knows a program again by the scenario it was made of."""
+    key = (str(name_or_path), *settings)
+    if key in kept:
+        return kept[key]
+    found = load_object(name_or_path, settings, params, check)
+    if not params and not key[0].endswith(".py"):
+        kept[key] = found
+    return found
+
+
+for _module in (scenarios, tasks):
+    _module.load_object = partial(load_once, {})
 
 
 def pytest_collection_modifyitems(items):
@@ -43,7 +70,7 @@ def _scenario(name: str, *settings: str) -> Scenario:
 
 @lru_cache
 def _drives(name: str, *settings: str, count: int, seconds: float, seed: int = 0) -> Drive:
-    made = simulate(_scenario(name, *settings), jax.random.key(seed), count, seconds)
+    made = simulate_batch(_scenario(name, *settings), jax.random.key(seed), count, seconds)
     return jax.tree.map(np.asarray, made)
 
 
@@ -73,6 +100,18 @@ def drives():
 def filtered():
     """(kind, name, *settings, drives=) -> the batched filter's estimates, compiled once."""
     return _filtered
+
+
+@pytest.fixture(scope="session")
+def linear_run(tmp_path_factory):
+    """The folder of a small finished run of `linear`; one for all workers, to be read only."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with (folder / "linear_run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "linear_run" / "report" / "report.json").exists():
+            assert main(["train", *SMALL_RUN, "--out", str(folder / "linear_run")]) == 0
+    return folder / "linear_run"
 
 
 @pytest.fixture

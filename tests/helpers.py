@@ -9,6 +9,13 @@ from kalmanrnn.logs.recording.recording import Recording, Stream
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_DATA = ROOT / "tests" / "data"
+# Flags of a training that takes seconds: what is tested is what happens to a run.
+SMALL_RUN = (
+    *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
+    *("--drives", "16", "--validation", "8", "--test", "8", "--skip-s", "2", "--quiet"),
+    *("--distil-steps", "20", "--distil-batch", "8", "--rollout-steps", "4"),
+    *("--rollout-batch", "8", "--check-segments", "1", "--num-validations", "4"),
+)
 SHARED = ROOT.parent / "shared" / "data"
 
 
@@ -16,7 +23,7 @@ def one(drives, index=0):
     return jax.tree.map(lambda a: np.asarray(a)[index], drives)
 
 
-def recording_of(scenario, drive, **more):
+def build_recording(scenario, drive, **more):
     """Say a simulated drive in streams: readings whose means over ticks are its inputs."""
     u = drive.packets.u[:-1]
     u = u.reshape(u.shape[0] * u.shape[1], u.shape[2])

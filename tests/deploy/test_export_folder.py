@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers import SMALL_RUN
 
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.errors import DATA, DIVERGED, MISSING, USAGE, UserError
@@ -17,33 +18,12 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"
 )
 TEXTS = ("VERIFIED.txt", "README.md", "REPORT.md")
-SMALL = [
-    *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
-    *("--drives", "16", "--validation", "4", "--test", "4", "--skip-s", "2", "--quiet"),
-    *(
-        "--distil-steps",
-        "20",
-        "--rollout-steps",
-        "4",
-        "--distil-batch",
-        "8",
-        "--rollout-batch",
-        "8",
-    ),
-]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("run") / "run"
-    assert main(["train", *SMALL, "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
+def exported(linear_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "nav"
-    assert main(["export", str(run), "--out", str(out), "--format", "numpy", "c"]) == 0
+    assert main(["export", str(linear_run), "--out", str(out), "--format", "numpy", "c"]) == 0
     return out
 
 
@@ -65,10 +45,10 @@ def test_an_export_has_everything_and_can_be_verified_again(exported, capsys):
 
 
 @pytest.mark.parametrize("kind", ["ekf", "ukf"])
-def test_filters_go_the_same_way(run, kind, tmp_path):
+def test_filters_go_the_same_way(linear_run, kind, tmp_path):
     out = tmp_path / kind
     args = ["--out", str(out), "--estimator", kind, "--format", "c"]
-    assert main(["export", str(run), *args]) == 0
+    assert main(["export", str(linear_run), *args]) == 0
     assert (out / "c" / f"linear_{kind}.c").exists()
 
 
@@ -97,7 +77,7 @@ def test_a_damaged_export_is_refused(copy, name, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_nothing_is_left_where_a_form_differs(run, tmp_path, monkeypatch, capsys):
+def test_nothing_is_left_where_a_form_differs(linear_run, tmp_path, monkeypatch, capsys):
     def faulty(machine, where, recorded=None):
         made = emit(machine, where, recorded)
         for path in where.glob("*_weights.c"):
@@ -107,7 +87,7 @@ def test_nothing_is_left_where_a_form_differs(run, tmp_path, monkeypatch, capsys
     emit = export_folder.source_files.write_sources
     monkeypatch.setattr(export_folder.source_files, "write_sources", faulty)
     out = tmp_path / "nav"
-    assert main(["export", str(run), "--out", str(out), "--format", "c"]) == DATA
+    assert main(["export", str(linear_run), "--out", str(out), "--format", "c"]) == DATA
     assert "C99 differs from jax" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -122,13 +102,13 @@ def test_a_missing_compiler_is_reported_and_passes_nothing(exported, monkeypatch
     assert checks["numpy (runtime.py)"] is True
 
 
-def test_impossible_wishes_are_refused(run, exported, tmp_path, capsys):
-    assert main(["export", str(run), "--out", str(exported)]) == USAGE
+def test_impossible_wishes_are_refused(linear_run, exported, tmp_path, capsys):
+    assert main(["export", str(linear_run), "--out", str(exported)]) == USAGE
     assert "already exists" in capsys.readouterr().err
     out = str(tmp_path / "x")
-    assert main(["export", str(run), "--out", out, "--format", "rust"]) == USAGE
+    assert main(["export", str(linear_run), "--out", out, "--format", "rust"]) == USAGE
     assert "unknown format 'rust'" in capsys.readouterr().err
-    assert main(["export", str(run), "--out", str(tmp_path / "a" / "b")]) == USAGE
+    assert main(["export", str(linear_run), "--out", str(tmp_path / "a" / "b")]) == USAGE
     assert "mkdir -p" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "none"), "--out", out]) == USAGE
     assert main(["verify", str(tmp_path)]) == DATA
@@ -172,7 +152,7 @@ def test_vectors_hold_what_they_promise(exported, tmp_path):
 def test_a_student_of_ticks_goes_the_same_way(tmp_path):
     out = tmp_path / "run"
     args = ["--every", "tick", "--set", "tick_hz=20.0", "--out", str(out)]
-    assert main(["train", *SMALL, *args]) == 0
+    assert main(["train", *SMALL_RUN, *args]) == 0
     assert main(["export", str(out), "--out", str(tmp_path / "nav"), "--format", "c"]) == 0
 
 
@@ -180,7 +160,7 @@ def test_a_student_of_ticks_goes_the_same_way(tmp_path):
 def test_a_direct_student_of_whole_drives_is_written_and_proved(tmp_path, capsys):
     pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     run, nav = tmp_path / "run", tmp_path / "nav"
-    assert main(["train", *SMALL, "--student", "direct", "--out", str(run)]) in (0, DIVERGED)
+    assert main(["train", *SMALL_RUN, "--student", "direct", "--out", str(run)]) in (0, DIVERGED)
     assert main(["export", str(run), "--out", str(nav), "--format", "onnx"]) == 0
     assert (nav / "onnx" / "linear_direct_sequence.onnx").exists()
     [found] = [c for c in verify(nav) if c.backend == "ONNX, sequence"]

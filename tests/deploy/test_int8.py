@@ -25,20 +25,6 @@ from kalmanrnn.training.fit import Progress, TrainedStudent
 needs_cc = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler on this machine"
 )
-SMALL = [
-    *("--sim", "linear", "--hidden", "8", "--layers", "1", "--head", "8", "--seconds", "8"),
-    *("--drives", "16", "--validation", "4", "--test", "4", "--skip-s", "2", "--quiet"),
-    *(
-        "--distil-steps",
-        "20",
-        "--rollout-steps",
-        "4",
-        "--distil-batch",
-        "8",
-        "--rollout-batch",
-        "8",
-    ),
-]
 TARGETS = ("portable", "cortex-m")
 
 
@@ -202,19 +188,12 @@ def test_a_weight_one_step_off_is_seen(scenario, tmp_path):
     assert max(differences(spoilt, found.steps).values()) > 1
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("run") / "run"
-    assert main(["train", *SMALL, "--out", str(out)]) == 0
-    return out
-
-
 @needs_cc
 @pytest.mark.slow
-def test_an_export_in_bytes_reports_its_cost_and_is_verified(run, tmp_path, capsys):
+def test_an_export_in_bytes_reports_its_cost_and_is_verified(linear_run, tmp_path, capsys):
     out = tmp_path / "nav"
     args = ["--weights", "int8", "--target", "cortex-m", "--int8-limit", "1.5", "--format", "c"]
-    assert main(["export", str(run), "--out", str(out), *args]) == 0
+    assert main(["export", str(linear_run), "--out", str(out), *args]) == 0
     report = (out / "REPORT.md").read_text()
     assert "| student in float32 |" in report
     assert "64 test drives" in report
@@ -230,10 +209,10 @@ def test_an_export_in_bytes_reports_its_cost_and_is_verified(run, tmp_path, caps
     assert "int8_t" in next((out / "c").glob("*_weights.c")).read_text()
 
 
-def test_bytes_that_cost_too_much_leave_nothing(run, tmp_path, capsys):
+def test_bytes_that_cost_too_much_leave_nothing(linear_run, tmp_path, capsys):
     """No rounding halves an error."""
     args = ["--weights", "int8", "--int8-limit", "0.5", "--format", "numpy"]
-    assert main(["export", str(run), "--out", str(tmp_path / "nav"), *args]) == DATA
+    assert main(["export", str(linear_run), "--out", str(tmp_path / "nav"), *args]) == DATA
     printed = capsys.readouterr().err
     assert "error: int8 weights raise this student's error to more than 0.5 times" in printed
     assert "64 test drives" in printed
@@ -248,8 +227,8 @@ def test_bytes_that_cost_too_much_leave_nothing(run, tmp_path, capsys):
         ("--weights", "int8", "--int8-limit", "nan"),
     ],
 )
-def test_impossible_wishes_are_refused(run, tmp_path, args, capsys):
-    assert main(["export", str(run), "--out", str(tmp_path / "nav"), *args]) == USAGE
+def test_impossible_wishes_are_refused(linear_run, tmp_path, args, capsys):
+    assert main(["export", str(linear_run), "--out", str(tmp_path / "nav"), *args]) == USAGE
     assert capsys.readouterr().err.startswith("error: --")
     assert list(tmp_path.iterdir()) == []
 
