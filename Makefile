@@ -1,15 +1,20 @@
 # Two commands do everything: `make train` and `make test`. Both make .venv when it is missing.
+# `make test-all` adds the tests marked slow; CI runs it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train test lint docs clean
+.PHONY: train test test-all lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/kalmanrnn train --sim imu_gps
 
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.tested lint
+	$(PYTEST)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
