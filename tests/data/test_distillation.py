@@ -39,12 +39,12 @@ def one(tree, i=0):
 def test_the_right_answer_gives_the_teachers_estimate(kind, taught):
     student, norm = student_and_scales(kind)
     drive, run = one(taught.drives), one(taught.run)
-    output, gain, before = teacher_outputs(student, norm, drive, run)
+    output, gain, before = jax.jit(partial(teacher_outputs, student, norm))(drive, run)
     raw = gain.reshape(len(gain), -1) if kind == "gain" else output
     # Without the soft clip: it is the student's own, the targets are the teacher's.
     innovation = run.innovation / norm.innovation_std
-    mean, _ = jax.vmap(partial(students.correct, student, norm))(before, raw, innovation)
-    error = jax.vmap(student.scenario.space.difference)(mean, run.mean)
+    mean, _ = jax.jit(jax.vmap(partial(students.correct, student, norm)))(before, raw, innovation)
+    error = jax.jit(jax.vmap(student.scenario.space.difference))(mean, run.mean)
     # Float32 of positions and rotations over a few hundred metres.
     np.testing.assert_allclose(error, 0.0, atol=2e-4)
 
@@ -53,13 +53,15 @@ def test_the_right_answer_gives_the_teachers_estimate(kind, taught):
 def test_a_lesson_shows_what_a_student_sees_on_its_own_run(kind, taught):
     student, norm = student_and_scales(kind)
     drive, run = one(taught.drives), one(taught.run)
-    shown = distillation_targets(student, norm, drive, run)
+    shown = jax.jit(partial(distillation_targets, student, norm))(drive, run)
+    make_features = jax.jit(partial(students.make_features, student, norm))
+    predict = jax.jit(partial(students.predict, student))
     carry = students.initial_carry(student.scenario, drive.belief.mean, ())
     assert not np.asarray(drive.packets.seen).all()
     for e in range(len(drive.t)):
         packet = jax.tree.map(lambda a, e=e: a[e], drive.packets)
-        seen, innovation = students.make_features(student, norm, carry, packet.z, packet.seen)
+        seen, innovation = make_features(carry, packet.z, packet.seen)
         np.testing.assert_allclose(seen, shown.features[e], atol=2e-3, err_msg=f"event {e}")
         np.testing.assert_allclose(innovation, shown.innovation[e], atol=2e-3)
         state = students.StepState(carry, run.mean[e], (), shown.output[e])
-        carry = students.predict(student, state, packet)
+        carry = predict(state, packet)

@@ -3,6 +3,7 @@
 import re
 import runpy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -39,7 +40,7 @@ def own_robots():
 
 def errors(scenario, truth, mean):
     with jax.enable_x64(True):
-        return np.asarray(jax.vmap(jax.vmap(scenario.space.difference))(truth, mean))
+        return np.asarray(jax.jit(jax.vmap(jax.vmap(scenario.space.difference)))(truth, mean))
 
 
 def nees(scenario, drives, run):
@@ -162,7 +163,8 @@ def test_first_beliefs_are_as_wide_as_they_say(name, seconds, scenario, drives):
 def test_measurements_are_as_noisy_as_stated(name, scenario, drives):
     s, d = scenario(name), drives(name, count=64, seconds=25.0 if name == "radar_lidar" else 40.0)
     with jax.enable_x64(True):
-        error = np.asarray(s.innovation(d.packets.z, jax.vmap(jax.vmap(s.measure))(d.truth)))
+        ideal = jax.jit(jax.vmap(jax.vmap(s.measure)))(d.truth)
+        error = np.asarray(s.innovation(d.packets.z, ideal))
     seen = s.mask(d.packets.seen)
     for column, sigma in enumerate(s.sigma):
         # 5,000 readings or more: three standard errors of their deviation are 3 %.
@@ -314,6 +316,6 @@ def test_the_pages_own_robot_runs(tmp_path):
         scenario = load_scenario(tmp_path / f"robot_{i}.py")
         d = simulate_batch(scenario, jax.random.key(0), 2, 3.0)
         with jax.enable_x64(True):
-            run = rollout(FILTERS["ukf"](scenario), d)
+            run = jax.jit(partial(rollout, FILTERS["ukf"](scenario)))(d)
         assert np.isfinite(np.asarray(run.mean)).all()
     assert whole

@@ -15,10 +15,10 @@ def test_a_sequence_is_steps_repeated(cell, layers):
     params = jax.tree.map(lambda a: a + 0.1, params)
     network = merge(graph, params)
     xs = jax.random.normal(jax.random.key(1), (11, 3))
-    memory, together = network.sequence(network.initial_state(), xs)
-    one, apart = network.initial_state(), []
+    memory, together = jax.jit(network.sequence)(network.initial_state(), xs)
+    one, apart, step = network.initial_state(), [], jax.jit(network.step)
     for x in xs:
-        one, y = network.step(one, x)
+        one, y = step(one, x)
         apart.append(y)
     # The two differ only in how XLA orders float32 sums.
     np.testing.assert_allclose(together, jnp.stack(apart), atol=2e-6)
@@ -69,7 +69,7 @@ def batch(network, xs):
     start = jax.tree.map(
         lambda a: jnp.broadcast_to(a, (xs.shape[1], *a.shape)), network.initial_state()
     )
-    return network.run_layers(start, xs)
+    return jax.jit(network.run_layers)(start, xs)
 
 
 @pytest.mark.parametrize("settings", [{"skip": True}, {"head": 5}, {"recurrent_output": True}])
@@ -77,10 +77,10 @@ def batch(network, xs):
 def test_all_shapes_of_network_step_as_they_scan(settings, cell):
     network = made(3, 4, cell=cell, layers=2, hidden=6, **settings)
     xs = jax.random.normal(jax.random.key(1), (9, 3))
-    _, together = network.sequence(network.initial_state(), xs)
-    memory, apart = network.initial_state(), []
+    _, together = jax.jit(network.sequence)(network.initial_state(), xs)
+    memory, apart, step = network.initial_state(), [], jax.jit(network.step)
     for x in xs:
-        memory, y = network.step(memory, x)
+        memory, y = step(memory, x)
         apart.append(y)
     assert together.shape == (9, 4)
     # The two differ only in how XLA orders float32 sums.
@@ -97,7 +97,7 @@ def test_a_skip_shows_the_input_to_every_layer_and_every_layer_to_the_head():
 def test_a_recurrent_output_cannot_leave_the_unit_interval():
     network = made(2, 3, hidden=8, recurrent_output=True)
     xs = 100 * jax.random.normal(jax.random.key(0), (40, 2))
-    _, out = network.sequence(network.initial_state(), xs)
+    _, out = jax.jit(network.sequence)(network.initial_state(), xs)
     assert float(jnp.abs(out).max()) <= 1.0
 
 

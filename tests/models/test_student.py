@@ -37,12 +37,17 @@ def one(drives: Drive, i: int = 0) -> Drive:
     return jax.tree.map(lambda a: np.asarray(a)[i], drives)
 
 
+def estimates(student, params, norm, drive):
+    run = partial(rollout_drive, students.estimator(student, params, norm))
+    return jax.jit(run)(drive).mean
+
+
 @pytest.mark.parametrize("name", ["imu_gps", "rover"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_step_by_step_equals_scan(name, kind):
     student, params, norm = alive(name, kind)
     drive = one(localise(student.scenario, drives_of(name)))
-    means = rollout_drive(students.estimator(student, params, norm), drive).mean
+    means = estimates(student, params, norm, drive)
     step = jax.jit(partial(students.step, student, params, norm))
     carry = students.init(student, params, norm, drive.belief)
     for e in range(len(drive.t)):
@@ -104,7 +109,7 @@ def test_the_last_output_is_fed_back_and_its_gradient_flows(kind):
         return students.step(student, params, norm, carry, second)[1].mean[4]
 
     # Without feedback it is exactly zero; small weights and scales make it small.
-    assert abs(float(jax.grad(next_estimate)(0.0))) > 1e-9
+    assert abs(float(jax.jit(jax.grad(next_estimate))(0.0))) > 1e-9
 
 
 def test_without_feedback_the_last_estimate_has_no_effect():
@@ -112,9 +117,10 @@ def test_without_feedback_the_last_estimate_has_no_effect():
     drive = one(localise(student.scenario, drives_of("imu_gps")))
     carry = students.init(student, params, norm, drive.belief)
     packet = jax.tree.map(lambda a: a[0], drive.packets)
-    _, a = students.step(student, params, norm, carry, packet)
+    step = jax.jit(partial(students.step, student, params, norm))
+    _, a = step(carry, packet)
     pushed = carry._replace(x=carry.x + 1.0, output=carry.output + 1.0)
-    _, b = students.step(student, params, norm, pushed, packet)
+    _, b = step(pushed, packet)
     np.testing.assert_array_equal(a.mean, b.mean)
 
 
@@ -124,7 +130,7 @@ def test_an_unseen_measurement_changes_nothing_of_a_gain_students_state():
     carry = students.init(student, params, norm, drive.belief)
     packet = jax.tree.map(lambda a: a[0], drive.packets)
     packet = packet._replace(seen=np.zeros_like(packet.seen))
-    _, estimate = students.step(student, params, norm, carry, packet)
+    _, estimate = jax.jit(partial(students.step, student, params, norm))(carry, packet)
     np.testing.assert_allclose(estimate.mean, carry.x, atol=1e-6)
 
 
@@ -133,12 +139,12 @@ def test_untrained_gain_student_is_dead_reckoning():
     student, params = students.make_student(scenario, StudentConfig(hidden=8), seed=0)
     norm = students.blank_normaliser(student)
     drive = one(localise(scenario, drives_of("imu_gps")))
-    means = rollout_drive(students.estimator(student, params, norm), drive).mean
-    x = drive.belief.mean
+    means = estimates(student, params, norm, drive)
+    x, process = drive.belief.mean, jax.jit(scenario.process)
     for e in range(3):
         np.testing.assert_allclose(means[e], x, atol=1e-4)
         for u, dt in zip(drive.packets.u[e], drive.packets.dt[e], strict=True):
-            x = scenario.process(x, u, dt)
+            x = process(x, u, dt)
 
 
 def test_the_innovation_is_bounded():

@@ -21,7 +21,7 @@ def test_imu_noise_has_its_density():
 def test_imu_biases_start_and_walk_as_stated():
     imu = Imu(rate_hz=100.0)
     keys = jax.random.split(jax.random.key(1), 2000)
-    gyro, accel = jax.vmap(lambda k: imu.biases(k, 201))(keys)
+    gyro, accel = jax.jit(jax.vmap(lambda k: imu.biases(k, 201)))(keys)
     for bias, turn_on, walk in (
         (gyro, imu.gyroscope_turn_on_bias, imu.gyroscope_random_walk),
         (accel, imu.accelerometer_turn_on_bias, imu.accelerometer_random_walk),

@@ -32,7 +32,7 @@ def test_ideal_imu_integrates_to_the_truth():
 def test_measurements_are_as_noisy_as_stated(name, scenario, drives):
     s, d = scenario(name), drives(name, count=64, seconds=20.0)
     with jax.enable_x64(True):
-        ideal = jax.vmap(jax.vmap(s.measure))(d.truth)
+        ideal = jax.jit(jax.vmap(jax.vmap(s.measure)))(d.truth)
         error = np.asarray(s.innovation(d.packets.z, ideal))
     seen = s.mask(d.packets.seen)
     for column, sigma in enumerate(s.sigma):

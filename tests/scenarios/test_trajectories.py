@@ -10,10 +10,15 @@ from kalmanrnn.scenarios.trajectories import integrate, random_spline, smoothste
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@jax.jit
+def curve(key):
+    return random_spline(key, 2000, 0.01, 1.0)
+
+
 @pytest.fixture(scope="module")
 def one():
     with jax.enable_x64(True):
-        return np.asarray(random_spline(jax.random.key(0), 2000, 0.01, 1.0))
+        return np.asarray(curve(jax.random.key(0)))
 
 
 def test_rows_are_derivatives_of_each_other(one):
@@ -36,20 +41,19 @@ def test_integrate_is_exact_for_cubics():
 
 
 def test_unit_variance():
-    many = jax.vmap(lambda k: random_spline(k, 100, 0.1, 1.0)[0])(
-        jax.random.split(jax.random.key(1), 500)
-    )
+    keys = jax.random.split(jax.random.key(1), 500)
+    many = jax.jit(jax.vmap(lambda k: random_spline(k, 100, 0.1, 1.0)[0]))(keys)
     # 5,000 independent spans: the standard error of the deviation is about 1 %.
     assert np.std(many) == pytest.approx(1.0, abs=0.04)
 
 
 def test_other_keys_other_curves(one):
-    other = random_spline(jax.random.key(1), 2000, 0.01, 1.0)
+    other = curve(jax.random.key(1))
     assert np.abs(np.asarray(other) - one).max() > 0.5
 
 
 def test_smoothstep_ends_flat():
-    slope, bend = jax.grad(smoothstep), jax.grad(jax.grad(smoothstep))
+    slope, bend = jax.jit(jax.grad(smoothstep)), jax.jit(jax.grad(jax.grad(smoothstep)))
     assert [float(smoothstep(x)) for x in (-1.0, 0.5, 2.0)] == [0.0, 0.5, 1.0]
     for end in (1e-6, 1 - 1e-6):
         assert abs(slope(end)) < 1e-9
