@@ -28,7 +28,7 @@ def one(batch, index=0):
 def nees(scenario, drives, run):
     """Normalised estimation error squared `[B, E]`."""
     with jax.enable_x64(True):
-        error = jax.vmap(jax.vmap(scenario.space.difference))(drives.truth, run.mean)
+        error = jax.jit(jax.vmap(jax.vmap(scenario.space.difference)))(drives.truth, run.mean)
     error = np.asarray(error)
     return np.einsum("bed,bed->be", error, np.linalg.solve(run.cov, error[..., None])[..., 0])
 
@@ -103,11 +103,11 @@ def test_linear_is_consistent(kind, scenario, drives, filtered):
 @KINDS
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("rover", 20.0), ("lorenz", 20.0), pytest.param("imu_gps", 60.0, marks=pytest.mark.slow)],
+    [("rover", 20.0), ("lorenz", 20.0), pytest.param("imu_gps", 30.0, marks=pytest.mark.slow)],
 )
 def test_consistent_after_convergence(kind, name, seconds, scenario, drives, filtered):
-    count = 64 if name != "imu_gps" else 128
-    d = drives(name, count=count, seconds=seconds)
+    # 64 drives of 3 dimensions or more, at one event: the mean's standard error is 10 % or less.
+    d = drives(name, count=64, seconds=seconds)
     e = nees(scenario(name), d, filtered(kind, name, drives=d))
     per_dimension = e[:, e.shape[1] // 4 :].mean() / scenario(name).space.tangent_dim
     print(f"{name} {kind}: NEES per dimension {per_dimension:.3f}, allowed 0.8 to 1.3")
@@ -171,7 +171,7 @@ def test_an_event_without_any_measurement_is_a_prediction(kind, scenario, drives
     with jax.enable_x64(True):
         packet = Packet(*(jnp.asarray(a) for a in one(d.packets, 0)))
         packet = packet._replace(seen=jnp.zeros(2, bool))
-        _, estimate = FILTERS[kind](s).step(d.belief, packet)
+        _, estimate = jax.jit(FILTERS[kind](s).step)(d.belief, packet)
     np.testing.assert_allclose(estimate.mean, d.belief.mean, rtol=0, atol=1e-14)
     np.testing.assert_allclose(estimate.cov, d.belief.cov, rtol=1e-12)
     assert not np.asarray(estimate.gain).any()
