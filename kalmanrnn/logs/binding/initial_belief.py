@@ -71,7 +71,7 @@ def initial_belief(
         mean[scenario.space.state_slice(name)] = values
     if given:
         notes.append(f"initial belief: {', '.join(given)} from the map")
-    std = np.array(scenario.initial_std)
+    std = np.array(scenario.initial_std, float)
     for block in scenario.space.blocks if not first.heading_known else ():
         world_yaw = block.kind == "rotation" and block.side == "world"
         if (block.kind == "angle" or world_yaw) and block.name not in given:

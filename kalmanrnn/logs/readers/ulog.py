@@ -28,7 +28,11 @@ def open_ulog(path: Path) -> Source:
     with guard(path, CURE), contextlib.redirect_stdout(io.StringIO()), path.open("rb") as file:
         tracked, last = _track_reads(file)
         log = core.ULog(tracked)
-    datasets = {_name(d): d for d in log.data_list if "timestamp" in d.data}
+    datasets = {
+        f"{d.name}.{d.multi_id}" if d.multi_id else d.name: d
+        for d in log.data_list
+        if "timestamp" in d.data
+    }
     if not datasets:
         raise UserError(f"{path} holds no messages", why="the log ends early", cure=CURE)
     notes = []
@@ -70,18 +74,12 @@ def _track_reads(file: BinaryIO) -> tuple[Any, dict[str, int]]:
     return SimpleNamespace(read=read, seek=file.seek, tell=file.tell, close=file.close), last
 
 
-def _name(data: Any) -> str:
-    return f"{data.name}.{data.multi_id}" if data.multi_id else data.name
-
-
 def _read(
     datasets: dict[str, Any], names: Sequence[str], progress: Callable[[int, int], None]
 ) -> list[Readings]:
-    total, done, found = sum(len(datasets[n].data["timestamp"]) for n in names), 0, []
-    for name in names:
-        found.append(_readings(name, datasets[name]))
-        done += found[-1].topic.count
-        progress(done, total)
+    found = [_readings(name, datasets[name]) for name in names]
+    total = sum(r.topic.count for r in found)
+    progress(total, total)
     return found
 
 
