@@ -96,9 +96,7 @@ def make(variant: str = "fresh") -> SequenceTask:
             ("LSTM, memory carried, on its own training data", 14.6),
             ("LSTM, fresh memory, on its own training data", 0.15),
         ),
-        notes=(
-            "The last checkpoint counts: with so few training sequences, do not select.",
-        ),
+        notes=("The last checkpoint counts: with so few training sequences, do not select.",),
     )
 
 

@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def worst_first(findings: Sequence[Finding], names: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Sort by level, then by the name's place in `names`, where it stands there."""
+    """Sort by level, then by the name's place in `names`."""
     place = {name: at for at, name in enumerate(names)}
     return tuple(sorted(findings, key=lambda f: (LEVELS.index(f.level), place.get(f.name, 0))))
 
