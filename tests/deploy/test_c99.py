@@ -175,7 +175,9 @@ def test_wrong_arguments_have_their_status(built):
     assert init(room, None, None) == NULL
 
 
-@pytest.mark.parametrize(("kind", "name"), [("gain", "imu_gps"), ("ukf", "rover")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gain", "imu_gps"), pytest.param("ukf", "rover", marks=pytest.mark.slow)]
+)
 def test_sanitisers_find_nothing(case, tmp_path, kind, name):
     lacking = sanitised(case(kind, name), tmp_path)
     if lacking:

@@ -44,7 +44,7 @@ def test_an_export_has_everything_and_can_be_verified_again(exported, capsys):
     assert not list(exported.parent.glob(".*part"))
 
 
-@pytest.mark.parametrize("kind", ["ekf", "ukf"])
+@pytest.mark.parametrize("kind", ["ekf", pytest.param("ukf", marks=pytest.mark.slow)])
 def test_filters_go_the_same_way(linear_run, kind, tmp_path):
     out = tmp_path / kind
     args = ["--out", str(out), "--estimator", kind, "--format", "c"]
@@ -149,6 +149,7 @@ def test_vectors_hold_what_they_promise(exported, tmp_path):
     assert again.rounding == v.rounding
 
 
+@pytest.mark.slow
 def test_a_student_of_ticks_goes_the_same_way(tmp_path):
     out = tmp_path / "run"
     args = ["--every", "tick", "--set", "tick_hz=20.0", "--out", str(out)]

@@ -98,7 +98,7 @@ def test_what_cannot_be_bytes_is_refused(scenario, monkeypatch):
 
 CASES = [(t, w, "gain", "lstm", "rover") for t in TARGETS for w in ("float32", "int8")][1:]
 CASES += [
-    ("cortex-m", "int8", "gain", "lstm", "imu_gps"),
+    pytest.param("cortex-m", "int8", "gain", "lstm", "imu_gps", marks=pytest.mark.slow),
     ("cortex-m", "int8", "direct", "gru", "rover"),
 ]
 CASES += [

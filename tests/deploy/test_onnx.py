@@ -67,8 +67,9 @@ def as_float32(tree):
     return jax.tree.map(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, tree)
 
 
-CASES = [(name, kind) for name in ("linear", "rover", "imu_gps") for kind in ("gain", "ekf", "ukf")]
-CASES += [("rover", "feedback"), ("imu_gps", "direct")]
+CASES = [(name, kind) for name in ("linear", "rover") for kind in ("gain", "ekf", "ukf")]
+CASES += [("rover", "feedback"), ("imu_gps", "gain"), ("imu_gps", "direct")]
+CASES += [pytest.param("imu_gps", kind, marks=pytest.mark.slow) for kind in ("ekf", "ukf")]
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

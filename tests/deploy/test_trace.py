@@ -1,6 +1,7 @@
 """A traced program equals jax's compiled step, and names what cannot be exported."""
 
 from functools import partial
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -106,8 +107,15 @@ def in_float64(made, rows, kind):
         return [arrays_of(step(cast(carry), cast(packet))) for carry, packet, _ in rows]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["linear", "rover", "imu_gps"])
+# Every kind on the rover; on the other robots those whose programs differ most.
+QUICK = (("linear", "gain"), ("linear", "ukf"), ("imu_gps", "gain"), ("imu_gps", "ekf"))
+CASES = [("rover", kind) for kind in KINDS] + [
+    pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow])
+    for case in product(("linear", "imu_gps"), KINDS)
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_program_is_the_jitted_step(scenario, drives, name, kind):
     """Teacher-forced. 2e-6: some 20 roundings; where float32 itself is worse, four times that.
 
