@@ -177,6 +177,8 @@ def test_every_public_name_is_on_one_reference_page():
     assert sorted(names) == sorted(set(kalmanrnn.__all__) - {"__version__"})
 
 
+# `make docs` is the short way to the same answer.
+@pytest.mark.slow
 def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("mkdocs", reason="pip install -e '.[docs]'")
     run = subprocess.run(

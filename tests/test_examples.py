@@ -86,8 +86,8 @@ CHECKS = {name[6:]: f for name, f in list(globals().items()) if name.startswith(
 # Those that train compile for as long as they run.
 SLOW = {"diagnose_arrays", "own_filter_as_teacher", "tune_by_loop"}
 SLOW |= {"train_in_memory", "export_student", "online"}
-# As a user starts them: one that trains, one that does not. The others find jax already there.
-BY_ITSELF = {"own_scenario", "train_in_memory"}
+# Started as a user does; the others find jax imported and the shipped scenarios compiled.
+BY_ITSELF = {"own_scenario"}
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,10 @@ def test_a_result_is_saved_by_its_ending(linear, drives, ukf, tmp_path, ending):
     result = kr.evaluate(linear, drives, ukf=ukf, mine=ukf.mean + 0.5)
     path = result.save(tmp_path / f"r.{ending}")
     assert "mine" in path.read_text()
+
+
+def test_a_result_is_saved_as_a_folder_and_no_other_ending(linear, drives, ukf, tmp_path):
+    result = kr.evaluate(linear, drives, ukf=ukf, mine=ukf.mean + 0.5)
     result.save(tmp_path / "folder")
     assert (tmp_path / "folder" / "report.html").exists()
     refused(lambda: result.save(tmp_path / "r.pdf"), ".html")

@@ -31,7 +31,9 @@ def untrained(name, *settings, **budget):
     ("name", "settings", "row"),
     [
         ("bones", (), "accuracy of the best possible decision [%]"),
-        ("window", (), "root mean square error, linear regression"),
+        pytest.param(
+            "window", (), "root mean square error, linear regression", marks=pytest.mark.slow
+        ),
         ("burst", (), "its own five training sequences"),
         ("burst", ("variant=carried_elman",), "each sequence with an empty memory"),
         ("burst", ("variant=carried_lstm",), "each sequence with an empty memory"),
