@@ -121,7 +121,7 @@ def _nine(covariance):
 
 def read_log(scenario, folder, map_file):
     """Import a log and bind it to a scenario, as the commands do."""
-    from kalmanrnn.logs.binding.bind import bind
+    from kalmanrnn.logs.binding.bound_log import bind_log
     from kalmanrnn.logs.importer import import_log
 
-    return bind(scenario, import_log(folder, map_file))
+    return bind_log(scenario, import_log(folder, map_file))

@@ -13,7 +13,7 @@ import numpy as np
 
 from kalmanrnn.core.datatypes import Drive
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
-from kalmanrnn.scenarios.simulation import simulate
+from kalmanrnn.scenarios.simulation import simulate_batch
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     scenario = load_scenario(flags.sim)
-    drives = simulate(scenario, jax.random.key(flags.seed), 1, flags.seconds)
+    drives = simulate_batch(scenario, jax.random.key(flags.seed), 1, flags.seconds)
     write_drive(flags.out, scenario, jax.tree.map(lambda a: np.asarray(a)[0], drives))
 
 
