@@ -42,13 +42,12 @@ from kalmanrnn.tasks import task as tasks
 
 def load_once(kept, name_or_path, settings, params, check):
     """Run a shipped sim's file once: jax knows a program again by the scenario it was made of."""
+    if params or str(name_or_path).endswith(".py"):
+        return load_object(name_or_path, settings, params, check)
     key = (str(name_or_path), *settings)
-    if key in kept:
-        return kept[key]
-    found = load_object(name_or_path, settings, params, check)
-    if not params and not key[0].endswith(".py"):
-        kept[key] = found
-    return found
+    if key not in kept:
+        kept[key] = load_object(name_or_path, settings, params, check)
+    return kept[key]
 
 
 for _module in (scenarios, tasks):
