@@ -68,17 +68,19 @@ def student_data(
     data = replace(config.data, seconds=min(SECONDS, config.data.seconds), check_segments=0)
     drives = make_drives(scenario, data, config.train.seed, STREAM, DRIVES)
     drives = random_outages(drives, data, config.train.seed, 7)
-    taught = run_teacher(scenario, data, drives, every=config.student.every, seed=config.train.seed)
+    teacher = run_teacher(
+        scenario, data, drives, every=config.student.every, seed=config.train.seed
+    )
     if norm is None:
-        norm = fit_normaliser(student, taught.drives, taught.run, skip=1)
+        norm = fit_normaliser(student, teacher.drives, teacher.run, skip=1)
     made = jax.tree.map(
-        np.asarray, layout_targets(scenario, config.student, norm, taught.drives, taught.run)
+        np.asarray, layout_targets(scenario, config.student, norm, teacher.drives, teacher.run)
     )
     gain = config.student.student == "gain"
     targets = made.gain.reshape(*made.gain.shape[:2], -1) if gain else made.output
     data = Sequences(made.features.astype(float), targets.astype(float), True)
-    spread = np.zeros(0) if gain else np.median(made.spread, axis=(0, 1))
-    return StudentData(data, spread, norm)
+    std = np.zeros(0) if gain else np.median(made.teacher_std, axis=(0, 1))
+    return StudentData(data, std, norm)
 
 
 def drop_idle_clock(data: Sequences, scenario: Scenario) -> Sequences:
