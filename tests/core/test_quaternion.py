@@ -50,6 +50,7 @@ def test_exp_and_log_are_scipys():
     q = Rotation.from_rotvec(v).as_quat()
     same_turn(each(quaternion.exp)(v), q)
     np.testing.assert_allclose(each(quaternion.log)(q), v, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(each(quaternion.log)(-q), v, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-12, 1e-4, 0.9999e-3, 1.0001e-3, 1.0, 3.0, np.pi - 1e-6])

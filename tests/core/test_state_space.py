@@ -78,3 +78,6 @@ def test_a_state_stays_on_its_manifold():
     for _ in range(1000):
         x = retract(x, 0.3 * np.ones(9))
     assert np.linalg.norm(x[3:7]) == pytest.approx(1, abs=1e-14)
+    # One that left it is brought back.
+    x = retract(1.001 * x, np.zeros(9))
+    assert np.linalg.norm(x[3:7]) == pytest.approx(1, abs=1e-14)

@@ -105,7 +105,9 @@ def test_the_last_output_is_fed_back_and_its_gradient_flows(kind):
         first = jax.tree.map(lambda a: a[0], drive.packets)
         second = jax.tree.map(lambda a: a[1], drive.packets)
         carry, _ = students.step(student, params, norm, carry, first)
-        carry = carry._replace(x=carry.x + push, output=carry.output + push)
+        # A gain sees its estimate, the others their output besides.
+        own = {"x": carry.x} if kind == "gain" else {"output": carry.output}
+        carry = carry._replace(**{name: a + push for name, a in own.items()})
         return students.step(student, params, norm, carry, second)[1].mean[4]
 
     # Without feedback it is exactly zero; small weights and scales make it small.
