@@ -20,14 +20,13 @@ _QUICK = (
 os.environ.setdefault("XLA_FLAGS", " ".join(_QUICK))
 
 # ruff: noqa: E402
-from collections import Counter
 from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from helpers import SMALL_RUN
+from helpers import ROOT, SMALL_RUN
 
 from kalmanrnn.cli.entry_point import main
 from kalmanrnn.core.datatypes import Drive
@@ -38,6 +37,16 @@ from kalmanrnn.scenarios.loading import load_object
 from kalmanrnn.scenarios.scenario import Scenario, load_scenario
 from kalmanrnn.scenarios.simulation import simulate_batch
 from kalmanrnn.tasks import task as tasks
+
+# Files that take longest come first: no worker shall be alone with one at the end.
+LONGEST = (
+    "test_notebooks.py", "test_examples.py", "training/test_fit.py",
+    "diagnostics/test_scenario_check.py", "deploy/test_c99.py", "deploy/test_export_folder.py",
+    "diagnostics/test_doctor_network.py", "diagnostics/test_doctor_command.py",
+    "deploy/test_int8.py", "filters/test_filters.py", "cli/test_cli.py", "test_interface.py",
+    "experiments/test_sweep.py", "experiments/test_own_robots.py", "tasks/test_shipped_tasks.py",
+    "models/test_student.py", "deploy/test_trace.py", "deploy/test_onnx.py",
+)  # fmt: skip
 
 
 def load_once(kept, name_or_path, settings, params, check):
@@ -55,11 +64,8 @@ for _module in (scenarios, tasks):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest: no worker shall be alone with one at the end."""
-    cost = Counter()
-    for item in items:
-        cost[item.path] += 20 if item.get_closest_marker("slow") else 1
-    items.sort(key=lambda item: (-cost[item.path], item.path))
+    rank = {ROOT / "tests" / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path, len(rank)), item.path))
 
 
 @lru_cache
