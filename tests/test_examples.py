@@ -85,7 +85,7 @@ CHECKS = {name[6:]: f for name, f in list(globals().items()) if name.startswith(
 
 # Those that train compile for as long as they run.
 SLOW = {"diagnose_arrays", "own_filter_as_teacher", "tune_by_loop"}
-SLOW |= {"train_in_memory", "export_student", "online"}
+SLOW |= {"train_in_memory", "export_student", "online", "log_without_truth"}
 # Started as a user does; the others find jax imported and the shipped scenarios compiled.
 BY_ITSELF = {"own_scenario"}
 

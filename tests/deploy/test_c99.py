@@ -175,8 +175,12 @@ def test_wrong_arguments_have_their_status(built):
     assert init(room, None, None) == NULL
 
 
+LARGE_SANITISED = [("gain", "imu_gps"), ("ukf", "rover")]
+
+
 @pytest.mark.parametrize(
-    ("kind", "name"), [("gain", "imu_gps"), pytest.param("ukf", "rover", marks=pytest.mark.slow)]
+    ("kind", "name"),
+    [("gain", "rover"), *(pytest.param(*a, marks=pytest.mark.slow) for a in LARGE_SANITISED)],
 )
 def test_sanitisers_find_nothing(case, tmp_path, kind, name):
     lacking = sanitised(case(kind, name), tmp_path)

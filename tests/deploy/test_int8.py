@@ -140,7 +140,7 @@ def test_the_weights_are_bytes_and_no_floats_are_left(scenario, target):
 
 
 @needs_cc
-@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("weights", ["int8", pytest.param("float32", marks=pytest.mark.slow)])
 def test_sanitisers_find_nothing_in_the_loops_for_a_cortex_m(scenario, tmp_path, weights):
     found = case_of(scenario("rover"), "gain", target="cortex-m", weights=weights)
     lacking = sanitised(found, tmp_path)

@@ -108,7 +108,7 @@ def in_float64(made, rows, kind):
 
 
 # Every kind on the rover; on the other robots those whose programs differ most.
-QUICK = (("linear", "gain"), ("linear", "ukf"), ("imu_gps", "gain"), ("imu_gps", "ekf"))
+QUICK = (("linear", "gain"), ("linear", "ukf"), ("imu_gps", "gain"))
 CASES = [("rover", kind) for kind in KINDS] + [
     pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow])
     for case in product(("linear", "imu_gps"), KINDS)

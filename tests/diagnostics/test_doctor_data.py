@@ -21,7 +21,13 @@ def finding(name, x, y, **more):
     return found[0]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def seeds(count):
+    """Several draws; more than one takes long."""
+    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, count)]
+    return pytest.mark.parametrize("seed", [0, *slow])
+
+
+@seeds(4)
 @pytest.mark.parametrize("make", making.HEALTHY, ids=lambda f: f.__name__)
 def test_healthy_sequences_are_not_alarmed_about(make, seed):
     x, y = make(seed)
@@ -140,7 +146,7 @@ def test_zeros_and_labels_in_both_are_no_leak():
     assert "leak" not in names(x, y, validation=(quiet, y[:4]))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@seeds(3)
 def test_targets_one_step_ahead_or_behind_are_found(seed):
     x, y = making.lagged(seed, lag=3)
     x, y = x[:, :, 1:], x[:, :, 1:] ** 1 + 0.1 * y
@@ -151,7 +157,7 @@ def test_targets_one_step_ahead_or_behind_are_found(seed):
     assert names(x, y) == []
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@seeds(3)
 def test_an_offset_that_inputs_do_not_tell_asks_for_feedback(seed):
     x, y = making.walks(seed, feedback=False)
     found = finding("feedback", x, y)
@@ -161,7 +167,7 @@ def test_an_offset_that_inputs_do_not_tell_asks_for_feedback(seed):
     assert "feedback" not in names(x, y - (y - x)[:, :1])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@seeds(3)
 def test_state_carried_into_another_sequence_is_found(seed):
     for make in (making.bursts, making.filtered, making.walks):
         assert names(*make(seed), stateful=True) == ["carry"], make
@@ -169,7 +175,7 @@ def test_state_carried_into_another_sequence_is_found(seed):
     assert names(x, y, stateful=True) == []
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@seeds(3)
 def test_state_reset_inside_a_series_is_found(seed):
     x, y = making.windows(seed)
     assert finding("carry", x, y).evidence > 0.05
@@ -225,7 +231,7 @@ def test_the_lag_curve_ends_where_the_task_does():
         assert lag <= needed <= 1.4 * lag + 1
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@seeds(3)
 def test_one_answer_behind_very_many_steps_is_found(seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(300, 1600, 1))

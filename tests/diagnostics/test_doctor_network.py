@@ -198,7 +198,13 @@ def test_healthy_batches_are_learnt_by_heart(make):
 
 
 @pytest.mark.parametrize(
-    ("rate", "level"), [(1.0, "error"), (1e-2, None), (1e-3, None), (1e-6, "warning")]
+    ("rate", "level"),
+    [
+        (1.0, "error"),
+        (1e-2, None),
+        pytest.param(1e-3, None, marks=pytest.mark.slow),
+        (1e-6, "warning"),
+    ],
 )
 def test_rates_too_high_and_too_low_are_found(rate, level):
     series = standardise_columns(make_sequences(*making.lagged(lag=1)))

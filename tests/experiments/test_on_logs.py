@@ -153,6 +153,7 @@ def test_a_run_on_a_log_is_judged_on_what_was_held_out(run, log_file):
     assert "Against withheld fixes" in (run / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_log_alone_teaches_too_and_a_run_is_taken_up(log_file, run, tmp_path, capsys):
     out = tmp_path / "alone"
     args = ["--log", str(log_file), "--mix", "0", "--init", str(run), "--quiet"]
@@ -238,7 +239,7 @@ def test_innovations_of_a_track_are_the_filters_own(scenario, drives):
     assert 0.9 < inside <= 1.0
 
 
-@pytest.mark.parametrize("name", ["rover", "imu_gps"])
+@pytest.mark.parametrize("name", ["rover", pytest.param("imu_gps", marks=pytest.mark.slow)])
 def test_whoever_is_lost_in_heading_is_found(scenario, drives, name):
     """The truth faces the way it goes; turned by a quarter it does not."""
     sim = scenario(name)

@@ -245,6 +245,7 @@ def test_a_finished_sweep_is_only_reported_again(sine):
     assert before == {p: p.stat().st_mtime_ns for p in sine.glob("hidden*/**/*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_sweep_over_a_robot_judges_each_state_group(tmp_path, capsys):
     out = tmp_path / "linear"
     args = ("--sim", "linear", "--grid", "hidden=4", "seed=3", "--out", out, "--json")

@@ -217,6 +217,7 @@ def test_spectra_are_made_by_number_and_none_is_kept():
     assert not np.array_equal(last.x, first.x)
 
 
+@pytest.mark.slow
 def test_strides_learn_spectra_and_the_plain_lstm_does_not():
     small = {"updates": 60, "batch": 16, "sequences": 200, "test": 50}
     conv, falling = learnt(load_task("spectra"), **small)
